@@ -34,8 +34,11 @@ from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import DriverRegistry, drivers
-from fenced.engine.engine import Engine, Ports, replay, unfinished
+from fenced.engine.engine import SHARD, Engine, Ports, unfinished
+from fenced.engine.giving_over import HandedOver
+from fenced.engine.replaying import replay
 from fenced.engine.retired import Retired
+from fenced.engine.takeover import Surroundings
 from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
@@ -56,6 +59,7 @@ from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.proxy_gauges import ProxyGauges
 from fenced.telemetry.reloads import ReloadGauges
+from fenced.telemetry.shards import ShardFacts, ShardGauges
 
 log = structlog.get_logger("fenced")
 
@@ -81,18 +85,31 @@ class _Parts:
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
     """Run until SIGTERM or SIGINT.
 
-    Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError (ApiFilesError), CertificateError, and EpochLost in
-    an exception group if another controller took over.
+    Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError (ApiFilesError), CertificateError; in an exception
+    group EpochLost if another controller took over, and StoreWentBack.
     """
     allow_open_files()
     stop = _stop_on_signals()
     _make_state_dir(configuration.state_dir)
+    while True:
+        try:
+            await _live(reloader.configuration, reloader, stop)
+        except BaseExceptionGroup as group:
+            if group.split(HandedOver)[1] is not None:
+                raise
+            log.warning("handed_over", advice="this controller goes on as a standby")
+        else:
+            return
+
+
+async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.Event) -> None:
+    """Run from the opening of the store to a stop. Raises HandedOver in a group if another controller is to act now."""
     async with contextlib.AsyncExitStack() as stack:
         journal, clocks, loaded = await _open_journal(configuration, stack)
         await _embedded_broker(configuration, stack)
         registry = await _drivers(configuration, loaded, stack)
-        markers = markers_of(configuration.store, state_dir=configuration.state_dir, store_id=loaded.store_id)
-        fleet = await _replayed(configuration.inventory, loaded, clocks, markers)
+        fleet = replay(configuration.inventory, loaded, started=clocks.steady.now())
+        memory.give_back()
         remote = _remote(configuration, loaded, clocks, stack)
         parts = _Parts(
             configuration=configuration,
@@ -105,7 +122,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             certificates=Certificates(configuration, remote, _bus_settings(configuration)),
             metrics=Metrics(),
         )
-        engine, bus = _engine(parts, fleet)
+        engine, bus = _engine(parts, fleet, loaded)
         _register_gauges(parts, engine, bus)
         app = _app(parts, engine)
         servings: list[Serving] = []
@@ -176,13 +193,17 @@ async def _drivers(configuration: Configuration, loaded: Loaded, stack: contextl
     )
 
 
-async def _replayed(inventory: Inventory, loaded: Loaded, clocks: Clocks, markers: frozenset[str]) -> Fleet:
-    """Return the fleet as the journal knows it, after killing the agents that an earlier run left behind."""
-    fleet = replay(inventory, loaded, started=clocks.steady.now())
-    memory.give_back()
-    for survivor in await kill_survivors(markers=markers, processes=set(unfinished(fleet))):
-        log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
-    return fleet
+def _around(parts: _Parts, loaded: Loaded) -> Surroundings:
+    store, state_dir = parts.configuration.store, parts.configuration.state_dir
+    markers = markers_of(store, state_dir=state_dir, store_id=loaded.store_id)
+
+    async def settle(fleet: Fleet, is_own: bool) -> None:
+        """Kill the agents that an earlier run left behind. Process ids of another machine mean nothing here."""
+        processes = set(unfinished(fleet)) if is_own else set()
+        for survivor in await kill_survivors(markers=markers, processes=processes):
+            log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
+
+    return Surroundings(advance=parts.clocks.steady.advance, settle=settle, floors=parts.remote)
 
 
 def _remote(
@@ -199,7 +220,7 @@ def _remote(
     return remote
 
 
-def _engine(parts: _Parts, fleet: Fleet) -> tuple[Engine, BusClient]:
+def _engine(parts: _Parts, fleet: Fleet, loaded: Loaded) -> tuple[Engine, BusClient]:
     """Build the engine and its bus. Each needs the other, so the bus reaches the engine through `engines`."""
     clock = parts.clocks.steady
     engines: list[Engine] = []
@@ -214,12 +235,13 @@ def _engine(parts: _Parts, fleet: Fleet) -> tuple[Engine, BusClient]:
     )  # fmt: skip
     engine = Engine(
         fleet=fleet,
+        loaded=loaded,
         ports=Ports(
             bus=bus, journal=parts.journal, local=LocalCaller(parts.registry.driver_for), remote=parts.remote,
             liveness=TcpLiveness(), clock=clock, telemetry=parts.metrics, anchor=parts.clocks.anchor,
             reach=parts.remote.reach, proxies=parts.watch.views, wall=parts.clocks.wall,
             remarks=lambda: tuple(filter(None, (remark() for remark in parts.remarks))),
-            retired=_retired(parts.configuration),
+            retired=_retired(parts.configuration), takeover=_around(parts, loaded),
         ),
     )  # fmt: skip
     engines.append(engine)
@@ -244,8 +266,16 @@ def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:
     registry.register(gauges)
     registry.register(ProxyGauges(parts.watch))
     registry.register(CertificateGauges(parts.certificates.gauges))
+    registry.register(ShardGauges(lambda: (_shard_facts(parts, engine),)))
     registry.register(BusGauges(lambda: bus.taken_over_count))
     registry.register(ReloadGauges(parts.reloader.last.outcome))
+
+
+def _shard_facts(parts: _Parts, engine: Engine) -> ShardFacts:
+    left = engine.lease.until - parts.clocks.steady.now()
+    is_held = engine.reactor.holds_lease() and not engine.fleet.is_standby
+    lag = engine.standby.lag if engine.fleet.is_standby else 0
+    return ShardFacts(shard=SHARD, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0, lag=lag)
 
 
 def _app(parts: _Parts, engine: Engine) -> web.Application:

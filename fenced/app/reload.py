@@ -47,6 +47,11 @@ class Reloader:
         self._judge: Judge | None = None
         self.last = LastReload()
 
+    @property
+    def configuration(self) -> Configuration:
+        """The one in force."""
+        return self._configuration
+
     def connect(self, engine: Engine, reloaded: Callable[[Configuration], None], *, judge: Judge | None = None) -> None:
         """`judge` reads certificates; it runs in a thread."""
         self._engine, self._reloaded, self._judge = engine, reloaded, judge
@@ -72,6 +77,7 @@ class Reloader:
     async def run(self, notify: Notify) -> None:
         """Run until cancelled."""
         waiting: list[asyncio.Future[ReloadVerdict]] = []
+        self._is_ended = False
         try:
             while True:
                 await self._asked.wait()

@@ -74,9 +74,20 @@ def _started(notify: Notify, parts: Running) -> None:
         socket=parts.serving.socket,
         hosts=len(fleet.hosts),
         epoch=fleet.epoch,
+        standby=fleet.is_standby,
         armed=fleet.is_armed_durably,
     )
     notify.ready(status(parts.engine))
+
+
+def _is_following(engine: Engine, now: float) -> bool:
+    """A standby whose store is away looks for it, and needs no restart."""
+    return now - engine.standby.turned_at < SENDER_STUCK_SECONDS
+
+
+def _is_acting(engine: Engine, now: float) -> bool:
+    is_sending = now - engine.outbox.turned_at < SENDER_STUCK_SECONDS
+    return is_sending and now < engine.lease.until + STUCK_SECONDS
 
 
 async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
@@ -89,7 +100,6 @@ async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
     while True:
         now = clocks.steady.now()
         is_turning = now - engine.reactor.turned_at < STUCK_SECONDS
-        is_sending = now - engine.outbox.turned_at < SENDER_STUCK_SECONDS
-        if is_turning and is_sending and now < engine.lease.until + STUCK_SECONDS:
+        if is_turning and (_is_following(engine, now) if engine.fleet.is_standby else _is_acting(engine, now)):
             notify.watchdog()
         await asyncio.sleep(notify.watchdog_seconds)

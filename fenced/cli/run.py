@@ -113,9 +113,18 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
         ours, others = group.split(StoreError)
         if ours is None or others is not None:
             raise
-        first = ours.exceptions[0]
+        first = _leaf(ours)
+        if isinstance(first, StoreHeld):  # a living controller has this name
+            return _failed(first, EXIT_CONFIGURATION)
         return _failed(first, EXIT_TAKEN_OVER if isinstance(first, EpochLost) else EXIT_FAILED)
     return 0
+
+
+def _leaf(exc: BaseException) -> BaseException:
+    """Return the first exception of a group, however deep."""
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc
 
 
 def _failed(exc: BaseException, status: int) -> int:

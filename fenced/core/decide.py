@@ -7,7 +7,7 @@ Each event goes to one module: messages to `suspected.hearing`, timers to `suspe
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions, listening
+from fenced.core import closed_gates, fleet_decisions, listening, taking
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
@@ -59,12 +59,16 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             answer = fleet_decisions.inventory_read(work, event)
         case e.ReloadEnded():
             work.record_fleet(r.ReloadRefused(why=event.refused) if event.refused else r.Reloaded())
+        case e.HandOverAsked():
+            name = fleet.inventory.daemon.name
+            work.record_fleet(r.ControlHandedOver(controller=name, to=event.to, by=event.by, reason=event.reason))
         case e.PausesDue():
             fleet_decisions.end_pauses(work)
         case e.GatesDue():
             closed_gates.look(work)
             listening.look(work)
         case e.Started():
+            taking.begin(work, event)
             recovery.start(work)
         case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked() | e.StoreReleaseAsked():
             answer = fleet_decisions.asked(work, event)

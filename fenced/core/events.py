@@ -5,16 +5,18 @@ it will be done.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fenced.core.durable.fleet_state import Words
 from fenced.core.durable.state import RaceEntry
+from fenced.core.heard.checks import NOTHING
 from fenced.core.heard.messages import BusRequest as BusRequest
 from fenced.core.heard.messages import Evidence as Evidence
 from fenced.core.heard.messages import Health as Health
 from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
 from fenced.model.inventory import Inventory
-from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
+from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Action, Outcome, Power
 
 # -- the bus ----------------------------------------------------------------------------------------------------------
@@ -98,7 +100,24 @@ class PathsListed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The journal was replayed; operations in flight continue (S13)."""
+    """The journal was replayed and the lease is held; operations in flight continue (S13).
+
+    `before`: who held the lease, if that was another controller; else "". `outlast`: until when its commands may act,
+    by host and token. `words`: what operators said, as kept beside a store that lost its newest records (S22).
+    """
+
+    before: str = ""
+    outlast: Mapping[HostName, tuple[tuple[Token, float], ...]] = field(default_factory=lambda: NOTHING)
+    words: Words | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOverAsked:
+    """An operator wants another controller to hold the lease. `to`: its name, or "" for any."""
+
+    to: str
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +348,7 @@ Event = (
     | ProxiesSeen
     | PathsListed
     | Started
+    | HandOverAsked
     | InventoryRead
     | ReloadEnded
     | LifeAsked

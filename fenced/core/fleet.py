@@ -12,38 +12,21 @@ from fenced.core.durable import records as r
 from fenced.core.durable.evolve import evolve
 from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
-from fenced.core.durable.standing import is_in_hand
+from fenced.core.durable.standing import BARRED, NOT_MONITORED, TROUBLED, is_in_hand
 from fenced.core.durable.state import HostState
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
 from fenced.core.heard.messages import Health
-from fenced.core.heard.own import Own
+from fenced.core.heard.own import LEASE_MARGIN_SECONDS, Own
 from fenced.core.heard.sight import SET, Counters, Seen, Sight, keep_beat, kept, put_back
 from fenced.core.reach.candidates import Paths
 from fenced.core.undo import ABSENT, Undoable
 from fenced.model.addresses import is_loopback
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
 from fenced.model.names import ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
-from fenced.model.power import Power, State
-
-TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
-"""States in which a host needs checks although nothing is heard of it."""
-
-BARRED = {
-    State.SUSPECT: "is suspect itself",
-    State.DUMPING: "writes a crash dump",
-    State.FENCING: "is being fenced",
-    State.FENCED: "is fenced",
-    State.RESTORING: "is being restored",
-    State.FAILED: "could not be fenced and may be dead",
-    State.LEFT: "reported that it goes down",
-    State.MAINTENANCE: "is in maintenance",
-}
-"""States in which a machine can't serve as a proxy, and why (design.md#proxy-race)."""
+from fenced.model.power import Power
 
 SLOWEST_INTERVALS = 4  # a heartbeat may name an interval of at most so many configured ones
-NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
-"""States that don't count in the share of the cluster (design.md#gates)."""
 
 
 class _Whole(NamedTuple):
@@ -275,10 +258,18 @@ class Fleet:
         else:
             self.troubled.discard(name)
 
+    @property
+    def is_standby(self) -> bool:
+        return self.epoch == 0  # it took no lease, so another controller decides, and this one listens and follows
+
     def next_token(self) -> Token:
         """Return a token above all earlier ones: the sequence rises within an epoch, the epoch with every start."""
         self._sequence += 1
         return Token(epoch=self.epoch, sequence=self._sequence)
+
+    def token_of_durable(self) -> Token:
+        """Return the last token that is durable: nothing that the journal has carries a higher one of this epoch."""
+        return Token(epoch=self.epoch, sequence=self._sequence if self._before is None else self._before.sequence)
 
     def next_operation_id(self) -> tuple[OperationId, int]:
         """Return the id and its number, from the same counter as tokens, so that both rise together."""
@@ -302,7 +293,7 @@ class Fleet:
         return now < self.own.lease_until and not self.is_lease_lost
 
     def has_lease(self, now: float) -> bool:
-        return self.holds_lease(now) and not self.own.is_stopping
+        return self.holds_lease(now + LEASE_MARGIN_SECONDS) and not self.own.is_stopping
 
     def silence_seconds(self, name: HostName, now: float) -> float:
         """Return the listening time since the host was last heard, not beyond `heard_until` (S11)."""
@@ -364,15 +355,12 @@ class Fleet:
         return [state.name for state in states if state.state not in NOT_MONITORED and not is_in_hand(state, now)]
 
     def why_candidate_barred(self, proxy: Proxy) -> str | None:
-        """Return why a proxy can't be used now, because of itself or of its machine, or None.
-
-        A machine in `left` is going down: a path through it may break between the OFF and its proof.
-        """
+        """Return why a proxy can't be used now, because of itself or of its machine, or None."""
         if proxy.name in self.own.proxy_faults:
             return self.own.proxy_faults[proxy.name]
         for machine in (proxy.machine, *proxy.also_on):
             state = self.hosts.get(machine) if machine is not None else None
-            why = None if state is None else BARRED.get(state.state)
+            why = None if state is None else BARRED.get(state.state)  # in `left` its path may break before the proof
             if why is not None:
                 return f"runs on {machine}, which {why}"
         return None

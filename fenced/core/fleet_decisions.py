@@ -8,10 +8,13 @@ from fenced.core.allowed import match as selection
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import AnsweredRequest, Pause
 from fenced.core.durable.replacing import replace
+from fenced.core.fleet import Fleet
 from fenced.core.heard.checks import NOTHING
+from fenced.core.heard.own import Own
 from fenced.core.operation import confirming, edited, recovery, requests
 from fenced.core.work import Work
 from fenced.model.answers import Accepted, Answer, RefusedBy, from_text, to_text
+from fenced.model.inventory import Inventory
 from fenced.model.names import OperationId
 from fenced.model.power import Action
 
@@ -36,9 +39,7 @@ def own_event(work: Work, event: OwnEvent) -> None:
         case e.BusDisconnected():
             _bus_disconnected(work, event)
         case e.Stalled():
-            own, until = replace(own, ear=own.ear.lost(event.seconds, event.at)), event.at + LAG_STRETCH_SECONDS
-            is_newest = until >= own.lag_until  # a batch that is decided again may bring an older one after a newer
-            work.own(replace(own, lag_seconds=event.seconds, lag_until=until) if is_newest else own)
+            work.own(stalled(own, event))
         case e.LeaseRenewed():
             work.own(replace(own, lease_until=event.until))
         case e.LeaseLost():
@@ -65,13 +66,10 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     for name, state in fleet.hosts.items():
         if (why := edited.spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
             return RefusedBy(rule="busy", why=why)
-    coming = event.inventory.hosts.keys() - fleet.hosts.keys()
     before = fleet.inventory
-    fleet.take(event.inventory)
+    take_inventory(fleet, event.inventory, work.now)
     for name in sorted(fleet.gone):
         recovery.remove(work.on(name))
-    for name in coming:  # the daemon did not listen to it until now: give it the same quiet time as at a start (S11)
-        fleet.see(name, heard_ear=fleet.own.ear.now(work.now) + fleet.inventory.daemon.startup_quiet_seconds)
     for name, host in fleet.hosts.items():
         was = before.hosts.get(name)
         if was is not None and edited.is_other(was, fleet.host(name)):  # the watch read other devices
@@ -82,34 +80,63 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     return Accepted(operation=OperationId(""))
 
 
-def _bus_connected(work: Work, event: e.BusConnected) -> None:
+def stalled(own: Own, event: e.Stalled) -> Own:
+    """Return the condition after the daemon did not run for some time."""
+    own, until = replace(own, ear=own.ear.lost(event.seconds, event.at)), event.at + LAG_STRETCH_SECONDS
+    is_newest = until >= own.lag_until  # a batch that is decided again may bring an older one after a newer
+    return replace(own, lag_seconds=event.seconds, lag_until=until) if is_newest else own
+
+
+def bus_connected(fleet: Fleet, event: e.BusConnected) -> Own:
     """Start silence at the end of `bus_settle`; hosts silent through a real outage get `release_grace` from there."""
-    fleet, own = work.fleet, work.fleet.own
-    settled = max(event.at + fleet.inventory.daemon.bus_settle_seconds, fleet.quiet_until)
-    if own.bus_lost_at is not None and event.at - own.bus_lost_at > _shortest_interval(work):
+    own = fleet.own
+    settled = _settled(fleet, event)
+    if own.bus_lost_at is not None and event.at - own.bus_lost_at > _shortest_interval(fleet):
         own = replace(own, released_since=event.at, released_from=settled)
     # A second connection without a loss in between keeps the listening time.
     ear = own.ear.closed(event.at).opened(settled)
-    work.own(replace(own, bus_connected_at=event.at, bus_lost_at=None, ear=ear))
+    return replace(own, bus_connected_at=event.at, bus_lost_at=None, ear=ear)
+
+
+def _settled(fleet: Fleet, event: e.BusConnected) -> float:
+    return max(event.at + fleet.inventory.daemon.bus_settle_seconds, fleet.quiet_until)
+
+
+def _bus_connected(work: Work, event: e.BusConnected) -> None:
+    fleet = work.fleet
+    work.own(bus_connected(fleet, event))
     if fleet.state.is_bus_lost:
         work.record_fleet(r.BusBack())
     for name in fleet.troubled:
-        work.on(name).wake(settled + 0.001)
+        work.on(name).wake(_settled(fleet, event) + 0.001)
 
 
-def _shortest_interval(work: Work) -> float:
+def _shortest_interval(fleet: Fleet) -> float:
     """Return the shortest interval: a shorter outage swallows no host's beats, so no host is "silent through it"."""
-    hosts = work.fleet.inventory.hosts.values()
+    hosts = fleet.inventory.hosts.values()
     return min((host.settings.detection.heartbeat_interval_seconds for host in hosts), default=0.0)
 
 
+def bus_disconnected(own: Own, event: e.BusDisconnected) -> Own:
+    """Stop the listening time."""
+    if own.bus_connected_at is None:
+        return own
+    return replace(own, bus_connected_at=None, bus_lost_at=event.at, ear=own.ear.closed(event.at))
+
+
 def _bus_disconnected(work: Work, event: e.BusDisconnected) -> None:
-    own = work.fleet.own
-    if own.bus_connected_at is not None:
-        own = replace(own, bus_connected_at=None, bus_lost_at=event.at, ear=own.ear.closed(event.at))
-        work.own(own)
+    own = bus_disconnected(work.fleet.own, event)
+    work.own(own)
     if own.bus_lost_at is not None and not work.fleet.state.is_bus_lost:
         work.record_fleet(r.BusLost(why=event.why))
+
+
+def take_inventory(fleet: Fleet, inventory: Inventory, now: float) -> None:
+    """Take a new inventory. New hosts get the quiet time of a start: the daemon did not listen to them yet (S11)."""
+    coming = inventory.hosts.keys() - fleet.hosts.keys()
+    fleet.take(inventory)
+    for name in coming:
+        fleet.see(name, heard_ear=fleet.own.ear.now(now) + fleet.inventory.daemon.startup_quiet_seconds)
 
 
 # -- requests of operators --------------------------------------------------------------------------------------------

@@ -76,10 +76,11 @@ def device_names(inventory: Inventory, name: HostName) -> frozenset[DeviceName]:
 
 
 def state_payload(
-    state: HostState, controller: str, wall: Wall = as_steady, *, devices: Collection[DeviceName] | None = None
-) -> bytes:
+    state: HostState, controller: str, wall: Wall = as_steady, *, devices: Collection[DeviceName] | None = None,
+    rev: str = "",
+) -> bytes:  # fmt: skip
     """Return the retained state message of one host. `devices`: those that it has now; None: show all."""
-    return _json(state_message(state, controller, devices=devices), wall)
+    return _json(state_message(state, controller, devices=devices, rev=rev), wall)
 
 
 def _json(message: Mapping[str, object], wall: Wall) -> bytes:
@@ -108,7 +109,7 @@ def state_outbox(
         id=message_id,
         host=state.name,
         topic=Topics(site=site).state(state.name),
-        payload=b"" if state.is_removed else state_payload(state, controller, wall, devices=devices),
+        payload=b"" if state.is_removed else state_payload(state, controller, wall, devices=devices, rev=message_id),
         is_retained=True,
     )
 
@@ -125,7 +126,7 @@ def _event(announcement: Announcement, site: str, source: str, message_id: str, 
     }
     if announcement.host is not None:
         event["subject"] = str(announcement.host)
-    event["data"] = announcement.data
+    event["data"] = {**announcement.data, "rev": message_id}
     return OutboxMessage(
         id=message_id,
         host=announcement.host,

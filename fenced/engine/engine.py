@@ -6,18 +6,19 @@ journal.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import structlog
 
 from fenced.core import events as e
-from fenced.core.durable.records import Entry
-from fenced.core.durable.state import HostState
 from fenced.core.fleet import Fleet
+from fenced.core.taking import words_of
 from fenced.engine.batch import Collected
 from fenced.engine.checking import PathChecks
 from fenced.engine.control import EngineControl
+from fenced.engine.controllers import Controllers
 from fenced.engine.effects import EngineEffects
+from fenced.engine.giving_over import GivingOver
 from fenced.engine.housekeeping import Housekeeping
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.misnamed import Misnamed
@@ -26,21 +27,23 @@ from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
 from fenced.engine.retired import Retired
+from fenced.engine.standby import Standby as Follower
+from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
-from fenced.model.inventory import Inventory
 from fenced.model.moments import Wall, as_steady
-from fenced.model.names import HostName, PlugId, ProxyName, Token
+from fenced.model.names import PlugId, ProxyName, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
-from fenced.ports.journal import ClockAnchor, Journal, Loaded
+from fenced.ports.journal import ClockAnchor, Journal, Loaded, Taken
 from fenced.ports.liveness import Liveness
 from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
-DRAIN_LOOK_SECONDS = 0.1
+SHARD = "main"
+"""The one shard of everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,45 +64,9 @@ class Ports:
     remarks: Callable[[], tuple[str, ...]] = tuple
     """Further warnings for /readyz; the daemon is still ready."""
     retired: Retired | None = None
-
-
-def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
-    """Return the fleet as the journal left it: snapshots, then the records since each."""
-    fleet = Fleet(inventory, epoch=loaded.epoch, started=started)
-    fleet.restore(loaded.hosts, loaded.fleet)
-    for name, why in loaded.faults.items():
-        _doubt(fleet, name, why)
-    fleet.expected_store = loaded.expected_store
-    doubt = ""
-    if loaded.expected_store:
-        doubt = f"store {loaded.store_id} is in the place of {loaded.expected_store}, which is gone"
-    elif loaded.fleet_fault:
-        doubt = f"the fleet's own records can't be read: {loaded.fleet_fault}"
-    fleet.own = replace(fleet.own, store_doubt=doubt)
-    for entry in loaded.tail:
-        _fold(fleet, entry)
-    return fleet
-
-
-def _fold(fleet: Fleet, entry: Entry) -> None:
-    if entry.host is not None and entry.host in fleet.faults:
-        return
-    try:
-        fleet.apply(entry)
-    except Exception as exc:  # border of the start: one host's bad records must not block all others
-        why = f"{entry.record.kind} can't be folded: {type(exc).__name__}: {exc}"
-        if entry.host is None:
-            doubt = fleet.own.store_doubt or f"the fleet's own records can't be applied: {why}"
-            fleet.own = replace(fleet.own, store_doubt=doubt)
-        else:
-            _doubt(fleet, entry.host, why)
-
-
-def _doubt(fleet: Fleet, name: HostName, why: str) -> None:
-    log.error("host_put_aside", host=name, reason=why)
-    fleet.faults[name] = why
-    if name not in fleet.hosts and name not in fleet.gone:
-        fleet.gone[name] = HostState(name=name, since=fleet.started)
+    takeover: Surroundings = field(default_factory=Surroundings)
+    address: str = ""
+    """The URL of this controller's API for other controllers' clients."""
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
@@ -125,13 +92,15 @@ def unfinished(fleet: Fleet) -> tuple[tuple[int, str], ...]:
 class Engine:
     """Builds and runs everything between the ports."""
 
-    def __init__(self, *, fleet: Fleet, ports: Ports) -> None:
+    def __init__(self, *, fleet: Fleet, loaded: Loaded, ports: Ports) -> None:
+        """`fleet`: replayed from `loaded`."""
         daemon = fleet.inventory.daemon
         self.fleet, self.ports = fleet, ports
         self.observer = Observer(fleet=fleet, telemetry=ports.telemetry, clock=ports.clock)
         self.reactor = Reactor(
             fleet=fleet, journal=ports.journal, clock=ports.clock, telemetry=ports.telemetry,
             controller=daemon.name, observe=self._observe, heard=self.observer.heard, wall=ports.wall,
+            where_active=lambda: self.controllers.where_active(),
         )  # fmt: skip
         self.outbox = Outbox(
             fleet=fleet, journal=ports.journal, bus=ports.bus, clock=ports.clock, deliver=self.reactor.deliver,
@@ -142,7 +111,6 @@ class Engine:
             agent_processes=daemon.agent_processes, has_lease=self.reactor.has_lease,
             calls_max=fleet.calls_max, reach=ports.reach,
         )  # fmt: skip
-        self.workers.remember(highest_tokens(fleet))
         memory = PathMemory()
         self.effects = EngineEffects(
             fleet=fleet, workers=self.workers, liveness=ports.liveness, clock=ports.clock, telemetry=ports.telemetry,
@@ -160,6 +128,26 @@ class Engine:
             deliver=self.reactor.deliver,
             anchor=ports.anchor,
         )
+        self.standby = Follower(
+            fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
+            patience=lambda: self.giving_over.patience_seconds(), followed=lambda: self.control.nudge(has_events=True),
+        )  # fmt: skip
+        self.takeover = Takeover(
+            fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
+            around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
+        )  # fmt: skip
+        self.controllers = Controllers(
+            journal=ports.journal, ttl_seconds=daemon.lease_ttl_seconds, report=lambda: self.giving_over.report(),
+            words=lambda: words_of(fleet), seen=lambda: self.giving_over.look(),
+        )  # fmt: skip
+        self.giving_over = GivingOver(
+            fleet=fleet, clock=ports.clock, journal=ports.journal, bus=ports.bus, proxies=ports.proxies,
+            standby=self.standby, controllers=self.controllers, reactor=self.reactor, effects=self.effects,
+            outbox=self.outbox, address=ports.address,
+        )  # fmt: skip
+        if ports.takeover.floors is not None:
+            ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
+        self._kept = Kept()
         self.housekeeping = Housekeeping(
             journal=ports.journal, clock=ports.clock, keep_seconds=lambda: fleet.inventory.daemon.keep_seconds
         )
@@ -170,23 +158,55 @@ class Engine:
             warnings=self._warnings, proxies=ports.proxies,
             misnamed=self.misnamed,
         )  # fmt: skip
+        self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
 
     async def run(self, *, on_running: Callable[[], None] | None = None) -> None:
-        """Run until cancelled. Raises EpochLost (in a group) when another controller took over."""
-        await self.lease.renew()
+        """Run until cancelled. Raises in a group: EpochLost when another controller took over, StoreWentBack,
+        HandedOver, and StoreHeld if another living controller has this name."""
+        taken = await self.standby.look()
+        moved = await self.takeover.hold(taken) if taken is not None else 0.0
         async with asyncio.TaskGroup() as group:
+            self._group = group
             self.effects.run_in(group)
-            self.reactor.deliver(e.Started())
+            self.giving_over.run_in(group)
+            if taken is not None:
+                await self._begin(taken, moved)
             group.create_task(self.reactor.run(), name="reactor")
-            group.create_task(self.lease.run(), name="lease")
-            group.create_task(self.outbox.run(), name="outbox")
+            if taken is not None:
+                self._act()
+            else:
+                group.create_task(self._stand_by(), name="standby")
             group.create_task(self.ports.bus.run(self.take), name="bus")
-            group.create_task(self.housekeeping.run(), name="housekeeping")
-            group.create_task(self.checks.run(), name="check")
+            group.create_task(self.controllers.run(), name="controllers")
             self._is_replayed = True
             if on_running is not None:
                 on_running()
+
+    async def _stand_by(self) -> None:
+        """Follow until the lease is taken, then act."""
+        taken = await self.standby.until_taken()
+        log.warning("lease_taken", before=taken.before, epoch=taken.epoch)
+        await self._begin(taken, await self.takeover.hold(taken))
+        self._act()
+        for event in self._kept.give():
+            self.reactor.deliver(event)
+
+    async def _begin(self, taken: Taken, moved_seconds: float) -> None:
+        """Let the reactor decide, once the takeover is prepared."""
+        assert self._group is not None
+        keeping = self._group.create_task(self.lease.run(), name="lease")
+        self.ports.telemetry.lease_taken(SHARD, taken.reason)
+        epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
+        assert not keeping.done(), "the group ends with it"
+        self.workers.remember(highest_tokens(self.fleet))
+        self.reactor.begin(started, epoch=epoch, lease_until=self.lease.until)
+
+    def _act(self) -> None:
+        assert self._group is not None
+        self._group.create_task(self.outbox.run(), name="outbox")
+        self._group.create_task(self.housekeeping.run(), name="housekeeping")
+        self._group.create_task(self.checks.run(), name="check")
 
     def take(self, event: BusEvent) -> None:
         """Receive an event of the bus. A confirm_off first has the devices read."""
@@ -194,7 +214,11 @@ class Engine:
             self.outbox.connected()
         elif isinstance(event, BusDisconnected):
             self.outbox.disconnected()
-        if isinstance(event, BusRequest) and self._is_confirmation(event):
+        if self.fleet.is_standby:
+            self._kept.keep(event)
+            if isinstance(event, BusConnected):
+                self.effects.spawn(self.outbox.say("standby"), "say standby")
+        elif isinstance(event, BusRequest) and self._is_confirmation(event):
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
             return
         self.reactor.deliver(event)
@@ -235,10 +259,18 @@ class Engine:
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
         return (*of_store, *self.outbox.stuck_words(), *self.ports.remarks())
 
+    def _met_higher_epoch(self, epoch: int) -> None:
+        """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
+        log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
+        self.lease.hurry()
+
+    # -- other controllers --------------------------------------------------------------------------------------------
+
+    async def hand_over(self, *, to: str, by: str, reason: str) -> None:
+        """As GivingOver.hand_over."""
+        await self.giving_over.hand_over(to=to, by=by, reason=reason)
+
     async def drain(self) -> None:
-        """Start nothing new and let running power steps reach a safe point, at most `shutdown_grace`."""
-        self.reactor.deliver(e.DrainStarted())
-        end = self.ports.clock.now() + self.fleet.inventory.daemon.shutdown_grace_seconds
-        while self.effects.commands_in_flight and self.ports.clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
-            await asyncio.sleep(DRAIN_LOOK_SECONDS)
-        await self.outbox.say_offline()
+        """Stop acting, and say so on the bus."""
+        await self.giving_over.stop_acting()
+        await self.outbox.say("offline")

@@ -10,12 +10,14 @@ from collections.abc import Callable
 import structlog
 
 from fenced.core import events as e
+from fenced.engine.waiting import nudged
 from fenced.ports.clock import Clock
-from fenced.ports.journal import ClockAnchor, EpochLost, Journal, StoreError
+from fenced.ports.journal import ClockAnchor, EpochLost, Journal, StoreError, StoreWentBack
 
 log = structlog.get_logger(__name__)
 
 RENEWALS_PER_TTL = 3
+HURRY_SECONDS = 1.0
 
 
 class LeaseKeeper:
@@ -27,26 +29,35 @@ class LeaseKeeper:
     ) -> None:  # fmt: skip
         self._journal, self._clock, self._ttl = journal, clock, ttl_seconds
         self._deliver, self._anchor = deliver, anchor
+        self._hurry = asyncio.Event()
+        self._hurried_at = float("-inf")
         self.until = 0.0
 
+    def hurry(self) -> None:
+        """Renew at once, but not more than once a second: another controller may have taken the lease."""
+        if self._clock.now() >= self._hurried_at + HURRY_SECONDS:
+            self._hurried_at = self._clock.now()
+            self._hurry.set()
+
     async def renew(self) -> None:
-        """Renew once. Raises EpochLost, StoreError."""
+        """Renew once. Raises EpochLost, StoreWentBack, StoreError."""
         self.until = await self._journal.renew_lease(
             now=self._clock.now(), ttl_seconds=self._ttl, anchor=self._anchor()
         )
         self._deliver(e.LeaseRenewed(until=self.until))
 
     async def run(self) -> None:
-        """Run until cancelled, or raise EpochLost."""
+        """Run until cancelled, or raise EpochLost, StoreWentBack."""
         is_lost = False
         while True:
-            await asyncio.sleep(self._ttl / RENEWALS_PER_TTL)
+            self._hurry.clear()
+            await nudged(self._hurry, seconds=self._ttl / RENEWALS_PER_TTL)
             try:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()
                 is_lost = False
-            except EpochLost:
-                self._deliver(e.LeaseLost(why="another controller holds a newer epoch"))
+            except (EpochLost, StoreWentBack) as exc:
+                self._deliver(e.LeaseLost(why=str(exc)))
                 raise
             except (StoreError, OSError) as exc:  # includes TimeoutError
                 log.error(

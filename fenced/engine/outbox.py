@@ -40,6 +40,8 @@ LANE_SLICE: Final = 10
 PUBLISH_SECONDS = 10.0
 LOOK_SECONDS = 5.0
 SHOWN_STUCK_MAX: Final = 3
+SETTLE_SECONDS: Final = 2.0
+SETTLE_LOOK_SECONDS: Final = 0.05
 
 
 Publishing = Awaitable[BusError | None]
@@ -260,7 +262,8 @@ class Outbox:
                 room -= 1
                 self._lanes.begin(name)
                 state, devices = self._fleet.durable(name), device_names(self._inventory, name)
-                payload = state_payload(state, self._controller, self._wall, devices=devices)
+                rev = str(self._fleet.token_of_durable())
+                payload = state_payload(state, self._controller, self._wall, devices=devices, rev=rev)
                 message = Message(topic=topics.state(name), payload=payload, is_retained=True)
                 sending = self._send_state(name, self._publishing(message), self._connection)
                 group.create_task(sending, name=f"outbox state {name}")
@@ -348,13 +351,19 @@ class Outbox:
         """Return what may change in the controller's message while the daemon runs."""
         return self._fleet.is_armed_durably, self._fleet.epoch
 
-    async def say_offline(self) -> None:
-        """Publish `offline` before an orderly stop, in which the broker sends no will."""
+    async def say(self, state: str) -> None:
+        """Publish `standby`, or `offline` before an orderly stop, in which the broker sends no will."""
         if self._bus.is_connected:
             try:
-                await self._bus.publish(self.controller_message("offline"), timeout_seconds=2.0)
+                await self._bus.publish(self.controller_message(state), timeout_seconds=2.0)
             except BusError as exc:
                 log.warning("publish_failed", error=str(exc))
+
+    async def settle(self) -> None:
+        """Wait until no message is under way, but not for long: another controller's must come after them."""
+        end = self._clock.now() + SETTLE_SECONDS
+        while self._under_way and self._clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
+            await asyncio.sleep(SETTLE_LOOK_SECONDS)
 
     async def reply(self, command: c.Reply) -> None:
         """Send the answer to a request of the bus. It is journalled, and sent again when the request is repeated."""

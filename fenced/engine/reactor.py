@@ -15,15 +15,16 @@ import structlog
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core.decide import Decision, decide
+from fenced.core import following
+from fenced.core.decide import NOTHING_CHANGED, Decision, decide
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import Collected, batch_of, collect
 from fenced.model.answers import Answer
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
-from fenced.ports.control import Unavailable
-from fenced.ports.journal import EpochLost, Journal, StoreError
+from fenced.ports.control import Standby, Unavailable
+from fenced.ports.journal import EpochLost, Journal, StoreError, StoreWentBack
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -65,13 +66,16 @@ class Effects(Protocol):
 
 
 class Reactor:
-    """Decides, makes durable, then starts. `observe` gets each durable batch (metrics, logs, watchers), `heard` each
-    event without a waiting caller, with its decision."""
+    """Decides, makes durable, then starts; a standby only hears. `observe` gets each durable batch (metrics,
+    logs, watchers), `heard` each event without a waiting caller, with its decision. `where_active`: the address of the
+    controller that decides."""
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, telemetry: Telemetry, controller: str,
         observe: Callable[[Collected], None], heard: Callable[[e.Event, Decision], None], wall: Wall = as_steady,
+        where_active: Callable[[], str | None] = lambda: None,
     ) -> None:  # fmt: skip
+        self._where_active = where_active
         self._wall = wall
         self.fleet = fleet
         self._journal, self._clock, self._telemetry = journal, clock, telemetry
@@ -120,6 +124,13 @@ class Reactor:
             self._dropped += 1
             return
         self._inbox.append(Asked(event, self._clock.now()))
+        self._awake.set()
+
+    def begin(self, started: e.Started, *, epoch: int, lease_until: float) -> None:
+        """Decide from now on, with the lease that was taken: first what another controller left, then the inbox."""
+        self.fleet.epoch = epoch
+        now = self._clock.now()
+        self._inbox.extendleft((Asked(started, now), Asked(e.LeaseRenewed(until=lease_until), now)))
         self._awake.set()
 
     def holds_lease(self) -> bool:
@@ -185,6 +196,8 @@ class Reactor:
         while self._wakes and self._wakes[0][0] <= due and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
             asked.append(Asked(e.TimerFired(host=name), now))
+        if self.fleet.is_standby:
+            return asked
         if self.fleet.pauses_over(now):
             asked.append(Asked(e.PausesDue(), now))
         if now >= self._gates_looked_at + GATES_LOOK_SECONDS:
@@ -198,6 +211,9 @@ class Reactor:
         return self._inbox[0].at if self._inbox else float("inf")
 
     async def _decide_durably(self, asked: Sequence[Asked]) -> None:
+        if self.fleet.is_standby:
+            self._hear(asked)
+            return
         self.fleet.begin(heard_until=self._heard_until, is_lease_lost=bool(self._losses))
         now = self._clock.now()
         decisions = [decide(self.fleet, entry.event, now) for entry in asked]
@@ -205,8 +221,8 @@ class Reactor:
         if collected.entries:
             try:
                 await self._append(collected)
-            except EpochLost:
-                self._fail(asked, "another controller holds a newer epoch")
+            except (EpochLost, StoreWentBack) as exc:
+                self._fail(asked, str(exc))
                 raise
             except StoreError as exc:
                 self.store_refusal = str(exc)
@@ -216,6 +232,20 @@ class Reactor:
                 await asyncio.sleep(RETRY_SECONDS)
                 return
         self._finish(asked, decisions, collected)
+
+    def _hear(self, asked: Sequence[Asked]) -> None:
+        """Only hear, at a standby: another controller decides."""
+        self.fleet.heard_until = self._heard_until
+        now = self._clock.now()
+        self._count_losses(asked)
+        for entry in asked:
+            is_heard = following.hear(self.fleet, entry.event, now)
+            if entry.future is None:
+                self._heard(entry.event, NOTHING_CHANGED)
+            elif is_heard and not entry.future.done():
+                entry.future.set_result(None)
+            elif not entry.future.done():
+                entry.future.set_exception(Standby(self._where_active()))
 
     def _put_back(self, asked: Sequence[Asked], why: str) -> None:
         """Queue a rejected batch again, ahead of newer events.
@@ -304,7 +334,8 @@ class Reactor:
         is_late = now - self._turned_at - TICK_SECONDS > STALL_SECONDS
         is_waking = bool(self._wakes) and self._wakes[0][0] <= now
         is_told = bool(self._inbox) or bool(self._dropped)
-        return is_late or is_waking or is_told or bool(self.fleet.pauses_over(now))
+        is_pause_over = not self.fleet.is_standby and bool(self.fleet.pauses_over(now))
+        return is_late or is_waking or is_told or is_pause_over
 
 
 def _is_look(entry: Asked) -> bool:

@@ -88,6 +88,12 @@ class SteadyClock:
     def now(self) -> float:
         return boottime() + self._offset
 
+    def advance(self, to: float) -> float:
+        """Go on from that moment, if it is ahead: time never goes back. Return by how many seconds this moved."""
+        moved = max(to - self.now(), 0.0)
+        self._offset += moved
+        return moved
+
     def ahead_seconds(self) -> float:
         """Return how far this clock is ahead of the wall clock; negative: behind it.
 

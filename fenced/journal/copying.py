@@ -21,11 +21,12 @@ from fenced.journal import migrations, reading
 from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SCHEMA, SNAPSHOTS, STORE
 from fenced.ports.journal import Loaded, StoreError
 
+# The reports of controllers stay behind: they are about the daemons that run on the source.
 TABLES: Final = (SCHEMA, STORE, LEASE, RECORDS, SNAPSHOTS, FLEET, OPERATIONS, OUTBOX)
 NUMBERED: Final = {OPERATIONS: "number", OUTBOX: "sequence"}
 """Tables whose numbers the database gives, and gives only once."""
 ROWS: Final = 1000
-_LEASE_OF_NOBODY: Final = {"place": "", "until": 0.0}
+_LEASE_OF_NOBODY: Final = {"place": "", "until": 0.0, "released_by": "", "released_to": "", "released_at": None}
 
 Progress = Callable[[str, int, int], None]
 """Gets a table's name, the rows done, and all its rows."""
@@ -176,7 +177,7 @@ async def _compare_start(shard: str, old: AsyncConnection, new: AsyncConnection,
     """Read from both what a start would. Raises StoreError if it differs."""
 
     def load(connection: Connection) -> Loaded:
-        return reading.load(connection, shard=shard, epoch=0)
+        return reading.load(connection, shard=shard)
 
     if await old.run_sync(load) != await new.run_sync(load):
         raise StoreError(

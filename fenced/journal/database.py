@@ -1,61 +1,69 @@
 """The `Journal` port over a database: which statements each call runs, whatever the database is.
 
-`writing` and `reading` hold the statements. A subclass owns connections, transactions and errors, in `_write` and
-`_read`: a write returns once it is durable, or raises and stored nothing; either way the next write works. A cancelled
-call ends when its transaction has ended: it stored all or nothing.
+`writing`, `reading`, `following`, `leases` and `controllers` hold the statements. A subclass owns connections,
+transactions and errors, in `_write` and `_read`: a write returns once it is durable, or raises and stored nothing;
+either way the next write works. A cancelled call ends when its transaction has ended: it stored all or nothing.
 """
 
 import asyncio
-import dataclasses
+import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
-from fenced.core.durable.records import Entry
-from fenced.core.durable.state import Operation
-from fenced.journal import reading, writing
+from fenced.journal import controllers, files, following, leases, reading, writing
+from fenced.journal.following import Mark, Position
+from fenced.journal.leases import Held, LeaseRow
+from fenced.journal.queries import Reader, SqlQueries
+from fenced.journal.seen import Memory, SeenFile, Server
 from fenced.journal.store_id import IdFile
-from fenced.journal.writing import Held
-from fenced.model.names import HostName, OperationId
-from fenced.ports.journal import Batch, ClockAnchor, Loaded, OutboxMessage, Page, StoreError
-
-LOOKERS: Final = 3
-LOOKS_MAX: Final = 100
-"""Reads for operators at once; most of them wait for one of the LOOKERS. One more is refused."""
-LOOK_WAIT_SECONDS: Final = 2.0
-UNREADABLE_LOGGED_MAX: Final = 1000
+from fenced.ports.journal import (
+    Batch,
+    ClockAnchor,
+    ControllerReport,
+    ControllerView,
+    EpochLost,
+    Followed,
+    Loaded,
+    OutboxMessage,
+    StoreError,
+    StoreWentBack,
+    Taken,
+    Words,
+)
 
 T = TypeVar("T")
+MayTake = Callable[[LeaseRow | None], bool]
 log = structlog.get_logger(__name__)
 
 
-class Reader(Enum):
-    """Who reads. Each has connections of its own, so that outbox and housekeeping never wait for operators (S15)."""
-
-    ANNOUNCER = "outbox"
-    KEEPER = "housekeeping"
-    LOOKER = "operators"
-
-
-class SqlJournal(ABC):
+class SqlJournal(SqlQueries, ABC):
     """Implements the `Journal` port, and keeps the anchor of the steady clock."""
 
-    def __init__(self, *, place: str, shard: str, state_dir: Path) -> None:
-        """`place`: the store's name in errors, without secrets. Opens nothing yet."""
-        self._place = place
+    def __init__(
+        self, *, place: str, shard: str, state_dir: Path, lease_ttl_seconds: float, where: str = "", instance: str = ""
+    ) -> None:
+        """`place`: the store's name in errors, without secrets. `where`: the state directory in this boot of the
+        machine, and `instance`: its id; "" where no other machine can reach the store. Opens nothing yet."""
+        super().__init__(place=place, shard=shard)
+        self._where, self._instance, self._lease_seconds = where, instance, lease_ttl_seconds
         self._id_file = IdFile(state_dir.resolve())
+        self._memory = Memory(SeenFile(state_dir.resolve()), shard=shard)
+        self._memory_fault = ""
         self._store_id = ""
+        self._name = ""
+        self._has_reported = False
         self._held = Held(shard=shard)
-        self._looking = 0
+        self._positions: dict[int, Position] = {}
+        """By sequence: what `follow` and `take` may go on from."""
         self._calls: set[asyncio.Task[Any]] = set()
-        self._unreadable: set[int] = set()
 
     @abstractmethod
     async def open(self, *, holder: str, now: float) -> Loaded: ...
@@ -67,94 +75,146 @@ class SqlJournal(ABC):
     async def close(self) -> None: ...
 
     @abstractmethod
-    async def _write(self, name: str, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction, durable on return. Raises StoreError, and what `work` raises."""
+    async def _write(self, name: str, work: Callable[[Connection], T], *, batches: int = 1) -> T:
+        """Run `work` in one transaction, durable on return; count `batches` writes of the shard in `_held`.
+
+        Raises StoreError, and what `work` raises.
+        """
 
     @abstractmethod
-    async def _read(self, name: str, work: Callable[[Connection], T], reader: Reader) -> T:
-        """Run `work`, which only reads. Raises StoreError, and what `work` raises."""
+    async def _note(self, name: str, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which writes but needs no lease, without delaying `_write`. Raises as that does."""
 
     @abstractmethod
     def _check_open(self) -> None:
         """Raises StoreError if the store is not open."""
 
-    # -- the port -----------------------------------------------------------------------------------------------------
+    # -- starting, following, reporting -------------------------------------------------------------------------------
 
     async def accept_store(self) -> None:
         self._check_open()
-        with self._translated():
-            self._id_file.write(self._store_id)
+        self._memory.accept()
+        with files.translated():
+            await asyncio.to_thread(self._id_file.write, self._store_id)
+            await asyncio.to_thread(self._memory.write)
 
-    async def append(self, batch: Batch) -> int:
-        encoded = writing.encode(batch)
-        return await self._write("append", lambda connection: writing.append(connection, encoded, self._held))
+    async def remember(self, words: Words) -> None:
+        self._check_open()
+        self._memory.remember(words)
+        with files.translated():
+            await asyncio.to_thread(self._memory.write)
+
+    async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
+        assert report.name == self._name, "a controller reports under the name with which it opened the store"
+        await self._keep_memory()
+        self._has_reported = True
+        return await self._note("report", lambda it: controllers.report(it, report, self._self()))
+
+    async def follow(self, *, after: int, limit: int) -> Followed:
+        """`after`: 0, or the `sequence` of what `open` or the last call returned."""
+        self._check_open()
+        since = self._position(after)
+        work = functools.partial(following.follow, shard=self._held.shard, since=since, limit=limit)
+        followed, position = await self._noticing(self._read("follow", work, Reader.KEEPER))
+        self._positions = {after: since, followed.sequence: position}
+        self._memory.advanced(position)
+        self._memory.saw_entries(followed.entries)
+        return followed
+
+    # -- the lease ----------------------------------------------------------------------------------------------------
+
+    async def take(self, *, after: int, now: float, patience_seconds: float = 0.0, at_least: int = 0) -> Taken | None:
+        """Also returns None if more records are new than `reading.ROWS_MAX`: follow them first."""
+        self._check_open()
+        since = self._position(after)
+
+        async def whole() -> Taken | None:
+            may_take = await self._look_at_lease(patience_seconds)
+            if may_take is None:
+                return None
+            above = max(self._memory.floor, at_least)
+            work = functools.partial(self._take, may_take=may_take, since=since, above=above, now=now)
+            done = await self._write("take", work, batches=0)
+            if done is None:
+                return None
+            taken, self._held, position = done
+            self._positions = {after: since, position.mark.sequence: position}
+            self._memory.advanced(position)
+            self._memory.saw_entries(taken.rest.entries)
+            await self._keep_memory()
+            return taken
+
+        return await self._noticing(self._whole("take", whole()))
+
+    def _take(
+        self, connection: Connection, *, may_take: MayTake, since: Position, above: int, now: float
+    ) -> tuple[Taken, Held, Position] | None:
+        shard = self._held.shard
+        row = leases.locked_lease_row(connection, shard)
+        if not may_take(row):
+            return None
+        rest, position = following.follow(connection, shard=shard, since=since, limit=reading.ROWS_MAX)
+        if rest.behind:
+            return None
+        steady_at = leases.steady_time(connection, shard)
+        until = now + self._lease_seconds
+        held = leases.take(
+            connection, self._held, name=self._name, place=self._where, above=above, until=until,
+            ttl_seconds=self._lease_seconds,
+        )  # fmt: skip
+        taken = Taken(
+            epoch=held.epoch,
+            rest=rest,
+            until=until,
+            holder=held.holder,
+            is_own=row is None or row.is_of_nobody or row.place == self._where,
+            before="" if row is None else row.name,
+            reason=_reason(row, self._where),
+            last_at=reading.newest_moment(connection, shard=shard),
+            steady_at=steady_at,
+        )
+        return taken, held, replace(position, epoch=held.epoch)
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
         """`anchor`: the position of the steady clock, for the next start; None keeps the last one."""
         until = now + ttl_seconds
-        work = functools.partial(
-            writing.renew_lease, held=self._held, until=until, ttl_seconds=ttl_seconds, anchor=anchor
-        )
-        await self._write("renew-lease", work)
+
+        def work(connection: Connection) -> None:
+            leases.renew(connection, self._held, until=until, ttl_seconds=ttl_seconds, anchor=anchor)
+
+        await self._change("renew-lease", work)
         return until
 
-    async def clock_anchor(self) -> ClockAnchor | None:
-        """Return the last anchor, of this start or an earlier one; None in a new store."""
-        work = functools.partial(reading.clock_anchor, shard=self._held.shard)
-        return await self._read("clock-anchor", work, Reader.KEEPER)
+    async def release(self, *, to: str) -> None:
+        async def whole() -> None:
+            await self._write("release", lambda it: leases.release(it, self._held, by=self._where, to=to))
+            self._held = replace(self._held, epoch=0)
+            await self._keep_memory()
 
-    async def outbox(
-        self, *, limit: int, each: int, skipping: Collection[HostName | None] = ()
-    ) -> Sequence[OutboxMessage]:
-        work = functools.partial(
-            reading.outbox,
-            shard=self._held.shard,
-            limit=limit,
-            each=each,
-            skipping=skipping,
-            left_out=self._left_out,
-        )
-        return await self._read("outbox", work, Reader.ANNOUNCER)
+        await self._noticing(self._whole("release", whole()))
+
+    # -- writing and reading ------------------------------------------------------------------------------------------
+
+    async def append(self, batch: Batch) -> int:
+        encoded = writing.encode(batch)
+        sequence = await self._change("append", lambda it: writing.append(it, encoded, self._held))
+        if encoded.records:
+            at, host, _, body = encoded.records[-1]
+            mark = Mark(sequence=sequence, epoch=self._held.epoch, digest=following.digest(at, host, body))
+            self._memory.advanced(Position(mark=mark, epoch=self._held.epoch))
+            self._memory.saw_entries(batch.entries)
+        return sequence
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
         assert all(message.sequence is not None for message in messages), "only messages of `outbox` can be delivered"
         if messages:
-            await self._write("delivered", lambda it: writing.delivered(it, messages, self._held))
-
-    async def outbox_pending(self) -> int:
-        work = functools.partial(reading.outbox_pending, shard=self._held.shard)
-        return await self._read("outbox-pending", work, Reader.ANNOUNCER)
-
-    async def operation(self, operation: OperationId) -> Operation | None:
-        return await self._look("operation", functools.partial(reading.operation, id=operation))
-
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
-        """Raises ValueError if `after` is not a cursor of this list."""
-        below = reading.cursor_number(after)
-        work = functools.partial(reading.operations, host=host, state=state, limit=limit, below=below)
-        return await self._look("operations", work)
-
-    async def entries(
-        self, *, host: HostName | None, limit: int, before: int | None = None
-    ) -> Sequence[tuple[int, Entry]]:
-        shard = self._held.shard
-        work = functools.partial(reading.entries, shard=shard, host=host, limit=limit, before=before)
-        return await self._look("entries", work)
-
-    async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
-        work = functools.partial(
-            reading.events, shard=self._held.shard, after=after, limit=limit, left_out=self._left_out
-        )
-        return await self._look("events", work)
-
-    async def newest_event(self) -> int:
-        return await self._look("newest-event", functools.partial(reading.newest_event, shard=self._held.shard))
+            await self._change("delivered", lambda it: writing.delivered(it, messages, self._held))
 
     async def prune(self, *, before: float, events_before: float, limit: int) -> int:
-        work = functools.partial(
-            writing.prune, held=self._held, before=before, events_before=events_before, limit=limit
-        )
-        return await self._write("prune", work)
+        def work(connection: Connection) -> int:
+            return writing.prune(connection, self._held, before=before, events_before=events_before, limit=limit)
+
+        return await self._change("prune", work)
 
     # -- for subclasses -----------------------------------------------------------------------------------------------
 
@@ -162,30 +222,104 @@ class SqlJournal(ABC):
     def _translated(self) -> AbstractContextManager[None]:
         """Return a context that raises StoreError for errors of the database and of the file system."""
 
-    def _took(self, loaded: Loaded) -> Loaded:
-        """Remember the epoch that `open` took, and compare the store with the one used before.
+    @abstractmethod
+    async def _look_at_lease(self, patience_seconds: float) -> MayTake | None:
+        """Look once. Return None if the lease may not be taken, else the check of its row once that is locked."""
 
-        Another one needs an operator's release. Raises StoreError.
-        """
-        self._held = dataclasses.replace(self._held, epoch=loaded.epoch)
+    @abstractmethod
+    async def _server(self) -> Server:
+        """Return which server holds the store, as far as this user may know."""
+
+    async def _load(self, name: str) -> Loaded:
+        """Read the store, and compare it with what this controller saw of it. Raises StoreHeld, StoreError."""
+        self._name = name
+        with files.translated():
+            seen = self._memory.open()
+        server = await self._server()
+
+        def work(connection: Connection) -> tuple[Loaded, Position]:
+            controllers.check_name(connection, self._self())
+            loaded = reading.load(connection, shard=self._held.shard)
+            if seen.store == loaded.store_id:
+                since = Position(mark=seen.mark, epoch=seen.epoch)
+                lost = following.missing(connection, shard=self._held.shard, since=since)
+                loaded = replace(loaded, went_back=server.difference(seen.server) or lost or seen.went_back)
+            steady_at = leases.steady_time(connection, self._held.shard)
+            position = following.position(connection, shard=self._held.shard, sequence=loaded.sequence)
+            return replace(loaded, steady_at=steady_at, words=seen.words if loaded.went_back else None), position
+
+        loaded, position = await self._read("open", work, Reader.KEEPER)
+        loaded = self._checked_id(loaded)
+        self._positions = {loaded.sequence: position}
+        self._memory.opened(
+            store=loaded.store_id, position=position, server=server, went_back=loaded.went_back,
+            is_other_store=bool(loaded.expected_store),
+        )  # fmt: skip
+        if loaded.went_back:
+            log.error("store_went_back", store=self._place, missing=loaded.went_back)
+            await self._keep_memory()
+        return loaded
+
+    def _checked_id(self, loaded: Loaded) -> Loaded:
+        """Compare the store with the one used before. Another one needs an operator's release. Raises StoreError."""
         self._store_id = loaded.store_id
-        with self._translated():
+        with files.translated():
             kept = self._id_file.read()
             if kept is not None and kept not in {loaded.store_id, loaded.fleet.released_store}:
-                return dataclasses.replace(loaded, expected_store=kept)
+                return replace(loaded, expected_store=kept)
             if kept != loaded.store_id:
                 self._id_file.write(loaded.store_id)
         return loaded
 
-    async def _look(self, name: str, work: Callable[[Connection], T]) -> T:
-        """Read for a caller who can repeat it. Raises StoreError also if there are too many such reads."""
-        if self._looking >= LOOKS_MAX:
-            raise StoreError(f"{self._place}: too many reads at once; try again later")
-        self._looking += 1
+    async def _leave(self) -> None:
+        """End lease and reports, and keep what was seen. A store that can't be written lets both expire."""
+        if not self._store_id:
+            return
         try:
-            return await self._read(name, work, Reader.LOOKER)
-        finally:
-            self._looking -= 1
+            if self._held.epoch:
+                await self._write("give-up-lease", lambda it: leases.release(it, self._held))
+        except (EpochLost, StoreWentBack):
+            pass  # another controller holds it
+        except StoreError:
+            self._has_reported = False  # the next write would wait as long in vain
+        if self._has_reported:
+            with contextlib.suppress(StoreError):
+                await self._note("leave", lambda it: controllers.leave(it, self._self()))
+        self._held = replace(self._held, epoch=0)
+        await self._keep_memory()
+
+    async def _change(self, name: str, work: Callable[[Connection], T]) -> T:
+        return await self._noticing(self._write(name, work))
+
+    async def _noticing(self, call: Coroutine[Any, Any, T]) -> T:
+        """Keep what was seen before the store went back: the next start compares it."""
+        try:
+            return await call
+        except StoreWentBack as exc:
+            await self._keep_memory()
+            raise StoreWentBack(f"{self._place}: {exc}; an older state of the store was put in its place") from exc
+
+    async def _keep_memory(self) -> None:
+        """Write what was seen to the disk. A failure is only logged: the store itself is in order."""
+        try:
+            await asyncio.to_thread(self._memory.write)
+        except OSError as exc:
+            if str(exc) != self._memory_fault:
+                log.error("seen_file_not_written", error=str(exc), advice="check owner, mode and disk of state_dir")
+            self._memory_fault = str(exc)
+        else:
+            self._memory_fault = ""
+
+    def _position(self, after: int) -> Position:
+        if after == 0:
+            return Position(mark=Mark(), epoch=max(known.epoch for known in self._positions.values()))
+        assert after in self._positions, "follow on from where the last call ended"
+        return self._positions[after]
+
+    def _self(self) -> controllers.Self:
+        return controllers.Self(
+            name=self._name, instance=self._instance, place=self._where, lease_seconds=self._lease_seconds
+        )
 
     async def _whole(self, name: str, call: Coroutine[Any, Any, T]) -> T:
         """Run a call to its end even if the caller is cancelled, who gets the cancellation after that.
@@ -207,10 +341,11 @@ class SqlJournal(ABC):
             raise StoreError(f"{self._place}: the store is not open")
         return part
 
-    def _left_out(self, sequence: int, why: str) -> None:
-        """Log each unreadable message once. It stays in the store and counts as pending."""
-        if sequence not in self._unreadable and len(self._unreadable) < UNREADABLE_LOGGED_MAX:
-            self._unreadable.add(sequence)
-            log.error(
-                "outbox_message_unreadable", sequence=sequence, error=why, advice="the store is damaged; check its disk"
-            )
+
+def _reason(row: LeaseRow | None, place: str) -> Literal["start", "released", "handed_over", "expired"]:
+    """Return how the lease that is taken now ended."""
+    if row is None or row.is_of_nobody or row.place == place:
+        return "start"
+    if row.is_released:
+        return "handed_over" if row.released_by else "released"
+    return "expired"

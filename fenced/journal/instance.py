@@ -8,8 +8,8 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+from fenced.journal.files import translated
 from fenced.journal.store_id import IdFile
-from fenced.ports.journal import StoreError
 
 NAME: Final = "fenced.instance"
 
@@ -20,13 +20,11 @@ def instance(state_dir: Path) -> str:
     A new id is safe: the daemon then waits for its former lease as for another's. Raises StoreError.
     """
     file = IdFile(state_dir, NAME)
-    try:
+    with translated():
         known = _valid(file.read())
         if known is None:
             known = str(uuid.uuid4())
             file.write(known)
-    except OSError as exc:
-        raise StoreError(f"{exc.filename}: {exc.strerror or exc}; check its owner, mode and disk") from exc
     return known
 
 

@@ -80,16 +80,21 @@ def _to_4(connection: Connection) -> None:
         """CREATE TABLE lease (shard TEXT PRIMARY KEY NOT NULL, epoch INTEGER NOT NULL, holder TEXT NOT NULL,
             name TEXT NOT NULL, place TEXT NOT NULL, until REAL NOT NULL, batch INTEGER NOT NULL,
             sequence INTEGER NOT NULL, at REAL, anchor_boot_id TEXT, anchor_boottime REAL, anchor_steady REAL,
-            anchor_calendar TEXT, anchor_at REAL)""",
+            anchor_calendar TEXT, anchor_at REAL, since REAL NOT NULL, pruned INTEGER NOT NULL,
+            released_by TEXT NOT NULL, released_to TEXT NOT NULL, released_at REAL)""",
         """INSERT INTO lease SELECT 'main', epoch, holder, holder, '', until, 0,
             coalesce((SELECT max(sequence) FROM records), 0),
             (SELECT CASE WHEN typeof(at) = 'real' THEN at END FROM records ORDER BY sequence DESC LIMIT 1),
-            anchor_boot_id, anchor_boottime, anchor_steady, anchor_calendar, NULL FROM lease_3""",
+            anchor_boot_id, anchor_boottime, anchor_steady, anchor_calendar, NULL, 0,
+            coalesce((SELECT max(sequence) FROM records), 0), '', '', NULL FROM lease_3""",
         "DROP TABLE lease_3",
         "ALTER TABLE fleet RENAME TO fleet_3",
         "CREATE TABLE fleet (shard TEXT PRIMARY KEY NOT NULL, sequence INTEGER NOT NULL, body TEXT NOT NULL)",
         "INSERT INTO fleet SELECT 'main', sequence, body FROM fleet_3",
         "DROP TABLE fleet_3",
+        """CREATE TABLE controllers (name TEXT PRIMARY KEY NOT NULL, instance TEXT NOT NULL, place TEXT NOT NULL,
+            address TEXT NOT NULL, version TEXT NOT NULL, unfit TEXT NOT NULL, lag INTEGER NOT NULL,
+            configuration TEXT NOT NULL, heard REAL NOT NULL, is_gone INTEGER NOT NULL)""",
         *(
             f"ALTER TABLE {name} ADD COLUMN shard TEXT NOT NULL DEFAULT 'main'"
             for name in ("records", "snapshots", "operations", "outbox")

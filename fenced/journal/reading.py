@@ -30,7 +30,7 @@ LeftOut = Callable[[int, str], None]
 """Gets the number of an unreadable message, and the reason."""
 
 
-def load(connection: Connection, *, shard: str, epoch: int) -> Loaded:
+def load(connection: Connection, *, shard: str) -> Loaded:
     """Return what a start needs: every snapshot, and for each host only the records after it."""
     sequence = connection.execute(_NEWEST_RECORD, {"shard": shard}).scalar() or 0
     faults: dict[HostName | None, str] = {}
@@ -40,21 +40,25 @@ def load(connection: Connection, *, shard: str, epoch: int) -> Loaded:
     fleet_fault = faults.pop(None, "")
     return Loaded(
         store_id=_text(connection.execute(select(STORE.c.id)).scalar_one(), "the store's id"),
-        epoch=epoch,
         hosts=hosts,
         fleet=fleet,
         tail=tail,
-        last_at=connection.execute(_statement(connection, statements.NEWEST_MOMENT), {"shard": shard}).scalar(),
+        last_at=newest_moment(connection, shard=shard),
         sequence=sequence,
         faults={name: why for name, why in faults.items() if name is not None},
         fleet_fault=fleet_fault,
     )
 
 
+def newest_moment(connection: Connection, *, shard: str) -> float | None:
+    """Return the time of the newest record that has a readable one."""
+    return connection.execute(_statement(connection, statements.NEWEST_MOMENT), {"shard": shard}).scalar()
+
+
 def clock_anchor(connection: Connection, *, shard: str) -> ClockAnchor | None:
     columns = (LEASE.c.anchor_boot_id, LEASE.c.anchor_boottime, LEASE.c.anchor_steady, LEASE.c.anchor_calendar)
-    row = connection.execute(select(*columns).where(LEASE.c.shard == shard)).one()
-    if row.anchor_boot_id is None:
+    row = connection.execute(select(*columns).where(LEASE.c.shard == shard)).one_or_none()
+    if row is None or row.anchor_boot_id is None:
         return None
     return ClockAnchor(
         boot_id=_text(row.anchor_boot_id, "the boot of the clock's anchor"),
@@ -133,8 +137,16 @@ def entries(
     read: list[tuple[int, Entry]] = []
     for row in connection.execute(found.order_by(RECORDS.c.sequence.desc()).limit(_bounded(limit))):
         with contextlib.suppress(codec.CodecError):
-            read.append((row.sequence, _entry(row)))
+            read.append((row.sequence, entry_of(row)))
     return read
+
+
+def entry_of(row: Any) -> Entry:
+    """Decode a row of `records`. Raises CodecError."""
+    what = f"record {row.sequence}"
+    record = _decoded(codec.load_record, row.body, what)
+    host = None if row.host is None else HostName(_text(row.host, what))
+    return Entry(at=_moment(row.at, what), host=host, record=record)
 
 
 def cursor_number(after: str | None) -> int | None:
@@ -185,7 +197,7 @@ def _tail(connection: Connection, shard: str, faults: dict[HostName | None, str]
         if host is not None and host in faults:
             continue
         try:
-            yield _entry(row)
+            yield entry_of(row)
         except codec.CodecError as exc:
             faults.setdefault(host, str(exc))
 
@@ -194,13 +206,6 @@ def _numbered(sequence: object, newest: int, what: str) -> None:
     """A number beyond all records would hide the records after the snapshot."""
     if not isinstance(sequence, int) or not 0 <= sequence <= newest:
         raise codec.CodecError(f"{what} cannot be read: no record has its sequence number")
-
-
-def _entry(row: Any) -> Entry:
-    what = f"record {row.sequence}"
-    record = _decoded(codec.load_record, row.body, what)
-    host = None if row.host is None else HostName(_text(row.host, what))
-    return Entry(at=_moment(row.at, what), host=host, record=record)
 
 
 def _messages(rows: Iterable[Any], left_out: LeftOut) -> list[OutboxMessage]:

@@ -54,11 +54,20 @@ LEASE: Final = Table(
     Column("anchor_steady", Double),
     Column("anchor_calendar", Text),
     Column("anchor_at", Double),
+    Column("since", Double, nullable=False),
+    Column("pruned", BigInteger, nullable=False),
+    Column("released_by", Text, nullable=False),
+    Column("released_to", Text, nullable=False),
+    Column("released_at", Double),
 )
 """A row a shard, which every write locks and changes: the epoch, who holds it (`holder` differs for each start, `name`
 is the daemon's, `place` its state directory in a boot of its machine), until when the holder may act (0: released).
 `batch` counts the writes, `sequence` and `at` are those of the newest record. `anchor_at`: PostgreSQL's clock at the
-anchor."""
+anchor. `since`: the database's clock when the holder took the lease.
+
+`pruned`: records up to this number may have been deleted because of their age. `released_by`: the place that handed
+the lease over, "" after the proper end of a daemon. `released_to`: the name of the controller that is to have it, ""
+for any. `released_at`: the database's clock at the release."""
 
 RECORDS: Final = Table(
     "records",
@@ -124,6 +133,23 @@ OUTBOX: Final = Table(
 )
 """Messages for the bus. A delivered event stays for readers that resume; a delivered state is deleted. Within a shard
 the numbers rise in the order of the writes, because each write holds the shard's row of `lease`."""
+
+CONTROLLERS: Final = Table(
+    "controllers",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("instance", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("unfit", Text, nullable=False),
+    Column("lag", BigInteger, nullable=False),
+    Column("configuration", Text, nullable=False),
+    Column("heard", Double, nullable=False),
+    Column("is_gone", Boolean, nullable=False),
+)
+"""The last report of each controller. `instance`: the id of its state directory. `unfit`: a JSON list. `heard`: the
+database's clock at the report. `is_gone`: it ended properly after it. No lease depends on these rows."""
 
 SCHEMA: Final = Table(
     "schema",

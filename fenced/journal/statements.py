@@ -6,7 +6,7 @@ Each says its reason; everything else is written once, in `reading` and `writing
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Double, cast, func, literal, text
+from sqlalchemy import Double, cast, func, literal, literal_column, text
 
 from fenced.journal.schema import OUTBOX
 
@@ -21,9 +21,17 @@ DATABASE_CLOCK: Final = func.extract("epoch", func.clock_timestamp())
 """PostgreSQL's time of day in seconds. `now()` would be the moment at which the transaction began."""
 
 
+_SQLITE_CLOCK: Final[Any] = literal_column("((julianday('now') - 2440587.5) * 86400.0)", Double)
+
+
 def database_time(dialect: str) -> Any:
     """Return the expression of the time now; None where the database is the daemon's own and has no other clock."""
     return None if dialect == "sqlite" else DATABASE_CLOCK
+
+
+def wall_time(dialect: str) -> Any:
+    """Return the expression of the wall time now. SQLite's clock is that of the daemon's machine."""
+    return _SQLITE_CLOCK if dialect == "sqlite" else cast(DATABASE_CLOCK, Double)
 
 
 def lease_end(dialect: str, *, until: float, ttl_seconds: float) -> Any:

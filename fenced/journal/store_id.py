@@ -4,10 +4,10 @@ It knows files, not the store. A file is written atomically, and that of the sto
 that the daemon must not forget.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
+from fenced.journal.files import write_whole
 from fenced.model.text import printable
 
 STORE_NAME: Final = "fenced.store"
@@ -30,18 +30,4 @@ class IdFile:
 
     def write(self, id: str) -> None:
         """Write the id to the disk. Raises OSError."""
-        new = self._path.with_name(self._path.name + ".new")
-        with open(new, "w", encoding="utf-8", opener=_private) as file:
-            file.write(id + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+        write_whole(self._path, f"{id}\n".encode())

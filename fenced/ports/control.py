@@ -36,6 +36,15 @@ class Unavailable(Exception):
     """The store accepts no writes at the moment, or the daemon is stopping (503)."""
 
 
+class Standby(Unavailable):
+    """This controller is a standby (503, rule `standby`). `active`: the address of the one that decides, if known."""
+
+    def __init__(self, active: str | None) -> None:
+        where = f"ask the active one at {active}" if active else "no active one is known; try again in some seconds"
+        super().__init__(f"this controller is a standby: {where}")
+        self.active = active
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """The operation that was started or joined."""

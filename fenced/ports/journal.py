@@ -6,9 +6,10 @@ and fails in its transaction if a newer epoch exists (S20).
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
-from fenced.core.durable.fleet_state import FleetState, Pause
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.fleet_state import Words as Words
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState, Operation
 from fenced.model.names import HostName, OperationId
@@ -85,18 +86,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What operators said to restrict the daemon, kept beside the lock for a store that goes back in time (S22).
-
-    `maintenance`: hosts, each with who set it, why, and until when.
-    """
-
-    is_disarmed: bool = False
-    pauses: tuple[Pause, ...] = ()
-    maintenance: tuple[tuple[HostName, str, str, float | None], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """What a start reads: snapshots, and the records since each (in order). `last_at`: time of the newest record, or
     None. `tail` holds per host only entries after its snapshot, and fleet entries after the fleet's. `sequence`: the
@@ -141,15 +130,19 @@ class Followed:
 class Taken:
     """The lease was taken: nobody else appends from now on. `rest`: all records after the position of the call.
 
-    `is_own`: the last holder ran in this state directory in this boot of the machine, so its programs are known and
-    dead. `until`: the lease's end on the clock of `now`, counted from before the request. `last_at`: as at `Loaded`.
-    `steady_at`: what the last holder's steady clock reads now, by the store's clock; None without one.
+    `is_own`: nobody held it before, or a start in this state directory in this boot of the machine, so its programs are
+    known and dead. `before`: the last holder's name; `reason`: how its lease ended. `holder`: who holds it now, random
+    for each start. `until`: the lease's end on the clock of `now`, counted from before the request. `last_at`: as at
+    `Loaded`. `steady_at`: what the last holder's steady clock reads now, by the store's clock; None without one.
     """
 
     epoch: int
     rest: Followed
     until: float
+    holder: str = ""
     is_own: bool = True
+    before: str = ""
+    reason: Literal["start", "released", "handed_over", "expired"] = "start"
     last_at: float | None = None
     steady_at: float | None = None
 
@@ -211,12 +204,16 @@ class Journal(Protocol):
         """Return the records after a position. Raises StoreWentBack, StoreError."""
         ...
 
-    async def take(self, *, after: int, now: float, patience_seconds: float = 0.0) -> Taken | None:
+    async def take(self, *, after: int, now: float, patience_seconds: float = 0.0, at_least: int = 0) -> Taken | None:
         """Take the lease, or return None while another controller holds it or is to have it.
+
+        `at_least`: the highest epoch that is known from elsewhere, as proxies report it; the new one is above it, and
+        above what this state directory remembers.
 
         Call it several times a second: a lease that was not released is over once the store's clock says so and its
         row did not change for the whole lease (and `patience_seconds` more) of looks by this controller's own clock.
-        The lease of this state directory in this boot is taken at once. Raises StoreWentBack, StoreError.
+        The lease of this state directory in this boot is taken at once, also one that this journal holds: under a new
+        epoch, which is above `at_least`. Raises StoreWentBack, StoreError.
         """
         ...
 

@@ -74,16 +74,32 @@ class Metrics:
             buckets=CALL_SECONDS,
             registry=registry,
         )
+        self._of_store()
+        self._lag_seconds = Histogram(
+            "fenced_loop_lag_seconds", "Delay of the event loop", buckets=FAST_SECONDS, registry=registry
+        )
+        self._answers = Counter("fenced_api_requests", "Requests to the API", ("route", "status"), registry=registry)
+
+    def _of_store(self) -> None:
+        registry = self.registry
         self._append_seconds = Histogram(
             "fenced_journal_append_seconds",
             "Seconds until a batch is durable",
             buckets=FAST_SECONDS,
             registry=registry,
         )
-        self._lag_seconds = Histogram(
-            "fenced_loop_lag_seconds", "Delay of the event loop", buckets=FAST_SECONDS, registry=registry
+        self._transaction_seconds = Histogram(
+            "fenced_store_transaction_seconds",
+            "Duration of transactions that write to the store",
+            buckets=FAST_SECONDS,
+            registry=registry,
         )
-        self._answers = Counter("fenced_api_requests", "Requests to the API", ("route", "status"), registry=registry)
+        self._takeovers = Counter(
+            "fenced_takeovers",
+            "Times that this controller took a shard's lease",
+            ("shard", "reason"),
+            registry=registry,
+        )
 
     def bus_message(self, kind: MessageKind, result: MessageResult) -> None:
         self._messages[kind, result].inc()
@@ -119,6 +135,12 @@ class Metrics:
 
     def journal_append(self, seconds: float) -> None:
         self._append_seconds.observe(seconds)
+
+    def store_transaction(self, seconds: float) -> None:
+        self._transaction_seconds.observe(seconds)
+
+    def lease_taken(self, shard: str, reason: str) -> None:
+        self._takeovers.labels(shard, reason).inc()
 
     def loop_lag(self, seconds: float) -> None:
         self._lag_seconds.observe(seconds)

@@ -60,7 +60,7 @@ async def site(folder: Path, denied: list[str], more: str = "") -> AsyncIterator
     refused = "\n".join(f"topic deny {topic}" for topic in denied)
     access.write_text(f"topic readwrite fenced/v1/#\n{refused}\nuser reader\ntopic read #\n")
     clock, journal = WallClock(), MemoryJournal()
-    await journal.open(holder="fenced-a", now=clock.now())
+    await journal.opened(holder="fenced-a", now=clock.now())
     fleet = Fleet(racks.inventory(Rack(hosts=HOSTS)), epoch=1, started=clock.now())
     fleet.own = replace(fleet.own, lease_until=clock.now() + 1e6)
     lines = f"allow_anonymous true\nacl_file {access}\nmax_inflight_messages 1000\n{more}"

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.agents import Agent
-from tests.e2e.bed import bed
+from tests.e2e.bed import Bed, bed
 from tests.e2e.configuration import Configuration
+from tests.e2e.programs import FENCED, Program
 from tests.needs import needs
-from tests.net import until
+from tests.net import free_port, until
 from tests.postgres import Server, postgres
 
 __all__ = ["postgres"]
@@ -49,20 +50,49 @@ async def test_a_killed_daemon_goes_on_with_its_operation_at_once(
         assert not list(it.state_dir.glob("*.db"))
 
 
-async def test_a_second_daemon_elsewhere_is_refused_while_the_first_lives(
+def second(it: Bed, folder: Path, *, name: str = "fenced-b") -> Program:
+    """Return another daemon with a name, a state directory and an API of its own."""
+    elsewhere = it.configuration.copy()
+    elsewhere.directory = folder / "elsewhere"
+    elsewhere.directory.mkdir()
+    elsewhere.change("daemon", name=name, state_dir=str(folder / "elsewhere" / "state"))
+    elsewhere.change("api", listen=f"127.0.0.1:{free_port()}", socket="")
+    elsewhere.write()
+    return Program([*FENCED, "run", "-c", str(elsewhere.file)], log=folder / "second.log")
+
+
+async def test_a_second_daemon_of_the_same_name_is_refused_while_the_first_lives(
     tmp_path: Path, with_postgres: Callable[[Configuration], None]
 ) -> None:
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {"node-1": [agent.device("a")]}, change=with_postgres) as it:
-        elsewhere = it.configuration.copy()
-        elsewhere.change("daemon", state_dir=str(tmp_path / "elsewhere"))
-        elsewhere.change("api", socket="")
-        elsewhere.write()
-        second = it.another("second.log")
-        await second.start()
-        assert await second.wait() == 78
-        assert "fenced-a holds the lease and renews it" in second.log
+        other = second(it, tmp_path, name="fenced-a")
+        await other.start()
+        assert await other.wait() == 78
+        assert "a living controller of the name fenced-a uses this store" in other.log
         assert await it.api.is_ready()
+
+
+async def test_a_standby_takes_over_and_finishes_the_fence_of_a_killed_controller(
+    tmp_path: Path, with_postgres: Callable[[Configuration], None]
+) -> None:
+    agent = Agent(tmp_path / "agents")
+    devices = {"node-1": [agent.device("a"), agent.device("b")], "node-2": [agent.device("c")]}
+    async with bed(tmp_path, devices, change=with_postgres) as it:
+        other = second(it, tmp_path)
+        await other.start()
+        await until(lambda: '"standby": true' in other.log, what="the second one is a standby")
+        it.hosts.kill("node-1")
+        await it.story.event("node-1", "host.fencing")
+        await it.daemon.kill()
+        await it.story.event("node-1", "host.fenced")
+        await it.story.event("node-1", "host.restored")
+        it.hosts.boot("node-1")
+        await it.story.event("node-1", "host.healthy", number=2)
+        assert it.story.kinds().count("host.fenced") == 1
+        assert [event.data["before"] for event in it.story.of(None, "fleet.takeover")] == ["fenced-a"]
+        assert '"event": "lease_taken"' in other.log
+        await other.end()
 
 
 async def test_a_daemon_elsewhere_finishes_what_a_dead_one_began(

@@ -126,7 +126,7 @@ def play(
 ) -> None:
     async def main() -> None:
         desk = Desk(hosts, retired)
-        await desk.journal.open(holder="fenced-a", now=desk.clock.now())
+        await desk.journal.opened(holder="fenced-a", now=desk.clock.now())
 
         def deliver(event: e.Event) -> None:
             if isinstance(event, e.BusConnected):

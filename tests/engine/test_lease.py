@@ -27,7 +27,7 @@ def kept(anchor: Callable[[], ClockAnchor | None]) -> tuple[list[e.Event], list[
 
     async def main() -> tuple[list[e.Event], list[str]]:
         clock, journal, told = WorldClock(), Hanging(), list[e.Event]()
-        await journal.open(holder="fenced-a", now=clock.now())
+        await journal.opened(holder="fenced-a", now=clock.now())
         keeper = LeaseKeeper(journal=journal, clock=clock, ttl_seconds=TTL_SECONDS, deliver=told.append, anchor=anchor)
         with capture_logs() as logs:
             task = asyncio.get_running_loop().create_task(keeper.run())

@@ -287,7 +287,7 @@ def test_the_controllers_own_topic_says_active_and_offline() -> None:
     async def story(desk: Desk) -> None:
         [first] = [json.loads(payload) for payload in desk.sent("/controller/")]
         assert (first["name"], first["state"], first["armed"], first["epoch"]) == ("fenced-a", "active", True, 1)
-        await desk.outbox.say_offline()
+        await desk.outbox.say("offline")
         assert json.loads(desk.sent("/controller/")[-1])["state"] == "offline"
 
     play(story)

@@ -86,7 +86,7 @@ def play(story: Callable[[Desk], Awaitable[None]]) -> None:
 
     async def main() -> None:
         desk = Desk()
-        await desk.journal.open(holder="fenced-a", now=desk.clock.now())
+        await desk.journal.opened(holder="fenced-a", now=desk.clock.now())
         task = asyncio.get_running_loop().create_task(desk.reactor.run(), name="reactor")
         desk.reactor.deliver(e.LeaseRenewed(until=START + 1e9))
         desk.reactor.deliver(e.BusConnected(at=desk.clock.now()))
@@ -233,9 +233,9 @@ def test_an_agents_process_is_recorded_although_the_store_failed_first() -> None
 def test_a_newer_epoch_ends_the_reactor() -> None:
     async def main() -> None:
         desk = Desk()
-        await desk.journal.open(holder="fenced-a", now=desk.clock.now())
+        await desk.journal.opened(holder="fenced-a", now=desk.clock.now())
         task = asyncio.get_running_loop().create_task(desk.reactor.run(), name="reactor")
-        await desk.journal.reopen().open(holder="fenced-b", now=desk.clock.now())
+        await desk.journal.reopen().opened(holder="fenced-b", now=desk.clock.now())
         desk.beat()
         with pytest.raises(EpochLost):
             await task

@@ -11,7 +11,8 @@ from fenced.core.durable import records as r
 from fenced.core.durable.state import HostState, IssuedCommand
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import Collected, batch_of, collect
-from fenced.engine.engine import replay, unfinished
+from fenced.engine.engine import unfinished
+from fenced.engine.replaying import replay
 from fenced.model.inventory import Inventory
 from fenced.model.moments import rfc3339
 from fenced.model.names import ENGINE, DeviceName, HostName, OperationId, PlugId, Token
@@ -30,12 +31,13 @@ def healthy(name: HostName) -> HostState:
 
 def loaded(*tail: r.Entry, faults: dict[HostName, str] | None = None, fleet_fault: str = "") -> Loaded:
     hosts = {name: healthy(name) for name in (NODE, OTHER)}
-    return Loaded(store_id="s", epoch=2, hosts=hosts, tail=tail, faults=faults or {}, fleet_fault=fleet_fault)
+    return Loaded(store_id="s", hosts=hosts, tail=tail, faults=faults or {}, fleet_fault=fleet_fault)
 
 
 def started(given: Loaded, fleet_of: Inventory | None = None) -> tuple[Fleet, Collected]:
     """Return the fleet after the start, and what becomes durable with it."""
     fleet = replay(fleet_of or inventory(Rack()), given, started=NOW)
+    fleet.epoch = 2
     fleet.begin()
     decision = decide(fleet, e.Started(), NOW)
     return fleet, collect([decision], fleet, "fenced-a", NOW)
@@ -98,7 +100,7 @@ def test_the_retained_state_of_a_host_that_is_gone_is_cleared_once() -> None:
     fleet, collected = started(loaded(), without_node())
     messages = [message for message in collected.outbox if message.is_retained]
     assert [(message.topic, message.payload) for message in messages] == [(f"fenced/v1/site-1/state/{NODE}", b"")]
-    again = Loaded(store_id="s", epoch=3, hosts={**fleet.hosts, **fleet.gone})
+    again = Loaded(store_id="s", hosts={**fleet.hosts, **fleet.gone})
     assert started(again, without_node())[1].outbox == []
     back = started(again)[1].outbox
     assert [json.loads(message.payload)["state"] for message in back] == ["healthy"]
@@ -122,6 +124,7 @@ def test_a_host_that_a_reload_removes_and_adds_is_cleared_and_published_again() 
 def test_announced_times_are_those_of_a_right_wall_clock() -> None:
     ahead = 73 * 365 * 86400.0
     fleet = replay(inventory(Rack()), loaded(), started=NOW + ahead)
+    fleet.epoch = 2
     fleet.begin()
     disarmed = decide(fleet, e.ArmAsked(is_on=False, by="person", reason="a test"), NOW + ahead)
     told = collect([disarmed], fleet, "fenced-a", NOW + ahead, lambda at: at - ahead).outbox

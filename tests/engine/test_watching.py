@@ -61,7 +61,7 @@ class Hall:
 def play(story: Callable[[Hall], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
         hall = Hall()
-        await hall.journal.open(holder="fenced-a", now=1.0)
+        await hall.journal.opened(holder="fenced-a", now=1.0)
         await story(hall)
         for task in hall.tasks:
             assert not task.done(), task

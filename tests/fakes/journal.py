@@ -16,7 +16,22 @@ from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState
-from fenced.ports.journal import Batch, ClockAnchor, EpochLost, Loaded, OutboxMessage, Page, StoreError, StoreHeld
+from fenced.ports.journal import (
+    Batch,
+    ClockAnchor,
+    ControllerReport,
+    ControllerView,
+    EpochLost,
+    Followed,
+    HeldShard,
+    Loaded,
+    OutboxMessage,
+    Page,
+    StoreError,
+    StoreWentBack,
+    Taken,
+    Words,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +59,11 @@ class Durable:
     """Why the fleet can't be read."""
     epoch: int = 0
     holder: str = ""
+    place: str = ""
+    given_by: "MemoryJournal | None" = None
+    given_to: str | None = None
+    """Whom a hand-over is for; None: there was none since the lease was taken."""
+    controllers: dict[str, ControllerReport] = field(default_factory=dict)
     lease_until: float = 0.0
     anchor: ClockAnchor | None = None
     sequence: int = 0
@@ -74,36 +94,98 @@ class MemoryJournal:
         self.delay_after_seconds = 0.0
         self.appended: list[Batch] = []
         """Every batch that was stored through this object, for assertions."""
+        self.name = ""
+        self.place = ""
+        """The state directory in this boot of the machine; "" is a place like any other."""
+        self.went_back = ""
+        """What `open` says that the store lacks."""
+        self.words: Words | None = None
+        """What `remember` kept."""
         self._epoch: int | None = None
+        self._is_open = False
 
     def reopen(self) -> "MemoryJournal":
-        """Return a new journal over the durable contents, as after a kill. Its `open` takes a newer epoch."""
+        """Return a new journal over the durable contents, as after a kill. Its `take` takes a newer epoch."""
         self.durable.owner = None
         return MemoryJournal(self.durable, is_checked=self.is_checked)
 
+    async def opened(self, *, holder: str, now: float) -> int:
+        """Open it and take the lease, which is free. Return the epoch."""
+        loaded = await self.open(holder=holder, now=now)
+        taken = await self.take(after=loaded.sequence, now=now)
+        assert taken is not None, f"{self.durable.holder} holds the lease"
+        return taken.epoch
+
     async def open(self, *, holder: str, now: float) -> Loaded:
-        assert self._epoch is None, "opened twice"
-        durable = self.durable
-        if durable.owner is not None:
-            raise StoreHeld(f"memory: held by {durable.holder}; stop that daemon first")
-        durable.owner = self
-        durable.epoch += 1
-        durable.holder, durable.lease_until = holder, now
-        self._epoch = durable.epoch
+        assert not self._is_open, "opened twice"
+        self._is_open, self.name, durable = True, holder, self.durable
         if durable.replaces == durable.fleet[1].released_store:
             durable.replaces = ""
         return Loaded(
             expected_store=durable.replaces,
             faults=dict(durable.faults),
             fleet_fault=durable.fleet_fault,
+            went_back=self.went_back,
+            words=self.words if self.went_back else None,
             store_id=durable.store_id,
-            epoch=durable.epoch,
             hosts={name: host for name, (_, host) in durable.hosts.items()},
             fleet=durable.fleet[1],
             tail=tuple(entry for sequence, entry in durable.entries.items() if sequence > self._covered(entry.host)),
             last_at=durable.last_at,
             sequence=durable.sequence,
         )
+
+    async def follow(self, *, after: int, limit: int) -> Followed:
+        self._opened()
+        durable = self.durable
+        if after > durable.sequence:
+            raise StoreWentBack(f"memory: record {after} is gone")
+        numbers = range(after + 1, min(durable.sequence, after + limit) + 1)
+        entries = tuple(durable.entries[number] for number in numbers if number in durable.entries)
+        return Followed(entries=entries, sequence=after + len(numbers), behind=durable.sequence - after - len(numbers))
+
+    async def take(self, *, after: int, now: float, patience_seconds: float = 0.0, at_least: int = 0) -> Taken | None:
+        self._opened()
+        durable = self.durable
+        if not self._may_take(patience_seconds):
+            return None
+        before, is_own = durable.holder, durable.place == self.place
+        rest = await self.follow(after=after, limit=10**9)
+        durable.owner, durable.holder, durable.place = self, self.name, self.place
+        durable.epoch = max(durable.epoch, at_least) + 1
+        durable.lease_until, durable.given_to = now, None
+        self._epoch = durable.epoch
+        return Taken(
+            epoch=durable.epoch, rest=rest, until=now, holder=f"{self.name}-{durable.epoch}",
+            is_own=is_own or not before, before=before, last_at=durable.last_at,
+        )  # fmt: skip
+
+    def _may_take(self, patience_seconds: float) -> bool:
+        durable = self.durable
+        if durable.given_to is not None and (durable.given_by is self or durable.given_to not in ("", self.name)):
+            return False
+        return durable.owner is None or durable.owner is self
+
+    async def release(self, *, to: str) -> None:
+        await self._writing()
+        self.durable.owner, self.durable.given_by, self.durable.given_to = None, self, to
+        self._epoch = 0
+
+    async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
+        self._opened()
+        durable = self.durable
+        durable.controllers[report.name] = report
+        held = (HeldShard(shard="main", epoch=durable.epoch, since=0.0),)
+        return [
+            ControllerView(
+                report=one, heard=0.0, is_alive=True, is_self=name == report.name,
+                shards=held if durable.owner is not None and durable.owner.name == name else (),
+            )
+            for name, one in sorted(durable.controllers.items())
+        ]  # fmt: skip
+
+    async def remember(self, words: Words) -> None:
+        self.words = words
 
     async def append(self, batch: Batch) -> int:
         await self._writing()
@@ -229,10 +311,10 @@ class MemoryJournal:
         if self.durable.owner is self:
             self.durable.owner = None
             self.durable.lease_until = 0.0
-        self._epoch = None
+        self._epoch, self._is_open = None, False
 
     def _opened(self) -> None:
-        if self._epoch is None:
+        if not self._is_open:
             raise StoreError("memory: the store is not open")
 
     async def _writing(self) -> None:

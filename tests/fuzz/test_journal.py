@@ -115,7 +115,7 @@ async def _look(rig: SqlRig) -> None:
         loaded = await rig.open()
         assert all(isinstance(each.at, float) for each in loaded.tail)
         assert all(isinstance(each.host, str | None) for each in loaded.tail)
-        assert isinstance(loaded.epoch, int)
+        assert isinstance(rig.taken.epoch, int)
         for told in await rig.journal.outbox(limit=10, each=10):
             assert isinstance(told.payload, bytes)
             assert isinstance(told.topic, str)

@@ -23,6 +23,7 @@ from fenced.telemetry.bus_gauges import BusGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.reloads import ReloadGauges
+from fenced.telemetry.shards import ShardFacts, ShardGauges
 from tests.fakes.control import FakeControl
 from tests.fakes.samples import finished_restart
 from tests.house.interface import PAGE, names, rows, table
@@ -181,7 +182,9 @@ def _scraped() -> set[str]:
     """Return the families of a scrape by their public names, also those without a count yet."""
     metrics = Metrics()
     gauges: Any = Gauges(FakeControl(), outbox_pending=lambda: 0, outbox_stuck=lambda: 0)
-    for collector in (gauges, BusGauges(lambda: 0), ReloadGauges(lambda: (True, 0.0))):
+    shard = ShardFacts(shard="main", is_held=True, lease_seconds=9.0, lag=0)
+    shards: Any = ShardGauges(lambda: (shard,))
+    for collector in (gauges, shards, BusGauges(lambda: 0), ReloadGauges(lambda: (True, 0.0))):
         metrics.registry.register(collector)
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in metrics.registry.collect()}

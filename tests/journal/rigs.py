@@ -4,14 +4,15 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from fenced.journal.postgres.settings import PostgresSettings
-from fenced.journal.postgres.store import PostgresJournal
+from fenced.journal.postgres.store import PostgresJournal, boottime
 from fenced.journal.sqlite.store import SqliteJournal
 from fenced.model.store_urls import PostgresUrl
-from fenced.ports.journal import ClockAnchor, Journal, Loaded
+from fenced.ports.journal import ClockAnchor, Journal, Loaded, Taken
 from tests.fakes.journal import MemoryJournal
 from tests.postgres import Server
 
@@ -25,11 +26,14 @@ class Anchored(Journal, Protocol):
 
 
 class Rig(Protocol):
-    """One store, and the journal that is open on it."""
+    """One store, and the journal that is open on it. `taken`: the lease that `open` took last."""
 
     journal: Anchored
+    taken: Taken
 
-    async def open(self) -> Loaded: ...
+    async def open(self) -> Loaded:
+        """Open the journal, and take the lease."""
+        ...
 
     async def reopen(self) -> Loaded:
         """End the daemon properly, and start the next one."""
@@ -48,15 +52,35 @@ class Rig(Protocol):
         ...
 
 
+async def start(journal: Journal, *, holder: str = "fenced-a", now: float = 1.0) -> tuple[Loaded, Taken]:
+    """Open a journal whose lease is free, and take it."""
+    loaded = await journal.open(holder=holder, now=now)
+    taken = await journal.take(after=loaded.sequence, now=now)
+    assert taken is not None, "the lease is held"
+    return loaded, taken
+
+
+async def taken_in_time(journal: Journal, *, after: int = 0, now: float = 1.0, seconds: float = 30.0) -> Taken:
+    """Look several times a second until the lease is taken, as a standby does."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if (taken := await journal.take(after=after, now=now)) is not None:
+                return taken
+            await asyncio.sleep(0.1)
+
+
 class MemoryRig:
     """Uses `MemoryJournal`."""
+
+    taken: Taken
 
     def __init__(self) -> None:
         self._memory = MemoryJournal(is_checked=True)
         self.journal: Anchored = self._memory
 
     async def open(self) -> Loaded:
-        return await self._memory.open(holder="fenced-a", now=1.0)
+        loaded, self.taken = await start(self._memory)
+        return loaded
 
     async def reopen(self) -> Loaded:
         await self._memory.close()
@@ -72,11 +96,15 @@ class MemoryRig:
         self._memory.durable.holder = "fenced-b"
 
     def second(self) -> Anchored:
-        return MemoryJournal(self._memory.durable)
+        second = MemoryJournal(self._memory.durable)
+        second.place = "another machine"
+        return second
 
 
 class SqlRig:
     """Uses files. A crash copies the files of the open store, as a killed process leaves them."""
+
+    taken: Taken
 
     def __init__(self, directory: Path) -> None:
         self._root = directory
@@ -91,7 +119,8 @@ class SqlRig:
         return self.directory / "fenced.db"
 
     async def open(self) -> Loaded:
-        return await self.journal.open(holder="fenced-a", now=1.0)
+        loaded, self.taken = await start(self.journal)
+        return loaded
 
     async def reopen(self) -> Loaded:
         await self.journal.close()
@@ -129,6 +158,7 @@ class PostgresRig:
     """Uses a database of a real server. A crash leaves the killed daemon's connections as they are."""
 
     LEASE_SECONDS = 9.0
+    taken: Taken
 
     def __init__(self, server: Server, database: str, directory: Path) -> None:
         self.server, self.database = server, database
@@ -137,7 +167,8 @@ class PostgresRig:
         self.journal: Anchored = self.build()
 
     async def open(self) -> Loaded:
-        return await self.journal.open(holder="fenced-a", now=1.0)
+        loaded, self.taken = await start(self.journal)
+        return loaded
 
     async def reopen(self) -> Loaded:
         await self.journal.close()
@@ -160,12 +191,15 @@ class PostgresRig:
     async def close(self) -> None:
         await asyncio.gather(*(journal.close() for journal in self._lives))
 
-    def build(self, *, place: str = "this machine", lease_seconds: float = LEASE_SECONDS) -> PostgresJournal:
+    def build(
+        self, *, place: str = "this machine", lease_seconds: float = LEASE_SECONDS, directory: Path | None = None,
+        clock: Callable[[], float] = boottime,
+    ) -> PostgresJournal:  # fmt: skip
         """Return another daemon's journal, not opened. Each has a folder of its own: a killed one's lock is free."""
-        directory = Path(tempfile.mkdtemp(dir=self.directory))
+        directory = directory or Path(tempfile.mkdtemp(dir=self.directory))
         settings = PostgresSettings(
             url=PostgresUrl.parse(self.server.url(self.database)), lease_ttl_seconds=lease_seconds
         )
-        journal = PostgresJournal(settings, state_dir=directory, place=place)
+        journal = PostgresJournal(settings, state_dir=directory, place=place, clock=clock)
         self._lives.append(journal)
         return journal

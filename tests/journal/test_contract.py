@@ -9,7 +9,7 @@ from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import BusBack, BusLost, Entry
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState
-from fenced.ports.journal import Batch, ClockAnchor, EpochLost, Page, StoreError, StoreHeld
+from fenced.ports.journal import Batch, ClockAnchor, ControllerReport, EpochLost, Page, StoreError
 from tests.journal.rigs import Rig
 from tests.journal.strategies import entry, host_state, message, operation
 
@@ -21,18 +21,19 @@ def numbers(page: Page) -> list[str]:
 async def test_a_new_store_is_empty(rig: Rig) -> None:
     loaded = await rig.open()
     assert loaded.store_id
-    assert (loaded.epoch, loaded.sequence, loaded.last_at) == (1, 0, None)
+    assert (rig.taken.epoch, loaded.sequence, loaded.last_at) == (1, 0, None)
     assert (loaded.hosts, loaded.fleet, list(loaded.tail)) == ({}, FleetState(), [])
     assert await rig.journal.clock_anchor() is None
     assert await rig.journal.outbox_pending() == 0
 
 
 async def test_each_start_takes_a_new_epoch_of_the_same_store(rig: Rig) -> None:
-    first = await rig.open()
-    second = await rig.reopen()
-    third = await rig.crash()
-    assert [first.epoch, second.epoch, third.epoch] == [1, 2, 3]
-    assert first.store_id == second.store_id == third.store_id
+    stores, epochs = [], []
+    for start in (rig.open, rig.reopen, rig.crash):
+        stores.append((await start()).store_id)
+        epochs.append(rig.taken.epoch)
+    assert epochs == [1, 2, 3]
+    assert len(set(stores)) == 1
 
 
 async def test_sequences_rise_without_gaps(rig: Rig) -> None:
@@ -104,28 +105,55 @@ async def test_an_older_epoch_can_write_nothing(rig: Rig) -> None:
         await rig.journal.prune(before=1e9, events_before=1e9, limit=10)
     await rig.journal.close()
     loaded = await rig.crash()
-    assert (loaded.epoch, loaded.sequence, loaded.hosts) == (3, 1, {})
+    assert (rig.taken.epoch, loaded.sequence, loaded.hosts) == (3, 1, {})
     assert list(await rig.journal.outbox(limit=10, each=10)) == list(pending)
 
 
-async def test_a_second_daemon_learns_who_holds_the_store(rig: Rig) -> None:
+async def test_a_controller_without_the_lease_can_write_nothing(rig: Rig) -> None:
+    await rig.journal.open(holder="fenced-a", now=1.0)
+    for call in (rig.journal.append(Batch(entries=[entry()])), rig.journal.renew_lease(now=1.0, ttl_seconds=15.0)):
+        with pytest.raises(EpochLost):
+            await call
+    assert await rig.journal.entries(host=None, limit=10) == []
+
+
+async def test_the_holder_takes_the_lease_again_above_a_known_epoch(rig: Rig) -> None:
     await rig.open()
-
-    async def renewing() -> None:
-        while True:
-            await rig.journal.renew_lease(now=1.0, ttl_seconds=15.0)
-            await asyncio.sleep(0.1)
-
-    renewals = asyncio.create_task(renewing())
-    with pytest.raises(StoreHeld, match="fenced-a"):
-        await rig.second().open(holder="fenced-b", now=2.0)
-    renewals.cancel()
-    await asyncio.wait({renewals})
+    again = await rig.journal.take(after=0, now=2.0, at_least=41)
+    assert again is not None
+    assert (again.epoch, again.is_own) == (42, True)
     assert await rig.journal.append(Batch(entries=[entry()])) == 1
-    await rig.journal.close()
-    second = rig.second()
-    assert (await second.open(holder="fenced-b", now=3.0)).epoch == 2
-    await second.close()
+    await rig.crash()
+    assert (rig.taken.epoch, rig.taken.before) == (43, "fenced-a")
+
+
+async def test_records_are_followed_from_a_position(rig: Rig) -> None:
+    await rig.open()
+    entries = tuple(entry(number=number) for number in range(1, 6))
+    await rig.journal.append(Batch(entries=entries))
+    first = await rig.journal.follow(after=0, limit=3)
+    assert (tuple(first.entries), first.sequence, first.behind) == (entries[:3], 3, 2)
+    second = await rig.journal.follow(after=3, limit=3)
+    assert (tuple(second.entries), second.sequence, second.behind) == (entries[3:], 5, 0)
+    last = await rig.journal.follow(after=5, limit=3)
+    assert (tuple(last.entries), last.sequence, last.behind) == ((), 5, 0)
+
+
+async def test_a_released_lease_is_no_longer_held(rig: Rig) -> None:
+    await rig.open()
+    await rig.journal.release(to="")
+    with pytest.raises(EpochLost):
+        await rig.journal.append(Batch(entries=[entry()]))
+    with pytest.raises(EpochLost):
+        await rig.journal.release(to="")
+
+
+async def test_a_controller_sees_its_own_report_and_shard(rig: Rig) -> None:
+    await rig.open()
+    report = ControllerReport(name="fenced-a", address="https://a", version="1", unfit=("bus",), lag=2)
+    (view,) = await rig.journal.report(report)
+    assert (view.report, view.is_alive, view.is_self) == (report, True, True)
+    assert [(held.shard, held.epoch) for held in view.shards] == [("main", 1)]
 
 
 async def test_the_lease_is_counted_from_the_given_time(rig: Rig) -> None:

@@ -80,7 +80,7 @@ async def test_a_daemon_goes_on_from_the_copy_and_not_from_the_source(sql: SqlRi
     done = await copied(file_of(sql), database_of(database))
     assert (done.store_id, done.rows["records"], done.was_there) == (before.store_id, copying.ROWS * 2 + 2, False)
     after = await database.open()
-    assert after.epoch == before.epoch + 1
+    assert (database.taken.epoch, database.taken.is_own) == (sql.taken.epoch + 1, False)
     assert (after.store_id, after.hosts, after.fleet, after.tail) == (
         before.store_id, before.hosts, before.fleet, before.tail,
     )  # fmt: skip

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from fenced.journal.database import LOOKS_MAX
+from fenced.journal.queries import LOOKS_MAX
 from fenced.journal.sqlite.connections import WAL_BYTES_KEPT_MAX
 from fenced.journal.sqlite.store import SqliteJournal
 from fenced.ports.journal import Batch, StoreError, StoreHeld, StoreTooNew
-from tests.journal.rigs import SqlRig
+from tests.journal.rigs import SqlRig, start
 from tests.journal.strategies import entry, host_state, message
 from tests.needs import needs_root
 
@@ -37,7 +37,7 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
 async def opened(path: Path) -> AsyncIterator[SqliteJournal]:
     journal = SqliteJournal(url=f"sqlite:///{path.name}", state_dir=path.parent, busy_timeout_seconds=0.3)
     try:
-        await journal.open(holder="fenced-a", now=1.0)
+        await start(journal)
         yield journal
     finally:
         await journal.close()
@@ -58,7 +58,9 @@ async def test_the_files_are_private_and_the_log_is_durable(sql: SqlRig) -> None
         assert file.stat().st_mode & 0o077 == 0, file
     assert (sql.directory / "fenced.db-wal").stat().st_size > 0
     await sql.journal.close()
-    assert sorted(file.name for file in sql.directory.iterdir()) == ["fenced.db", "fenced.lock", "fenced.store"]
+    assert sorted(file.name for file in sql.directory.iterdir()) == [
+        "fenced.db", "fenced.lock", "fenced.seen", "fenced.store",
+    ]  # fmt: skip
 
 
 async def test_the_lock_names_its_holder_and_ends_with_its_process(sql: SqlRig) -> None:
@@ -80,7 +82,7 @@ async def test_the_lock_names_its_holder_and_ends_with_its_process(sql: SqlRig) 
         writer.stdout.close()
         writer.wait()
     loaded = await sql.open()
-    assert loaded.epoch == 2
+    assert sql.taken.epoch == 2
     assert loaded.sequence >= int(printed[-1] if printed else 30)
     assert loaded.sequence % 3 == 0  # no batch was torn
     assert [item.record for item in loaded.tail] == [entry(number=n // 3).record for n in range(loaded.sequence)]
@@ -143,7 +145,8 @@ async def test_a_replaced_database_is_noticed(sql: SqlRig) -> None:
 
 async def test_an_empty_file_becomes_a_store(sql: SqlRig) -> None:
     sql.path.touch()
-    assert (await sql.open()).epoch == 1
+    await sql.open()
+    assert sql.taken.epoch == 1
 
 
 async def test_a_store_of_schema_1_is_opened_with_all_its_content(sql: SqlRig) -> None:
@@ -151,7 +154,7 @@ async def test_a_store_of_schema_1_is_opened_with_all_its_content(sql: SqlRig) -
     with database(sql.path) as connection:
         connection.executescript(SCHEMA_1.read_text())
     loaded = await sql.open()
-    assert (loaded.store_id, loaded.epoch) == ("0b8e4a52-6a5c-4b1f-9c1e-3d2f5a7b9c10", 8)
+    assert (loaded.store_id, sql.taken.epoch) == ("0b8e4a52-6a5c-4b1f-9c1e-3d2f5a7b9c10", 8)
     assert loaded.hosts == {host_state().name: host_state(since=5.0)}
     assert list(loaded.tail) == [entry(number=2, at=101.0)]
     assert [stored.id for stored in await sql.journal.outbox(limit=9, each=10)] == ["m-1"]

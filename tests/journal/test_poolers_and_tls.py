@@ -17,7 +17,7 @@ from fenced.journal.postgres.store import PostgresJournal
 from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import Batch, EpochLost, StoreError
 from fenced.proxy.certificates import make_authority, make_daemon, make_proxy
-from tests.journal.rigs import PostgresRig
+from tests.journal.rigs import PostgresRig, start
 from tests.journal.strategies import entry, host_state, message, operation
 from tests.needs import find, needs
 from tests.net import free_port, until_listening
@@ -76,9 +76,9 @@ async def test_a_pooler_in_transaction_mode_is_no_danger(database: PostgresRig, 
             (tmp_path / str(number)).mkdir()
             journals.append(PostgresJournal(settings, state_dir=tmp_path / str(number), place="this machine"))
         old, new = journals
-        await old.open(holder="fenced-a", now=1.0)
+        await start(old)
         await old.append(Batch(entries=[entry()]))
-        assert (await new.open(holder="fenced-a", now=1.0)).epoch == 2
+        assert (await start(new))[1].epoch == 2
 
         async def write() -> None:
             for number in range(BATCHES):
@@ -139,7 +139,7 @@ async def test_a_client_certificate_opens_the_database(certificates: Path, tmp_p
             cert_file=certificates / f"{USER}.crt", key_file=certificates / f"{USER}.key",
         )  # fmt: skip
         journal = PostgresJournal(settings, state_dir=tmp_path, place="here")
-        assert (await journal.open(holder="fenced-a", now=1.0)).epoch == 1
+        assert (await start(journal))[1].epoch == 1
         await journal.close()
         for change, reason in (
             ({"cert_file": None, "key_file": None}, "pg_hba.conf|certificate"),

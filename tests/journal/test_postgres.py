@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only
 
-from fenced.journal import writing
+from fenced.journal import leases
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.postgres.store import PostgresJournal
 from fenced.model.store_urls import PostgresUrl
-from fenced.ports.journal import Batch, ClockAnchor, EpochLost, StoreError, StoreHeld, StoreTooNew
-from tests.journal.rigs import PostgresRig
+from fenced.ports.journal import Batch, EpochLost, StoreError, StoreTooNew
+from tests.journal.rigs import PostgresRig, start
 from tests.journal.strategies import entry, message
 from tests.journal.wire import Fault, Relay
 from tests.needs import needs
@@ -35,7 +35,7 @@ async def through(relay: Relay, database: PostgresRig, tmp_path: Path) -> AsyncI
     journal = PostgresJournal(
         PostgresSettings(url=url, lease_ttl_seconds=SHORT_LEASE), state_dir=tmp_path / "relayed", place="relayed"
     )
-    await journal.open(holder="fenced-a", now=1.0)
+    await start(journal)
     try:
         yield journal
     finally:
@@ -117,112 +117,12 @@ async def test_a_lost_connection_costs_one_write_at_most(database: PostgresRig, 
         assert [number for number, _ in await journal.entries(host=None, limit=9)] == [2, 1]
 
 
-# -- the lease --------------------------------------------------------------------------------------------------------
-
-
-async def test_a_dead_holders_lease_is_taken_once_it_is_over(database: PostgresRig) -> None:
-    first = database.build(lease_seconds=SHORT_LEASE)
-    await first.open(holder="fenced-a", now=1.0)
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    second = database.build(place="another machine", lease_seconds=SHORT_LEASE)
-    assert (await second.open(holder="fenced-b", now=2.0)).epoch == 2
-    assert loop.time() - begun >= SHORT_LEASE
-    with pytest.raises(EpochLost, match="fenced-b"):
-        await first.append(Batch(entries=[entry()]))
-
-
-async def test_a_successor_elsewhere_goes_on_in_the_time_of_the_dead_one(database: PostgresRig) -> None:
-    """By the database's clock: the wall clocks of the two machines may be an hour apart."""
-    first = database.build(lease_seconds=SHORT_LEASE)
-    assert (await first.open(holder="fenced-a", now=1.0)).steady_at is None
-    anchor = ClockAnchor(boot_id="b", boottime=1.0, steady=5000.0)
-    await first.renew_lease(now=1.0, ttl_seconds=SHORT_LEASE, anchor=anchor)
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    loaded = await database.build(place="another machine", lease_seconds=SHORT_LEASE).open(holder="fenced-b", now=9e9)
-    assert loaded.steady_at is not None
-    assert SHORT_LEASE <= loaded.steady_at - 5000.0 <= loop.time() - begun + 0.5
-
-
-async def test_a_lease_that_the_databases_clock_ended_early_is_not_taken_before_a_whole_lease(
-    database: PostgresRig,
-) -> None:
-    """The database's clock jumps ahead by a year: the holder still renews, and keeps its lease."""
-    first = database.build(lease_seconds=SHORT_LEASE)
-    await first.open(holder="fenced-a", now=1.0)
-    await database.execute("UPDATE lease SET until = 1.0")
-    second = asyncio.create_task(
-        database.build(place="another machine", lease_seconds=SHORT_LEASE).open(holder="fenced-b", now=2.0)
-    )
-    await asyncio.sleep(SHORT_LEASE / 4)
-    await first.renew_lease(now=1.0, ttl_seconds=SHORT_LEASE)
-    with pytest.raises(StoreHeld, match="fenced-a"):
-        await second
-    assert await first.append(Batch(entries=[entry()])) == 1
-
-
-async def test_an_equal_epoch_of_another_holder_can_write_nothing(database: PostgresRig) -> None:
-    """Two servers that were promoted at once may each give the same epoch."""
-    await database.open()
-    await database.execute("UPDATE lease SET holder = 'another', name = 'fenced-b'")
-    with pytest.raises(EpochLost, match="fenced-b"):
-        await database.journal.append(Batch(entries=[entry()]))
-
-
-async def test_a_renewal_counts_from_its_statement_not_from_its_transaction(database: PostgresRig) -> None:
-    journal = database.build(lease_seconds=SHORT_LEASE)
-    await journal.open(holder="fenced-a", now=1.0)
-    async with row_held(database) as other:
-        renewal = asyncio.create_task(journal.renew_lease(now=1.0, ttl_seconds=SHORT_LEASE))
-        await asyncio.sleep(SHORT_LEASE / 6)
-        released = await other.fetchval("SELECT extract(epoch FROM clock_timestamp())")
-    await renewal
-    late = f"SELECT 1 FROM lease WHERE until >= {float(released) + SHORT_LEASE!r}"
-    assert await database.execute(late) == "SELECT 1"
-
-
-async def test_of_two_that_wait_for_a_dead_holder_one_gets_the_lease(database: PostgresRig) -> None:
-    await database.build(lease_seconds=SHORT_LEASE).open(holder="fenced-a", now=1.0)
-    two = [database.build(place=f"machine {number}", lease_seconds=SHORT_LEASE) for number in (2, 3)]
-    outcomes = await asyncio.gather(
-        *(journal.open(holder=f"fenced-{number}", now=2.0) for number, journal in enumerate(two)),
-        return_exceptions=True,
-    )
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Loaded", "StoreHeld"]
-
-
-async def test_two_daemons_that_start_on_an_empty_database_make_one_store(database: PostgresRig) -> None:
-    two = [database.build(place=f"machine {number}") for number in (1, 2)]
-    outcomes = await asyncio.gather(
-        *(journal.open(holder="fenced-a", now=1.0) for journal in two), return_exceptions=True
-    )
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Loaded", "StoreHeld"]
-
-
-@pytest.mark.parametrize("epoch", [41, 10**16])
-async def test_an_epoch_that_a_person_raised_is_exceeded(database: PostgresRig, epoch: int) -> None:
-    await database.open()
-    await database.execute(f"UPDATE lease SET epoch = {epoch}")
-    assert (await database.crash()).epoch == epoch + 1
-
-
-async def test_a_sequence_that_a_person_lowered_is_put_right(database: PostgresRig) -> None:
-    await database.open()
-    await database.journal.append(Batch(entries=[entry(number=1), entry(number=2)]))
-    await database.execute("UPDATE lease SET sequence = 0")
-    with pytest.raises(StoreError):
-        await database.journal.append(Batch(entries=[entry(number=3)]))
-    assert (await database.crash()).sequence == 2
-    assert await database.journal.append(Batch(entries=[entry(number=4)])) == 3
-
-
 # -- a server in trouble ----------------------------------------------------------------------------------------------
 
 
 async def test_a_held_row_delays_a_write_by_a_share_of_the_lease(database: PostgresRig) -> None:
     journal = database.build(lease_seconds=SHORT_LEASE)
-    await journal.open(holder="fenced-a", now=1.0)
+    await start(journal)
     async with row_held(database):
         with pytest.raises(StoreError, match=r"pg_stat_activity|too long"):
             await journal.append(Batch(entries=[entry(number=1)]))
@@ -233,14 +133,14 @@ async def test_a_frozen_holder_inside_a_transaction_blocks_its_successor_only_fo
     database: PostgresRig,
 ) -> None:
     journal = database.build(lease_seconds=SHORT_LEASE)
-    await journal.open(holder="fenced-a", now=1.0)
+    await start(journal)
     frozen = database.build(place="this machine", lease_seconds=SHORT_LEASE)
-    await frozen.open(holder="fenced-a", now=1.0)
+    await start(frozen)
     begun, frozen_now = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def freeze(connection: Connection) -> None:
-        writing.advance(connection, frozen._held)
+        leases.advance(connection, frozen._held)
         loop.call_soon(begun.set)
         await_only(frozen_now.wait())
 
@@ -248,7 +148,7 @@ async def test_a_frozen_holder_inside_a_transaction_blocks_its_successor_only_fo
     await begun.wait()
     successor = database.build(place="this machine", lease_seconds=SHORT_LEASE * 3)
     try:
-        assert (await successor.open(holder="fenced-b", now=1.0)).epoch == 3
+        assert (await start(successor))[1].epoch == 3
     finally:
         frozen_now.set()
     with pytest.raises(StoreError):
@@ -279,7 +179,7 @@ async def test_a_batch_that_the_synchronous_standby_lacks_is_not_reported_as_sto
     with server(("fsync=off",)) as own:
         rig = PostgresRig(own, await own.new_database(), tmp_path)
         journal = rig.build(lease_seconds=SHORT_LEASE)
-        await journal.open(holder="fenced-a", now=1.0)
+        await start(journal)
         await own.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
         await own.execute("SELECT pg_reload_conf()")
         await asyncio.sleep(0.2)
@@ -302,7 +202,7 @@ async def test_a_cancelled_wait_for_the_standby_leaves_a_commit_in_doubt(tmp_pat
     with server(("fsync=off",)) as own:
         rig = PostgresRig(own, await own.new_database(), tmp_path)
         journal = rig.build(lease_seconds=SHORT_LEASE)
-        await journal.open(holder="fenced-a", now=1.0)
+        await start(journal)
         await own.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
         await own.execute("SELECT pg_reload_conf()")
         await asyncio.sleep(0.2)

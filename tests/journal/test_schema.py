@@ -104,7 +104,7 @@ async def test_a_failed_migration_leaves_an_empty_file_empty(tmp_path: Path, mon
         patched.setattr("fenced.journal.migrations.uuid.uuid4", lambda: 1 // 0)
         await journal.open(holder="a", now=1.0)
     journal = SqliteJournal(url="sqlite:///x.db", state_dir=tmp_path)
-    assert (await journal.open(holder="a", now=1.0)).epoch == 1
+    assert (await journal.open(holder="a", now=1.0)).sequence == 0
     await journal.close()
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from fenced.journal.sqlite.store import SqliteJournal
 from fenced.ports.journal import Batch
+from tests.journal.rigs import start
 from tests.journal.strategies import entry
 
 
 async def main(directory: Path) -> None:
     journal = SqliteJournal(url="sqlite:///fenced.db", state_dir=directory)
-    await journal.open(holder="writer", now=1.0)
+    await start(journal, holder="writer")
     print(0, flush=True)
     number = 0
     while True:

@@ -376,7 +376,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a fenced machine serves as a proxy",
         rule="proxies",
-        file="core/fleet.py",
+        file="core/durable/standing.py",
         old='    State.FENCED: "is fenced",\n',
         new="",
         killers=("tests/config/test_candidates.py::test_a_machine_in_trouble_is_no_proxy_by_any_preference_word",),
@@ -384,7 +384,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a suspect machine serves as a proxy",
         rule="proxies",
-        file="core/fleet.py",
+        file="core/durable/standing.py",
         old='    State.SUSPECT: "is suspect itself",\n',
         new="",
         killers=("tests/config/test_candidates.py::test_a_machine_in_trouble_is_no_proxy_by_any_preference_word",),

@@ -44,9 +44,9 @@ DEVICE_BUGS: Final = (
     Bug(
         name="an older epoch still writes",
         rule="S13",
-        file="journal/writing.py",
-        old="    if connection.execute(_ADVANCE, row).rowcount != 1:",
-        new="    if connection.execute(_ADVANCE, row).rowcount != 1 and False:",
+        file="journal/leases.py",
+        old='    if connection.execute(_ADVANCE, {**row, "records": records, "moment": at}).rowcount != 1:',
+        new='    if connection.execute(_ADVANCE, {**row, "records": records, "moment": at}).rowcount > 1:',
         killers=(f"{STORE}::test_an_older_epoch_can_write_nothing",),
         wider=(STORE,),
     ),

@@ -53,7 +53,7 @@ OUTBOX_BUGS: Final = (
     Bug(
         name="the outbox waits behind those who look at the store",
         rule="S15",
-        file="journal/database.py",
+        file="journal/queries.py",
         old='        return await self._read("outbox", work, Reader.ANNOUNCER)',
         new='        return await self._look("outbox", work)',
         killers=("tests/journal/test_files.py::test_reads_for_people_delay_neither_outbox_nor_lease_nor_checkpoint",),

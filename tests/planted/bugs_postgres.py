@@ -5,6 +5,9 @@ from typing import Final
 from tests.planted.bug import Bug
 
 SERVER: Final = "tests/journal/test_postgres.py"
+LEASES: Final = "tests/journal/test_leases.py"
+BACK: Final = "tests/journal/test_going_back.py"
+CONTROLLERS: Final = "tests/journal/test_controllers.py"
 COPY: Final = "tests/journal/test_copying.py"
 POOLER: Final = "tests/journal/test_poolers_and_tls.py"
 
@@ -13,7 +16,7 @@ POSTGRES_BUGS: Final = (
         name="a commit whose answer was lost is taken for a failed one",
         rule="S3",
         file="journal/postgres/store.py",
-        old="            return stored > self._batch",
+        old="            return stored > self._held.batch",
         new="            return False",
         killers=(f"{SERVER}::test_a_commit_whose_answer_is_lost_counts_as_stored[Fault.CUT_AFTER]",),
     ),
@@ -44,10 +47,114 @@ POSTGRES_BUGS: Final = (
     Bug(
         name="the database's clock alone ends a lease",
         rule="S20",
-        file="journal/postgres/store.py",
-        old="            if self._clock() >= end and row.is_over:",
-        new="            if row.is_over:",
-        killers=(f"{SERVER}::test_a_lease_that_the_databases_clock_ended_early_is_not_taken_before_a_whole_lease",),
+        file="journal/taking.py",
+        old="        return row.is_over and unchanged >= self._lease_seconds + patience_seconds",
+        new="        return row.is_over",
+        killers=(f"{LEASES}::test_a_lease_is_over_only_after_a_whole_lease_without_a_change",),
+    ),
+    Bug(
+        name="the own clock alone ends a lease",
+        rule="S20",
+        file="journal/taking.py",
+        old="        return row.is_over and unchanged >= self._lease_seconds + patience_seconds",
+        new="        return unchanged >= self._lease_seconds + patience_seconds",
+        killers=(f"{LEASES}::test_a_lease_that_lasts_by_the_databases_clock_is_not_taken",),
+    ),
+    Bug(
+        name="a row that changed counts as unchanged",
+        rule="S20",
+        file="journal/taking.py",
+        old="        if row != self._row:",
+        new="        if self._row is None:",
+        killers=(f"{LEASES}::test_a_lease_is_over_only_after_a_whole_lease_without_a_change",),
+    ),
+    Bug(
+        name="a taker does not look again after it waited for an append",
+        rule="S20",
+        file="journal/database.py",
+        old="        if not may_take(row):",
+        new="        if False:",
+        killers=(f"{LEASES}::test_an_append_that_runs_is_waited_for_and_counts",),
+    ),
+    Bug(
+        name="a hand-over is taken back at once",
+        rule="S20",
+        file="journal/taking.py",
+        old="            return waited >= self._lease_seconds",
+        new="            return True",
+        killers=(f"{LEASES}::test_a_hand_over_is_for_any_other_at_once_and_not_for_the_giver",),
+    ),
+    Bug(
+        name="a hand-over goes to whoever looks first",
+        rule="S20",
+        file="journal/taking.py",
+        old='        return row.released_to in {"", name} or waited >= HAND_OVER_SECONDS',
+        new="        return True",
+        killers=(f"{LEASES}::test_a_hand_over_waits_a_while_for_the_one_that_it_names",),
+    ),
+    Bug(
+        name="a store that lost writes but no records counts as the same",
+        rule="S22",
+        file="journal/leases.py",
+        old='        LEASE.c.batch == bindparam("counted"),',
+        new='        LEASE.c.batch > bindparam("counted") - 100,',
+        killers=(f"{LEASES}::test_a_row_that_is_not_as_it_was_left_is_a_store_that_went_back[batch = batch - 1]",),
+    ),
+    Bug(
+        name="another record under the same number and epoch counts as the same",
+        rule="S22",
+        file="journal/following.py",
+        old="        if _mark(rows[0]) == mark:",
+        new="        if rows[0].epoch == mark.epoch:",
+        killers=(f"{BACK}::test_the_next_start_says_what_is_missing[other tail]",),
+    ),
+    Bug(
+        name="a standby folds records with a hole between them",
+        rule="S22",
+        file="journal/following.py",
+        old="    _check_numbers(new, first)\n",
+        new="",
+        killers=(f"{BACK}::test_a_missing_number_is_noticed",),
+    ),
+    Bug(
+        name="a new epoch may be one of the lost past",
+        rule="S22",
+        file="journal/database.py",
+        old="            above = max(self._memory.floor, at_least)",
+        new="            above = at_least",
+        killers=(f"{BACK}::test_a_new_epoch_is_above_all_that_was_seen",),
+    ),
+    Bug(
+        name="a crash before the doubt is journalled forgets it",
+        rule="S22",
+        file="journal/seen.py",
+        old="            self._past = replace(known, went_back=went_back)",
+        new="            self._past = None",
+        killers=(f"{BACK}::test_the_doubt_lasts_until_the_journal_holds_it",),
+    ),
+    Bug(
+        name="a dump on another server counts as the same store",
+        rule="S22",
+        file="journal/seen.py",
+        old="        if None not in {self.system, before.system} and self.system != before.system:",
+        new="        if False:",
+        killers=(f"{BACK}::test_a_dump_on_another_server_is_noticed",),
+    ),
+    Bug(
+        name="a start beside an active controller reads two moments",
+        rule="S20",
+        file="journal/postgres/connections.py",
+        old='"REPEATABLE READ READ ONLY"',
+        new='"READ COMMITTED READ ONLY"',
+        killers=(f"{BACK}::test_all_statements_of_a_read_see_one_moment",),
+    ),
+    Bug(
+        name="two living controllers have one name",
+        rule="S20",
+        file="journal/controllers.py",
+        old="    is_free = or_(CONTROLLERS.c.instance == own.instance, not_(_is_alive(connection, own)))",
+        new="    is_free = or_(CONTROLLERS.c.instance == CONTROLLERS.c.instance, not_(_is_alive(connection, own)))",
+        killers=(f"{CONTROLLERS}::test_a_name_belongs_to_the_living_controller_that_has_it",),
     ),
     Bug(
         name="a lease counts from the begin of its transaction",
@@ -55,7 +162,7 @@ POSTGRES_BUGS: Final = (
         file="journal/statements.py",
         old="func.clock_timestamp()",
         new="func.now()",
-        killers=(f"{SERVER}::test_a_renewal_counts_from_its_statement_not_from_its_transaction",),
+        killers=(f"{LEASES}::test_a_renewal_counts_from_its_statement_not_from_its_transaction",),
     ),
     Bug(
         name="a successor counts by its own wall clock",
@@ -68,10 +175,10 @@ POSTGRES_BUGS: Final = (
     Bug(
         name="an equal epoch of another holder writes",
         rule="S20",
-        file="journal/writing.py",
-        old=', LEASE.c.holder == bindparam("us"))',
-        new=")",
-        killers=(f"{SERVER}::test_an_equal_epoch_of_another_holder_can_write_nothing",),
+        file="journal/leases.py",
+        old='        LEASE.c.holder == bindparam("us"),',
+        new='        LEASE.c.holder != bindparam("us") + "x",',
+        killers=(f"{LEASES}::test_an_equal_epoch_of_another_holder_can_write_nothing",),
     ),
     Bug(
         name="a frozen holder blocks its successor for ever",

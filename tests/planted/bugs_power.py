@@ -165,8 +165,8 @@ POWER_BUGS: Final = (
         name="a command does not say when it can act last",
         rule="S5",
         file="core/operation/steps.py",
-        old="    return work.now + timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)",
-        new="    return work.now + device.settle_seconds",
+        old="    return timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)",
+        new="    return device.settle_seconds",
         killers=(
             story("crash_in_the_middle_of_off"),
             "tests/core/test_plan.py::test_an_operation_ends_only_when_none_of_its_commands_can_act",

@@ -76,9 +76,9 @@ RECORD_BUGS: Final = (
     Bug(
         name="a record that can't be folded keeps the daemon from starting",
         rule="S13",
-        file="engine/engine.py",
-        old="    except Exception as exc:  # border of the start",
-        new="    except ZeroDivisionError as exc:  # border of the start",
+        file="engine/replaying.py",
+        old="    except Exception as exc:  # border of the store",
+        new="    except ZeroDivisionError as exc:  # border of the store",
         killers=(f"{START}::test_a_record_that_cannot_be_folded_puts_its_host_aside",),
     ),
     Bug(

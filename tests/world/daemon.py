@@ -11,7 +11,9 @@ from enum import Enum
 from typing import Final
 
 from fenced.core.fleet import Fleet
-from fenced.engine.engine import Engine, Ports, replay
+from fenced.engine.engine import Engine, Ports
+from fenced.engine.giving_over import HandedOver
+from fenced.engine.replaying import replay
 from fenced.host import machine as host_machine
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, ProxyName
@@ -181,7 +183,9 @@ class Daemon:
         Otherwise it is a bug.
         """
         fault = process.exception() if not process.cancelled() else None
-        _, others = fault.split((EpochLost, StoreError)) if isinstance(fault, BaseExceptionGroup) else (None, fault)
+        _, others = (
+            fault.split((EpochLost, StoreError, HandedOver)) if isinstance(fault, BaseExceptionGroup) else (None, fault)
+        )
         if isinstance(others, StoreError) or others is None:
             return True
         self.faults.append(others)
@@ -201,6 +205,7 @@ class Daemon:
         Raises StoreError.
         """
         around, board, journal = self._around, self.board, self.journal
+        journal.place = board.boot_id
         loaded = await journal.open(holder=self.name, now=board.wall())
         start = host_machine.steady_start(
             wall_now=board.wall(), boot=board.boot_id, boottime_now=board.boottime(),
@@ -215,6 +220,7 @@ class Daemon:
         remote = WorldProxyCaller(around.proxies, around.wires, clock, caller.leave, owner=self.name)
         engine = self.engine = Engine(
             fleet=fleet,
+            loaded=loaded,
             ports=Ports(
                 bus=bus, journal=journal, local=caller, remote=remote, clock=clock,
                 liveness=WorldLiveness(list(around.machines.values()), around.wires), telemetry=around.telemetry,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fenced.ports.clock import Clock
-from fenced.ports.journal import Batch, ClockAnchor, Loaded, StoreError, StoreHeld
+from fenced.ports.journal import Batch, ClockAnchor, Followed, Loaded, StoreError, Taken
 from tests.fakes.journal import Durable, MemoryJournal
 from tests.world.loop import virtual
 
@@ -67,15 +67,28 @@ class WorldJournal(MemoryJournal):
         self.on_stored: Callable[[], None] = lambda: None
 
     async def open(self, *, holder: str, now: float) -> Loaded:
-        """Raises StoreHeld while another controller's lease lasts. A daemon takes over its own lease at once."""
+        await self._reached()
+        return await super().open(holder=holder, now=now)
+
+    async def follow(self, *, after: int, limit: int) -> Followed:
+        await self._reached()
+        return await super().follow(after=after, limit=limit)
+
+    async def take(self, *, after: int, now: float, patience_seconds: float = 0.0, at_least: int = 0) -> Taken | None:
+        """A daemon takes over its own lease at once, another's when that has ended by the store's clock."""
         await self._reached()
         if self.disk.is_failing:
             raise StoreError("disk: no space left")
+        taken = await super().take(after=after, now=now, patience_seconds=patience_seconds, at_least=at_least)
+        if taken is not None:
+            self.disk.lease_ends = self.disk.clock.now()
+        return taken
+
+    def _may_take(self, patience_seconds: float) -> bool:
         durable = self.durable
-        if durable.holder != holder and self.disk.clock.now() < self.disk.lease_ends:
-            raise StoreHeld(f"held by {durable.holder}")
-        durable.owner = None  # only the lease decides who may write
-        return await super().open(holder=holder, now=now)
+        if durable.owner is None:
+            return super()._may_take(patience_seconds)
+        return durable.holder == self.name or self.disk.clock.now() >= self.disk.lease_ends + patience_seconds
 
     async def append(self, batch: Batch) -> int:
         self.on_append(batch)

@@ -45,5 +45,8 @@ class RecordingTelemetry:
     def journal_append(self, seconds: float) -> None:
         self.seconds["journal_append"].append(seconds)
 
+    def lease_taken(self, shard: str, reason: str) -> None:
+        self.counts["lease_taken", shard, reason] += 1
+
     def loop_lag(self, seconds: float) -> None:
         self.seconds["loop_lag"].append(seconds)

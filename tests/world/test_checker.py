@@ -47,7 +47,7 @@ def found(plant: Callable[[World], Awaitable[None]]) -> str:
 
     async def main() -> str:
         world = World(Rack())
-        await world.journal.open(holder="planted", now=world.clock.now())
+        await world.journal.opened(holder="planted", now=world.clock.now())
         await plant(world)
         world.checker.look()
         return "\n".join(world.checker.violations)

@@ -29,7 +29,7 @@ def found(plant: Plant, rack: Rack | None = None, *, silent: tuple[str, ...] = (
 
     async def main() -> str:
         world = World(rack or Rack())
-        await world.journal.open(holder="planted", now=world.clock.now())
+        await world.journal.opened(holder="planted", now=world.clock.now())
         world.checker.daemon_changed("fenced-a", is_up=True)
         world.broker.subscribe("fenced-a", lambda event: None)
         for name in world.machines:

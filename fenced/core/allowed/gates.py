@@ -7,11 +7,10 @@ from fenced.core.allowed.match import matches
 from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
+from fenced.core.heard.own import LEASE_MARGIN_SECONDS
 from fenced.model.names import ClusterName, HostName
 from fenced.model.power import Cause, State
 from fenced.model.text import one_line
-
-LEASE_MARGIN_SECONDS = 1.0
 
 RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
 """Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first."""

@@ -52,6 +52,8 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
             return replace(state, closed_gates=left)
         case r.ReloadRefused() | r.Reloaded():
             return state  # only announced: every start reads the whole configuration
+        case r.ControlTaken() | r.ControlHandedOver():
+            return state  # only announced: the store's lease says who holds it
         case _:
             assert_never(record)
 

@@ -48,6 +48,10 @@ def evolve_host(state: HostState, at: float, record: r.HostStateRecord) -> HostS
             return replace(state, is_left_off=True, is_stay_off=state.is_stay_off or is_off)
         case r.DebtsSorted():
             return owing.sorted_out(state, record)
+        case r.CommandsOutlast():
+            until = dict(record.until)
+            commands = (replace(it, not_after=until.get(it.token, it.not_after)) for it in state.commands)
+            return replace(state, commands=tuple(commands))
         case r.RequestRefused() | r.FenceFailed() | r.DrillEnded():
             return state
         case _:

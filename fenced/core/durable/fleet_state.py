@@ -70,3 +70,15 @@ class FleetState:
     store_hold: str = ""
     released_store: str = ""
     listened: tuple[Listening, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What operators said to restrict the daemon, kept beside the lock for a store that goes back in time (S22).
+
+    `maintenance`: hosts, each with who set it, why, and until when.
+    """
+
+    is_disarmed: bool = False
+    pauses: tuple[Pause, ...] = ()
+    maintenance: tuple[tuple[HostName, str, str, float | None], ...] = ()

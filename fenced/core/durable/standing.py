@@ -1,4 +1,4 @@
-"""Answers two questions about a host's state: is it in an operator's hands, and does the watch read it as off?"""
+"""What a host's state means to others: is it in an operator's hands, watched as off, monitored, fit to run a proxy?"""
 
 from typing import Final
 
@@ -9,6 +9,24 @@ SILENT_BEFORE_SECONDS: Final = 600.0
 """If a host was overdue when an operator switched it off, its silence counts for so long after that.
 A cut link makes many hosts silent; operators who switch some of them off must not make it look like a single failure
 (S10)."""
+
+TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
+"""States in which a host needs checks although nothing is heard of it."""
+
+BARRED = {
+    State.SUSPECT: "is suspect itself",
+    State.DUMPING: "writes a crash dump",
+    State.FENCING: "is being fenced",
+    State.FENCED: "is fenced",
+    State.RESTORING: "is being restored",
+    State.FAILED: "could not be fenced and may be dead",
+    State.LEFT: "reported that it goes down",
+    State.MAINTENANCE: "is in maintenance",
+}
+"""States in which a machine can't serve as a proxy, and why (design.md#proxy-race)."""
+
+NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
+"""States that don't count in the share of the cluster (design.md#gates)."""
 
 
 def is_in_hand(state: HostState, now: float) -> bool:

@@ -7,11 +7,15 @@ meanwhile.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from fenced.core.durable.replacing import replace
 from fenced.core.heard.checks import NOTHING
 from fenced.core.heard.ear import Ear
 from fenced.model.names import ProxyName
+
+LEASE_MARGIN_SECONDS: Final = 1.0
+"""No power command is sent in the last part of a lease (S20)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,8 @@ class Own:
     `released_from`: when its `release_grace` starts. `lag_seconds`: added to each grace until `lag_until`.
     `closed_since`: since when a gate is closed, by gate and cluster ("": the fleet). `proxy_faults`: proxies that can't
     be used even if their machine is well, and why. `store_doubt`: why this may be another store than the last one; ""
-    if it is the same. `listening_recorded`: the listening time up to the last record of it.
+    if it is the same. `is_store_older`: it is the same, and lacks its newest records. `listening_recorded`: the
+    listening time up to the last record of it.
     """
 
     ear: Ear = field(default_factory=Ear)
@@ -37,6 +42,7 @@ class Own:
     closed_since: Mapping[tuple[str, str], float] = field(default_factory=lambda: NOTHING)
     proxy_faults: Mapping[ProxyName, str] = field(default_factory=lambda: NOTHING)
     store_doubt: str = ""
+    is_store_older: bool = False
     listening_recorded: float = 0.0
 
     def undone(self, before: "Own") -> "Own":

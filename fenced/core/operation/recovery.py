@@ -23,7 +23,7 @@ def start(work: Work) -> None:
     """Recover every host. Called once after the replay, with the lease held; calling it twice does no harm."""
     fleet = work.fleet
     if fleet.own.store_doubt and not fleet.state.store_hold:
-        work.record_fleet(r.StoreDoubted(why=fleet.own.store_doubt))
+        work.record_fleet(r.StoreDoubted(why=fleet.own.store_doubt, is_older=fleet.own.is_store_older))
     for name in fleet.hosts:
         _start(work.on(name))
     for name in sorted(fleet.gone):

@@ -190,7 +190,7 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
     if waiting is not None and waiting.action is not Action.OFF:  # it would give the host power
         drop(work, waiting, f"maintenance by {asked.by}: {asked.reason}")
     running = work.operation
-    after = _state_in_maintenance(before, running)
+    after = state_in_maintenance(before, running)
     work.record(r.MaintenanceSet(by=asked.by, reason=asked.reason, until=asked.until, after=after))
     if running is not None:
         _maintain_running(work, running, asked)
@@ -198,7 +198,7 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
         work.wake(asked.until)
 
 
-def _state_in_maintenance(state: State, running: Operation | None) -> State:
+def state_in_maintenance(state: State, running: Operation | None) -> State:
     """Return the state during maintenance: a host that is off, or being switched, keeps its state."""
     is_under_way = running is not None and state in {State.FENCING, State.RESTORING}
     return state if state is State.FENCED or is_under_way else State.MAINTENANCE

@@ -6,7 +6,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, Operation, Phase
 from fenced.core.reach.candidates import Candidates, expand
 from fenced.core.work import HostWork, back_off_seconds
-from fenced.model.inventory import Device, Proxy
+from fenced.model.inventory import Device, Inventory, Proxy
 from fenced.model.names import ProxyName, Token
 from fenced.model.power import Action, Power, What
 
@@ -202,8 +202,19 @@ def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> 
 
 def _not_after(work: HostWork, device: Device) -> float:
     """Return until when a command sent now may act: over its turn, its timeout, and the device's `settle`."""
+    return work.now + command_seconds(device)
+
+
+def command_seconds(device: Device) -> float:
+    """Return for how long a command may act from when it is decided."""
     timeout = device.power.attempt_timeout_seconds
-    return work.now + timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)
+    return timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)
+
+
+def longest_command_seconds(inventory: Inventory) -> float:
+    """Return the longest time for which a command of any host may act."""
+    devices = (device for host in inventory.hosts.values() for device in host.devices)
+    return max((command_seconds(device) for device in devices), default=0.0)
 
 
 def unsettled_opposite(work: HostWork, run: DeviceRun, what: What) -> float | None:

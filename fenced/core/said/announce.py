@@ -75,11 +75,12 @@ def _cause(after: HostState) -> str | None:
 
 
 def state_message(
-    state: HostState, controller: str, *, devices: Collection[DeviceName] | None = None
+    state: HostState, controller: str, *, devices: Collection[DeviceName] | None = None, rev: str = ""
 ) -> dict[str, Any]:
     """Return the retained state of one host; times are `Moment`s.
 
-    `devices`: those that the inventory has now, because the state may know others; None: show all.
+    `rev`: the number of the message, EPOCH-SEQUENCE, so that of two the newer one is known. `devices`: those that the
+    inventory has now, because the state may know others; None: show all.
     """
     return {
         "host": str(state.name),
@@ -92,4 +93,5 @@ def state_message(
         "stay_off": state.is_stay_off,
         "held_by": [verdict.gate for verdict in state.held_by],
         "controller": controller,
+        "rev": rev,
     }

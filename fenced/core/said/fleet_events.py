@@ -13,9 +13,15 @@ def of(record: r.Record) -> CloudEvents:
         case r.Disarmed():
             return [(FLEET + "disarmed", {"by": record.by, "reason": record.reason})]
         case r.StoreDoubted():
-            return [(FLEET + "store_held", {"why": record.why})]
+            return [(FLEET + ("store_went_back" if record.is_older else "store_held"), {"why": record.why})]
         case r.StoreReleased():
             return [(FLEET + "store_released", {"by": record.by, "reason": record.reason})]
+        case r.ControlTaken():
+            data: Data = {"controller": record.controller, "before": record.before or None, "epoch": record.epoch}
+            return [(FLEET + "takeover", data)]
+        case r.ControlHandedOver():
+            data = {"controller": record.controller, "to": record.to or None, "by": record.by, "reason": record.reason}
+            return [(FLEET + "handed_over_control", data)]
         case r.BusLost():
             return [(FLEET + "bus_lost", {"why": record.why})]
         case r.BusBack():

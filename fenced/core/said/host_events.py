@@ -41,7 +41,7 @@ def of(at: float, record: r.HostStateRecord | r.DeviceRecord, before: HostState,
             return [(OPERATION + "refused", _refused(record))]
         case r.DrillEnded():
             return [(DRILL + record.result.value, _drill(record, before))]
-        case r.SuspicionReleased() | r.DebtsSorted() | r.HostRemoved() | r.HostReturned():
+        case r.SuspicionReleased() | r.DebtsSorted() | r.HostRemoved() | r.HostReturned() | r.CommandsOutlast():
             return []
         case _:
             assert_never(record)

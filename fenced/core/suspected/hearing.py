@@ -9,6 +9,7 @@ from fenced.core.allowed import gates
 from fenced.core.durable import records as r
 from fenced.core.durable.state import ProofOfOff
 from fenced.core.events import Evidence, Health, HealthStatus, Presence
+from fenced.core.fleet import Fleet
 from fenced.core.operation import life
 from fenced.core.operation.phases import stop
 from fenced.core.suspected import freshness, giving_back
@@ -194,19 +195,41 @@ def hear_evidence(work: HostWork, evidence: Evidence) -> None:
     """Keep another source's evidence of life until its time to live ends. Retained evidence is ignored."""
     if evidence.is_retained:
         return
-    kept = {source: said for source, said in (work.sight.evidence or {}).items() if work.now < said[1]}
+    keep_evidence(work.fleet, evidence, work.now)
+    if evidence.is_alive and work.operation is not None and evidence.evidence_kind in _live_kinds(work.fleet):
+        life.hear_life(work)
+
+
+def keep_evidence(fleet: Fleet, evidence: Evidence, now: float) -> None:
+    """Change what is known of a host's evidence, and nothing else."""
+    sight = fleet.sights.get(evidence.host)
+    if sight is None or evidence.is_retained:
+        return
+    kept = {source: said for source, said in (sight.evidence or {}).items() if now < said[1]}
     kept.pop(evidence.source, None)
     if evidence.is_alive:
         until = evidence.received + evidence.ttl_seconds
         if len(kept) < SOURCES_MAX:
             kept[evidence.source] = (evidence.evidence_kind, until)
-        elif evidence.evidence_kind in _live_kinds(work):
+        elif evidence.evidence_kind in _live_kinds(fleet):
             _, before = kept.get(MORE_SOURCES, ("", until))
             kept[MORE_SOURCES] = (evidence.evidence_kind, max(before, until))
-    work.see(evidence=kept or None)
-    if evidence.is_alive and work.operation is not None and evidence.evidence_kind in _live_kinds(work):
-        life.hear_life(work)
+    fleet.see(evidence.host, evidence=kept or None)
 
 
-def _live_kinds(work: HostWork) -> tuple[str, ...]:
-    return work.fleet.inventory.daemon.gates.live_evidence
+def overhear(fleet: Fleet, health: Health) -> None:
+    """Keep a heartbeat at a standby, which decides nothing. What ends a proof of OFF waits for the takeover: a living
+    host sends it again."""
+    state = fleet.hosts.get(health.host)
+    if state is None or health.is_retained or state.proof is not None:
+        return
+    sight = fleet.sights[health.host]
+    if (health.boot is not None and health.boot in state.ended_boots) or freshness.is_stale(sight, health):
+        freshness.speak(fleet, health.host, health)
+        return
+    is_stopping = health.status is HealthStatus.STOPPING
+    fleet.keep_beat(health, freshness.counted(sight, health), is_stopping=is_stopping)
+
+
+def _live_kinds(fleet: Fleet) -> tuple[str, ...]:
+    return fleet.inventory.daemon.gates.live_evidence

@@ -50,9 +50,11 @@ async def transaction(
     A connection on which this fails is dropped.
     """
     milliseconds = round(settings.timeout_seconds * 1000)
-    mode = "READ ONLY" if is_read_only else "READ WRITE"
+    # All statements of a read see one moment, while another controller may write. A write must see what the one that it
+    # waited for has committed.
+    mode = "REPEATABLE READ READ ONLY" if is_read_only else "READ COMMITTED READ WRITE"
     await raw(connection, (
-        f"BEGIN ISOLATION LEVEL READ COMMITTED {mode}; SET LOCAL statement_timeout = {milliseconds}; "
+        f"BEGIN ISOLATION LEVEL {mode}; SET LOCAL statement_timeout = {milliseconds}; "
         f"SET LOCAL lock_timeout = {milliseconds}; "
         f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
     ))  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fenced.journal import writing
+from fenced.journal import leases
 from fenced.journal.postgres.connections import commit, engine, transaction
 from fenced.journal.postgres.errors import translated
 from fenced.journal.postgres.settings import PostgresSettings
@@ -40,7 +40,7 @@ class PostgresEndpoint:
     def holder(self, connection: Connection) -> str:
         """Lock all shards, so that no daemon takes one before the transaction ends; name a holder of one."""
         for shard in connection.execute(select(LEASE.c.shard).order_by(LEASE.c.shard)).scalars().all():
-            row = writing.locked_lease_row(connection, shard)
-            if not (row.is_released or row.is_over):
+            row = leases.locked_lease_row(connection, shard)
+            if row is not None and not (row.is_released or row.is_over):
                 return row.name
         return ""

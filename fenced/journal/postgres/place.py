@@ -12,3 +12,8 @@ from fenced.journal.instance import instance
 def place(state_dir: Path, *, boot: str) -> str:
     """Return the place, and give the directory an id if it has none. Raises StoreError."""
     return f"{instance(state_dir)}/{boot}"
+
+
+def instance_of(place: str) -> str:
+    """Return the state directory's part of a place, which a reboot does not change."""
+    return place.partition("/")[0]

@@ -18,13 +18,18 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fenced.journal import codec, migrations, reading, writing
-from fenced.journal.database import LOOK_WAIT_SECONDS, LOOKERS, Reader, SqlJournal
+from fenced.journal import codec, controllers, leases, migrations
+from fenced.journal.database import MayTake, SqlJournal
+from fenced.journal.leases import LeaseRow
 from fenced.journal.lock import LockFile
 from fenced.journal.postgres.connections import commit, engine, transaction
 from fenced.journal.postgres.errors import FAILURES, translated
+from fenced.journal.postgres.place import instance_of
 from fenced.journal.postgres.settings import PostgresSettings
-from fenced.ports.journal import EpochLost, Loaded, StoreError, StoreHeld
+from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
+from fenced.journal.seen import Server
+from fenced.journal.taking import LeaseWatch
+from fenced.ports.journal import EpochLost, Loaded, StoreError
 
 LOCK_NAME: Final = "fenced.lock"
 LOOKS_PER_LEASE: Final = 10
@@ -37,26 +42,32 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
+def boottime() -> float:
+    """Read a clock that goes on while the machine sleeps: a lease of another machine does so, too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class PostgresJournal(SqlJournal):
     """Implements the `Journal` port over a database."""
 
     def __init__(
         self, settings: PostgresSettings, *, state_dir: Path, place: str, shard: str = migrations.SHARD,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boottime,
     ) -> None:  # fmt: skip
         """`place`: this state directory in this boot of the machine, unlike any other in the world."""
-        super().__init__(place=str(settings.url), shard=shard, state_dir=state_dir)
-        self._settings, self._where, self._clock = settings, place, clock
+        super().__init__(
+            place=str(settings.url), shard=shard, state_dir=state_dir, lease_ttl_seconds=settings.lease_ttl_seconds,
+            where=place, instance=instance_of(place),
+        )  # fmt: skip
+        self._settings, self._clock = settings, clock
+        self._watch = LeaseWatch(place=place, lease_seconds=settings.lease_ttl_seconds)
         self._lock = LockFile(state_dir.resolve() / LOCK_NAME)
         self._writer: AsyncEngine | None = None
         self._readers: dict[Reader, AsyncEngine] = {}
         self._writing = asyncio.Lock()
-        self._batch = 0
-        """How many writes of the shard are durable, of this start and earlier ones."""
         self._is_replicated = True
 
     async def open(self, *, holder: str, now: float) -> Loaded:
-        """Raises StoreHeld if another daemon holds the lease. A dead one's is taken once it is over (S20)."""
         assert self._writer is None, "opened twice"
         self._held = replace(self._held, holder=str(uuid.uuid4()))
         try:
@@ -65,57 +76,64 @@ class PostgresJournal(SqlJournal):
             codec.prepare()
             self._open_engines()
             await self._write("migrate", lambda it: migrations.migrate(it, place=self._place, now=now), batches=0)
-            await self._wait_for_lease()
-            loaded, self._batch = await self._write("open", lambda it: self._take(it, holder), batches=1)
-            return self._took(loaded)
+            await self._wait_for_name(holder)
+            return await self._load(holder)
         except BaseException:
             await self._disconnect()
             raise
+
+    async def _wait_for_name(self, name: str) -> None:
+        """Return once no other controller of this name lives. Raises StoreHeld if one reports.
+
+        One that reported a moment ago may have died with its machine, and this one may be its replacement.
+        """
+        self._name = name
+        first: float | None = None
+        while True:
+            heard = await self._read("name", lambda it: controllers.namesake_heard(it, self._self()), Reader.KEEPER)
+            if heard is None:
+                return
+            if first is not None and heard != first:
+                await self._read("name", lambda it: controllers.check_name(it, self._self()), Reader.KEEPER)
+            elif first is None:
+                log.warning("name_in_use", name=name, waiting_seconds=self._settings.lease_ttl_seconds)
+                first = heard
+            await asyncio.sleep(self._settings.lease_ttl_seconds / LOOKS_PER_LEASE)
 
     async def checkpoint(self) -> None:
         """The database maintains its own files."""
 
     async def close(self) -> None:
-        if self._writer is not None and self._held.epoch:
-            # If the store can't be written any more, its lease expires.
-            with contextlib.suppress(StoreError):
-                await self._write("give-up-lease", lambda it: writing.release_lease(it, self._held))
+        if self._writer is not None:
+            await self._leave()
         await self._disconnect()
 
     # -- the lease ----------------------------------------------------------------------------------------------------
 
-    async def _wait_for_lease(self) -> None:
-        """Return once the lease may be taken. Raises StoreHeld.
+    async def _look_at_lease(self, patience_seconds: float) -> MayTake | None:
+        at = self._clock()
+        row = await self._read("lease", lambda it: leases.lease_row(it, self._held.shard), Reader.KEEPER)
+        self._watch.saw(row, at=self._clock())
 
-        A lease that was not released has ended when the database's clock says so and its row did not change for a whole
-        lease on this machine's clock: the database's clock may jump.
-        """
-        first: writing.LeaseRow | None = None
-        end = self._clock() + self._settings.lease_ttl_seconds
-        while True:
-            row = await self._read("lease", lambda it: writing.lease_row(it, self._held.shard), Reader.KEEPER)
-            if row is None or row.is_released or row.place == self._where:
-                return
-            if first is not None and row != first:
-                raise StoreHeld(f"{self._place}: {row.name} holds the lease and renews it; stop it first")
-            if first is None:
-                log.warning("lease_not_released", holder=row.name, waiting_seconds=self._settings.lease_ttl_seconds)
-            first = row
-            if self._clock() >= end and row.is_over:
-                return
-            await asyncio.sleep(self._settings.lease_ttl_seconds / LOOKS_PER_LEASE)
+        def may_take(row: LeaseRow | None) -> bool:
+            return self._watch.may_take(row, name=self._name, at=at, patience_seconds=patience_seconds)
 
-    def _take(self, connection: Connection, name: str) -> tuple[Loaded, int]:
-        """Take the lease unless another daemon did meanwhile; return the store's content and its count of batches."""
-        row = writing.locked_lease_row(connection, self._held.shard)
-        if not (row.is_released or row.is_over or row.place == self._where):
-            raise StoreHeld(f"{self._place}: {row.name} took the lease; stop it first")
-        steady_at = writing.steady_time(connection, self._held.shard)
-        epoch = writing.take_epoch(
-            connection, self._held, name=name, place=self._where, ttl_seconds=self._settings.lease_ttl_seconds
+        return may_take if may_take(row) else None
+
+    async def _server(self) -> Server:
+        """Each part is None where this user may not know it."""
+        system = await self._known("SELECT system_identifier FROM pg_control_system()")
+        # The control file names the timeline of the last checkpoint, which a standby that was just promoted lacks.
+        timeline = await self._known(
+            "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
         )
-        loaded = replace(reading.load(connection, shard=self._held.shard, epoch=epoch), steady_at=steady_at)
-        return loaded, row.batch + 1
+        return Server(system=None if system is None else str(system), timeline=timeline)
+
+    async def _known(self, statement: str) -> Any:
+        try:
+            return await self._read("server", lambda it: it.exec_driver_sql(statement).scalar_one(), Reader.KEEPER)
+        except StoreError:  # insufficient rights; whatever else it is, the next read shows
+            return None
 
     # -- transactions -------------------------------------------------------------------------------------------------
 
@@ -148,7 +166,7 @@ class PostgresJournal(SqlJournal):
                 doubt = exc
         if doubt is not None and not await self._was_committed():
             raise doubt
-        self._batch += batches
+        self._held = replace(self._held, batch=self._held.batch + batches)
         return result
 
     async def _was_committed(self) -> bool:
@@ -167,15 +185,18 @@ class PostgresJournal(SqlJournal):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_SECONDS_MAX)
                 continue
-            log.warning("commit_settled", is_stored=stored > self._batch)
-            return stored > self._batch
+            log.warning("commit_settled", is_stored=stored > self._held.batch)
+            return stored > self._held.batch
 
     async def _locked_batches(self) -> int:
-        """Wait for a transaction of this shard that still runs, then count the batches. Raises EpochLost."""
+        """Wait for a transaction of this shard that still runs, then count the batches.
+
+        Raises EpochLost, StoreWentBack.
+        """
         async with self._opened(self._writer).connect() as connection:
             try:
                 async with transaction(connection, self._settings):
-                    count: int = await connection.run_sync(lambda it: writing.batches(it, self._held))
+                    count: int = await connection.run_sync(lambda it: leases.locked_batch(it, self._held))
                 await self._end(connection)
             except BaseException:
                 await connection.invalidate()
@@ -206,11 +227,19 @@ class PostgresJournal(SqlJournal):
             await connection.invalidate()
 
     async def _read(self, name: str, work: Callable[[Connection], T], reader: Reader) -> T:
-        async def reading_only() -> T:
+        return await self._aside(name, work, reader, is_read_only=True)
+
+    async def _note(self, name: str, work: Callable[[Connection], T]) -> T:
+        return await self._aside(name, work, Reader.KEEPER, is_read_only=False)
+
+    async def _aside(self, name: str, work: Callable[[Connection], T], reader: Reader, *, is_read_only: bool) -> T:
+        """Run a transaction beside those of `_write`."""
+
+        async def whole() -> T:
             with self._translated():
                 async with self._opened(self._readers.get(reader)).connect() as connection:
                     try:
-                        async with transaction(connection, self._settings, is_read_only=True):
+                        async with transaction(connection, self._settings, is_read_only=is_read_only):
                             result = await connection.run_sync(work)
                         await commit(connection)
                     except BaseException:
@@ -218,7 +247,7 @@ class PostgresJournal(SqlJournal):
                         raise
                     return result
 
-        return await self._whole(name, reading_only())
+        return await self._whole(name, whole())
 
     # -- opening and closing ------------------------------------------------------------------------------------------
 

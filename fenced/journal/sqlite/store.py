@@ -19,15 +19,19 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fenced.journal import codec, migrations, reading, writing
-from fenced.journal.database import LOOK_WAIT_SECONDS, LOOKERS, Reader, SqlJournal
+from fenced.journal import codec, migrations
+from fenced.journal.database import MayTake, SqlJournal
 from fenced.journal.lock import LockFile
+from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
+from fenced.journal.seen import Server
 from fenced.journal.sqlite.connections import engine
 from fenced.journal.sqlite.errors import is_connection_doubtful, translated
 from fenced.journal.sqlite.location import database_path
 from fenced.ports.journal import ClockAnchor, Loaded, StoreError
 
 LOCK_NAME: Final = "fenced.lock"
+LEASE_TTL_SECONDS: Final = 15.0
+"""The configuration's default."""
 
 T = TypeVar("T")
 
@@ -35,10 +39,15 @@ T = TypeVar("T")
 class SqliteJournal(SqlJournal):
     """Implements the `Journal` port over a file."""
 
-    def __init__(self, *, url: str, state_dir: Path, busy_timeout_seconds: float = 5.0) -> None:
+    def __init__(
+        self, *, url: str, state_dir: Path, busy_timeout_seconds: float = 5.0,
+        lease_ttl_seconds: float = LEASE_TTL_SECONDS,
+    ) -> None:  # fmt: skip
         """`url` as in `[store]`. Opens nothing yet. Raises ValueError if the URL is not one of SQLite."""
         self._path = database_path(url, state_dir).resolve()
-        super().__init__(place=str(self._path), shard=migrations.SHARD, state_dir=state_dir)
+        super().__init__(
+            place=str(self._path), shard=migrations.SHARD, state_dir=state_dir, lease_ttl_seconds=lease_ttl_seconds
+        )
         self._busy_timeout_seconds = busy_timeout_seconds
         self._locks = lock_files(self._path, state_dir.resolve())
         self._engines: list[AsyncEngine] = []
@@ -55,7 +64,8 @@ class SqliteJournal(SqlJournal):
                 self._claim_files(holder, now)
                 codec.prepare()
                 await self._whole("connect", self._connect())
-            return self._took(await self._write("open", lambda connection: self._begin(connection, holder, now)))
+            await self._write("migrate", lambda it: migrations.migrate(it, place=self._place, now=now), batches=0)
+            return await self._load(holder)
         except BaseException:
             await self._disconnect()
             raise
@@ -73,27 +83,30 @@ class SqliteJournal(SqlJournal):
 
     async def close(self) -> None:
         if self._writer is not None:
-            # If the store can't be written any more, its lease expires.
-            with contextlib.suppress(StoreError):
-                await self._write("give-up-lease", lambda it: writing.release_lease(it, self._held))
+            await self._leave()
         await self._disconnect()
 
     # -- transactions -------------------------------------------------------------------------------------------------
 
-    async def _write(self, name: str, work: Callable[[Connection], T]) -> T:
+    async def _write(self, name: str, work: Callable[[Connection], T], *, batches: int = 1) -> T:
         async def transaction() -> T:
             async with self._writing:
                 connection = self._opened(self._writer)
                 with self._translated():
                     try:
                         async with connection.begin():
-                            return await connection.run_sync(work)
+                            result = await connection.run_sync(work)
                     except (DBAPIError, sqlite3.Error) as exc:
                         if is_connection_doubtful(exc):
                             await connection.invalidate()
                         raise
+                self._held = replace(self._held, batch=self._held.batch + batches)
+                return result
 
         return await self._whole(name, transaction())
+
+    async def _note(self, name: str, work: Callable[[Connection], T]) -> T:
+        return await self._write(name, work, batches=0)
 
     async def _read(self, name: str, work: Callable[[Connection], T], reader: Reader) -> T:
         async def reading_only() -> T:
@@ -139,10 +152,12 @@ class SqliteJournal(SqlJournal):
         self._engines.append(made)
         return made
 
-    def _begin(self, connection: Connection, name: str, now: float) -> Loaded:
-        migrations.migrate(connection, place=self._place, now=now)
-        epoch = writing.take_epoch(connection, self._held, name=name, place="", until=now)
-        return reading.load(connection, shard=self._held.shard, epoch=epoch)
+    async def _look_at_lease(self, patience_seconds: float) -> MayTake:
+        """The lock file excludes all others, so the lease is free."""
+        return lambda row: True
+
+    async def _server(self) -> Server:
+        return Server()
 
     def _check_file(self) -> None:
         """Check that the file was not removed, because its writes would be lost. Raises OSError, StoreError."""

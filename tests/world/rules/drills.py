@@ -5,7 +5,7 @@ from typing import Final
 
 from fenced.core.durable import records as r
 from fenced.core.durable.drill_state import DrillResult
-from fenced.core.fleet import NOT_MONITORED
+from fenced.core.durable.standing import NOT_MONITORED
 from fenced.model.names import BootId, HostName, OperationId
 from fenced.model.power import Action
 from tests.world.rules.base import Rule

@@ -24,6 +24,8 @@ from fenced.core.durable.records.of_fleet import (
     BudgetReturned,
     BusBack,
     BusLost,
+    ControlHandedOver,
+    ControlTaken,
     Disarmed,
     FleetRecord,
     GateOpened,
@@ -38,6 +40,7 @@ from fenced.core.durable.records.of_fleet import (
     StoreReleased,
 )
 from fenced.core.durable.records.of_host import (
+    CommandsOutlast,
     DebtsSorted,
     DrillEnded,
     FenceFailed,
@@ -107,7 +110,10 @@ __all__ = [
     "BudgetReturned",
     "BusBack",
     "BusLost",
+    "CommandsOutlast",
     "Contradicted",
+    "ControlHandedOver",
+    "ControlTaken",
     "DebtsSorted",
     "DeviceGivenUp",
     "DeviceRecord",

@@ -100,9 +100,13 @@ class Listened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreDoubted:
-    """The store may be the wrong one, or fleet records are unreadable: disarming, pauses, maintenance may be lost."""
+    """The store may be the wrong one, or fleet records are unreadable: disarming, pauses, maintenance may be lost.
+
+    `is_older`: it is the right one, and lacks what this controller saw in it (S22).
+    """
 
     why: str
+    is_older: bool = False
     kind: Literal["store_doubted"] = "store_doubted"
 
 
@@ -146,6 +150,27 @@ class Reloaded:
     kind: Literal["reloaded"] = "reloaded"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlTaken:
+    """A controller took the lease that another one had held. `before`: that one's name. `epoch`: the new one."""
+
+    controller: str
+    before: str
+    epoch: int
+    kind: Literal["control_taken"] = "control_taken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlHandedOver:
+    """A controller gave the lease up at a safe point. `to`: for whom, or "" for any other."""
+
+    controller: str
+    to: str
+    by: str
+    reason: str
+    kind: Literal["control_handed_over"] = "control_handed_over"
+
+
 FleetRecord = (
     Armed
     | Disarmed
@@ -153,6 +178,8 @@ FleetRecord = (
     | PauseEnded
     | BudgetDrawn
     | BudgetReturned
+    | ControlTaken
+    | ControlHandedOver
     | RequestAnswered
     | GateStayedClosed
     | GateOpened

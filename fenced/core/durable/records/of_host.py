@@ -217,6 +217,18 @@ class DrillEnded:
     kind: Literal["drill_ended"] = "drill_ended"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandsOutlast:
+    """Until when commands of another controller may act (S21): for their whole time from when this one learned of them,
+    or no longer, where their proxy says that they ended.
+
+    `until`: by token, in seconds of the steady clock.
+    """
+
+    until: tuple[tuple[Token, float], ...]
+    kind: Literal["commands_outlast"] = "commands_outlast"
+
+
 HostStateRecord = (
     HostHeard
     | HostSuspected
@@ -237,4 +249,5 @@ HostStateRecord = (
     | MaintenanceEnded
     | RequestRefused
     | DrillEnded
+    | CommandsOutlast
 )

@@ -1,0 +1,46 @@
+"""What a standby does with events: it hears, and decides and records nothing.
+
+The durable state comes from the journal of the controller that decides. Beats, evidence, and the condition of the bus
+and the proxies change only what was heard, so that a takeover starts with everything that it would have heard itself.
+"""
+
+from fenced.core import events as e
+from fenced.core.durable import records as r
+from fenced.core.durable.replacing import replace
+from fenced.core.fleet import Fleet
+from fenced.core.fleet_decisions import bus_connected, bus_disconnected, stalled, take_inventory
+from fenced.core.suspected import hearing
+
+
+def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
+    """Keep what was heard. Return False for what only the controller that decides can handle."""
+    match event:
+        case e.Health():
+            hearing.overhear(fleet, event)
+        case e.Evidence():
+            hearing.keep_evidence(fleet, event, now)
+        case e.BusConnected():
+            fleet.own = bus_connected(fleet, event)
+        case e.BusDisconnected():
+            fleet.own = bus_disconnected(fleet.own, event)
+        case e.Stalled():
+            fleet.own = stalled(fleet.own, event)
+        case e.LeaseRenewed():
+            fleet.own = replace(fleet.own, lease_until=event.until)
+        case e.DrainStarted():
+            fleet.own = replace(fleet.own, is_stopping=True)
+        case e.ProxiesSeen():
+            fleet.own = replace(fleet.own, proxy_faults=event.faults)
+        case e.PathsListed():
+            fleet.forget_checks(event.paths)
+        case e.InventoryRead():
+            take_inventory(fleet, event.inventory, now)  # the takeover matches it with the records, as a start does
+        case _:
+            return False
+    return True
+
+
+def folded(fleet: Fleet, entry: r.Entry, now: float) -> None:
+    """Note that a record of another controller was folded."""
+    if isinstance(entry.record, r.Listened):  # both listened at the same time, and only one of them counts
+        fleet.own = replace(fleet.own, listening_recorded=fleet.own.ear.now(now))

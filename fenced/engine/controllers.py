@@ -1,0 +1,72 @@
+"""Tells the other controllers of this one through the store, and knows them all from there.
+
+Keeps beside the lock what operators said, for a store that goes back in time (S22). Nothing here decides who holds the
+lease: the store does.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from fenced.core.durable.fleet_state import Words
+from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError, StoreHeld
+
+log = structlog.get_logger(__name__)
+
+REPORTS_PER_TTL: Final = 3
+
+
+class Controllers:
+    """`views`: all controllers by name, as of the last report. `words`: what operators said until now."""
+
+    def __init__(
+        self, *, journal: Journal, ttl_seconds: float, report: Callable[[], ControllerReport],
+        words: Callable[[], Words], seen: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`seen`: called after each report."""
+        self._journal, self._ttl, self._report = journal, ttl_seconds, report
+        self._words, self._seen = words, seen
+        self._kept: Words | None = None
+        self._refusal = ""
+        self.views: tuple[ControllerView, ...] = ()
+
+    async def run(self) -> None:
+        """Run until cancelled. Raises StoreHeld if another living controller has this name."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self._ttl / REPORTS_PER_TTL)
+
+    async def look(self) -> None:
+        """Report once. Raises StoreHeld."""
+        try:
+            async with asyncio.timeout(self._ttl):
+                self.views = tuple(await self._journal.report(self._report()))
+                words = self._words()
+                if words != self._kept:
+                    await self._journal.remember(words)
+                    self._kept = words
+        except StoreHeld:
+            raise
+        except (StoreError, OSError) as exc:  # includes TimeoutError
+            said = str(exc) or "no answer"
+            if said != self._refusal:
+                log.warning("controllers_not_known", error=said)
+            self._refusal = said
+            return
+        self._refusal = ""
+        self._seen()
+
+    def active(self) -> ControllerView | None:
+        """Return the controller that holds the lease, as the store last knew; None if nobody does."""
+        return next((view for view in self.views if view.shards and view.is_alive), None)
+
+    def where_active(self) -> str | None:
+        """Return the address of the active controller's API; None if it is not known."""
+        active = self.active()
+        return active.report.address or None if active is not None and not active.is_self else None
+
+    def fit_others(self) -> Sequence[ControllerView]:
+        """Return the controllers that could take the lease from this one."""
+        return [view for view in self.views if view.is_alive and not view.is_self and not view.report.unfit]

@@ -1,0 +1,150 @@
+"""Follows the journal of the controller that decides, and takes the lease when it may (S20, S21).
+
+Folds records as they come, so that a takeover starts from what it knows. It decides nothing and sends nothing. A store
+that lacks what was followed ends this life of the controller: the next one reads everything.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+import structlog
+
+from fenced.core import following
+from fenced.core.durable import records as r
+from fenced.core.durable.operation_state import IssuedCommand
+from fenced.core.durable.records import Entry
+from fenced.core.fleet import Fleet
+from fenced.core.operation.steps import longest_command_seconds
+from fenced.engine.replaying import doubt, fold
+from fenced.model.names import DeviceName, HostName, Token
+from fenced.ports.clock import Clock
+from fenced.ports.journal import Followed, Journal, StoreError, StoreHeld, StoreWentBack, Taken
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS: Final = 0.5
+"""A successor acts within a second of the release."""
+SLICE: Final = 2000
+"""Records folded between two turns of the loop."""
+PAUSE_SECONDS_MAX: Final = 5.0
+
+
+class Learned(NamedTuple):
+    """When this controller learned of another one's command, and for how long that may act from then on, in seconds."""
+
+    at: float
+    seconds: float
+
+
+class Standby:
+    """`position`: the newest record that is in the fleet. `lag`: how many more the store has."""
+
+    def __init__(
+        self, *, fleet: Fleet, journal: Journal, clock: Clock, position: int, tail: Iterable[Entry],
+        patience: Callable[[], float], followed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`tail`: what the replay folded. `patience`: how much longer than the lease to wait for a better controller,
+        in seconds. `followed`: called after records were folded."""
+        self._fleet, self._journal, self._clock = fleet, journal, clock
+        self._patience, self._followed = patience, followed
+        self.position, self.lag = position, 0
+        self.turned_at = clock.now()
+        self._loaded_at = clock.now()
+        self._learned: dict[HostName, dict[Token, Learned]] = {}
+        self._refusal = ""
+        for entry in tail:
+            self._learn(entry)
+
+    async def look(self) -> Taken | None:
+        """Follow once, and take the lease if that is allowed now. Raises StoreWentBack, StoreError."""
+        self.turned_at = self._clock.now()
+        while True:
+            followed = await self._journal.follow(after=self.position, limit=SLICE)
+            self._fold(followed)
+            if not followed.behind:
+                break
+            await asyncio.sleep(0)
+        taken = await self._journal.take(after=self.position, now=self._clock.now(), patience_seconds=self._patience())
+        if taken is not None:
+            self._fold(taken.rest)
+        return taken
+
+    async def until_taken(self) -> Taken:
+        """Follow until the lease is taken. Raises StoreWentBack, and StoreHeld if another controller has this name."""
+        pause = LOOK_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                taken = await self.look()
+            except (StoreWentBack, StoreHeld):
+                raise
+            except (StoreError, OSError) as exc:
+                if str(exc) != self._refusal:
+                    log.error("journal_not_followed", error=str(exc), advice="this standby takes over when it can")
+                self._refusal, pause = str(exc), min(2 * pause, PAUSE_SECONDS_MAX)
+                continue
+            self._refusal, pause = "", LOOK_SECONDS
+            if taken is not None:
+                return taken
+
+    @property
+    def refusal(self) -> str:
+        """Why the journal can't be followed now; "" if it can."""
+        return self._refusal
+
+    def outlast(
+        self, moved_seconds: float, *, has_ended: Callable[[IssuedCommand], bool]
+    ) -> Mapping[HostName, tuple[tuple[Token, float], ...]]:
+        """Return until when commands of other controllers may act, by host and token, on this controller's clock.
+
+        A command may act for the whole time that its sender gave it, from when this controller learned of it: the two
+        clocks need not agree. `moved_seconds`: how far the clock was set forward since then. `has_ended`: whether its
+        proxy says that it started nothing for a command that still runs.
+        """
+        longest, now = longest_command_seconds(self._fleet.inventory), self._clock.now()
+        found: dict[HostName, tuple[tuple[Token, float], ...]] = {}
+        for name, state in (*self._fleet.hosts.items(), *self._fleet.gone.items()):
+            ends = []
+            for command in state.commands:
+                if command.is_ended:
+                    continue
+                known = self._learned.get(name, {}).get(command.token)
+                at, seconds = known if known is not None else (self._loaded_at, longest)
+                end = at + seconds + moved_seconds
+                if has_ended(command):
+                    end = min(end, now + self._settle_seconds(name, command.device))
+                if max(end, command.not_after) > now:
+                    ends.append((command.token, end))
+            if ends:
+                found[name] = tuple(ends)
+        return found
+
+    def _settle_seconds(self, host: HostName, device: DeviceName) -> float:
+        """Return how long a device may still act on a command whose end is known."""
+        configured = self._fleet.inventory.hosts.get(host)
+        found = [it.settle_seconds for it in configured.devices if it.name == device] if configured is not None else []
+        return found[0] if found else longest_command_seconds(self._fleet.inventory)
+
+    def _fold(self, followed: Followed) -> None:
+        now = self._clock.now()
+        for entry in followed.entries:
+            fold(self._fleet, entry)
+            following.folded(self._fleet, entry, now)
+            self._learn(entry)
+        for name, why in followed.faults.items():
+            doubt(self._fleet, name, why)
+        self.position, self.lag = max(self.position, followed.sequence), followed.behind
+        if followed.entries:
+            self._followed()
+
+    def _learn(self, entry: Entry) -> None:
+        record = entry.record
+        if not isinstance(record, r.StepStarted) or record.token is None or entry.host is None:
+            return
+        assert record.not_after is not None, "a command has its last moment"
+        open_still = {it.token for it in self._fleet.known(entry.host).commands}
+        before = self._learned.get(entry.host, {})
+        kept = {token: learned for token, learned in before.items() if token in open_still}
+        kept[record.token] = Learned(self._clock.now(), record.not_after - entry.at)
+        self._learned[entry.host] = kept

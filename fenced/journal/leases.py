@@ -1,0 +1,233 @@
+"""The shard's row of `lease`: take it, keep it, give it up, and advance it with each write.
+
+Each write first changes this row, under the condition that it is as this controller left it: its epoch, its holder, and
+its count of writes. The row stays locked until the commit, so the writes of a shard come one after the other, and a
+controller that takes the lease waits for a running one (S20). `taking` decides when the lease may be taken.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Connection, Double, Table, bindparam, cast, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from fenced.journal import codec, statements
+from fenced.journal.schema import LEASE, RECORDS, STORE
+from fenced.ports.journal import ClockAnchor, EpochLost, StoreError, StoreWentBack
+
+EPOCH_MAX: Final = 10**17
+"""A fence token has 18 digits for the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What this start holds of the store: a shard under an epoch, 0 for none. `holder` is its own, unlike any other
+    start's. `batch`: how many writes of the shard are durable, of this holder and earlier ones."""
+
+    shard: str
+    epoch: int = 0
+    holder: str = ""
+    batch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRow:
+    """Who holds a shard, as the database's clock has it. Equal rows of two moments: nothing was written between.
+
+    `is_over`: the lease's time is over. `released_seconds`: how long ago it was released. In SQLite neither means
+    anything: the lock file excludes other controllers.
+    """
+
+    name: str
+    place: str
+    epoch: int
+    batch: int
+    until: float
+    released_by: str
+    released_to: str
+    is_over: bool = field(compare=False)
+    released_seconds: float | None = field(compare=False)
+
+    @property
+    def is_of_nobody(self) -> bool:
+        """Whether no controller ever took this shard."""
+        return self.epoch == 0
+
+    @property
+    def is_released(self) -> bool:
+        return self.until == 0.0
+
+
+def lease_row(connection: Connection, shard: str) -> LeaseRow | None:
+    """Return who holds the shard; None if nobody ever did."""
+    row = connection.execute(_lease_row(connection, shard)).one_or_none()
+    return None if row is None else LeaseRow(**row._mapping)
+
+
+def locked_lease_row(connection: Connection, shard: str) -> LeaseRow | None:
+    """Return who holds the shard, and let nobody write or take it until the transaction ends. None: nobody ever did.
+
+    Waits for a write that runs. In SQLite each transaction that writes is alone.
+    """
+    if connection.dialect.name == "postgresql":
+        row = {"shard": shard, "epoch": 0, "holder": "", "name": "", "place": "", "until": 0.0, "batch": 0}
+        row |= {"sequence": 0, "since": 0.0, "pruned": 0, "released_by": "", "released_to": ""}
+        # Without a row there is no lock.
+        connection.execute(postgresql.insert(LEASE).on_conflict_do_nothing(), row)
+    locked = connection.execute(_lease_row(connection, shard).with_for_update(key_share=True)).one_or_none()
+    return None if locked is None else LeaseRow(**locked._mapping)
+
+
+def _lease_row(connection: Connection, shard: str) -> Any:
+    now = statements.wall_time(connection.dialect.name)
+    return select(
+        LEASE.c.name, LEASE.c.place, LEASE.c.epoch, LEASE.c.batch, LEASE.c.until,
+        LEASE.c.released_by, LEASE.c.released_to, (LEASE.c.until < now).label("is_over"),
+        (now - LEASE.c.released_at).label("released_seconds"),
+    ).where(LEASE.c.shard == shard)  # fmt: skip
+
+
+def advance(
+    connection: Connection, held: Held, *, records: int = 0, at: float | None = None
+) -> tuple[int, float | None]:
+    """Lock and advance the shard's row; return sequence and time of the newest record.
+
+    Raises EpochLost, StoreWentBack.
+    """
+    if not held.epoch:
+        raise EpochLost("this controller does not hold the lease, so it can't write")
+    row = {"of": held.shard, "ours": held.epoch, "us": held.holder, "counted": held.batch}
+    if connection.execute(_ADVANCE, {**row, "records": records, "moment": at}).rowcount != 1:
+        raise _lost(held, connection.execute(_OWNER, {"of": held.shard}).one_or_none())
+    found = connection.execute(_NEWEST, {"of": held.shard}).one()
+    return found.sequence, found.at
+
+
+def locked_batch(connection: Connection, held: Held) -> int:
+    """Lock the shard's row and return how many writes it counts. Raises EpochLost, StoreWentBack."""
+    row = connection.execute(_OWNER.with_for_update(key_share=True), {"of": held.shard}).one_or_none()
+    if row is None or (row.epoch, row.holder) != (held.epoch, held.holder):
+        raise _lost(held, row)
+    if row.batch not in {held.batch, held.batch + 1}:
+        raise _lost(held, row)
+    return int(row.batch)
+
+
+def _lost(held: Held, row: Any) -> StoreError:
+    """Return the error for a row that is not as this controller left it. Epochs and counts of writes only rise."""
+    if row is None:
+        return StoreWentBack(f"the lease of shard {held.shard}, which this controller took, is not in the store")
+    if row.epoch < held.epoch:
+        return StoreWentBack(f"the store has epoch {row.epoch} for shard {held.shard}, and this controller took "
+                             f"epoch {held.epoch}")  # fmt: skip
+    if (row.epoch, row.holder) == (held.epoch, held.holder):
+        return StoreWentBack(
+            f"the store counts {row.batch} writes for shard {held.shard} under epoch {row.epoch}, and this controller "
+            f"counts {held.batch}"
+        )
+    return EpochLost(f"{row.name} holds epoch {row.epoch}, ours is {held.epoch}: another controller took over")
+
+
+def steady_time(connection: Connection, shard: str) -> float | None:
+    """Return what the last holder's steady clock reads now, by PostgreSQL's clock; None without one."""
+    now = statements.database_time(connection.dialect.name)
+    if now is None:
+        return None
+    elapsed = cast(now, Double) - LEASE.c.anchor_at
+    found = select(LEASE.c.anchor_steady, elapsed.label("elapsed")).where(LEASE.c.shard == shard)
+    row = connection.execute(found).one_or_none()
+    if row is None or row.anchor_steady is None or row.elapsed is None:
+        return None
+    return float(row.anchor_steady) + max(float(row.elapsed), 0.0)
+
+
+def take(
+    connection: Connection, held: Held, *, name: str, place: str, above: int, until: float, ttl_seconds: float
+) -> Held:
+    """Take a new epoch for this start; from now on no older one can write. The caller may take the lease.
+
+    `place`: the state directory in this boot of its machine. `above`: the highest epoch that is known from elsewhere.
+    `until`, `ttl_seconds`: the lease's end, as at `renew`.
+    """
+    drawn = connection.execute(select(STORE.c.epochs).with_for_update(key_share=True)).scalar_one()
+    in_force = connection.execute(select(LEASE.c.epoch)).scalars()
+    known = (drawn, *in_force, above)
+    if not all(isinstance(epoch, int) and 0 <= epoch < EPOCH_MAX for epoch in known):
+        raise codec.CodecError("the epoch of the lease cannot be read: it is not a number in range")
+    epoch: int = max(known) + 1
+    connection.execute(update(STORE).values(epochs=epoch))
+    newest = select(func.coalesce(func.max(RECORDS.c.sequence), 0)).where(RECORDS.c.shard == held.shard)
+    dialect = connection.dialect.name
+    row = {
+        "shard": held.shard, "epoch": epoch, "holder": held.holder, "name": name, "place": place, "batch": 1,
+        "sequence": connection.execute(newest).scalar_one(), "at": None, "pruned": 0,
+        "until": statements.lease_end(dialect, until=until, ttl_seconds=ttl_seconds),
+        "since": statements.wall_time(dialect), "released_by": "", "released_to": "", "released_at": None,
+    }  # fmt: skip
+    upsert = insert_into(dialect, LEASE).values(row)
+    kept = {"shard", "batch", "at", "pruned"}
+    taken = {key: upsert.excluded[key] for key in row if key not in kept}
+    # A sequence beyond all records is that of a damaged row; one below them would be given twice.
+    taken |= {"batch": LEASE.c.batch + 1}
+    connection.execute(upsert.on_conflict_do_update(index_elements=["shard"], set_=taken))
+    batch = connection.execute(select(LEASE.c.batch).where(LEASE.c.shard == held.shard)).scalar_one()
+    return Held(shard=held.shard, epoch=epoch, holder=held.holder, batch=batch)
+
+
+def renew(connection: Connection, held: Held, *, until: float, ttl_seconds: float, anchor: ClockAnchor | None) -> None:
+    """`until`: the lease's end by the daemon's clock, which counts if the database is the daemon's own.
+
+    Otherwise the end is `ttl_seconds` from now by the database's clock. Raises EpochLost, StoreWentBack.
+    """
+    advance(connection, held)
+    dialect = connection.dialect.name
+    values: dict[str, Any] = {"until": statements.lease_end(dialect, until=until, ttl_seconds=ttl_seconds)}
+    if anchor is not None:
+        values |= {
+            "anchor_boot_id": anchor.boot_id,
+            "anchor_boottime": anchor.boottime,
+            "anchor_steady": anchor.steady,
+            "anchor_calendar": anchor.calendar,
+            "anchor_at": statements.database_time(dialect),
+        }
+    connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(**values))
+
+
+def release(connection: Connection, held: Held, *, by: str = "", to: str = "") -> None:
+    """End the lease. `by`: the place that hands it over; "" at the proper end of a daemon. `to`: as at the port.
+
+    Raises EpochLost, StoreWentBack.
+    """
+    advance(connection, held)
+    released_at = statements.wall_time(connection.dialect.name)
+    ended = {"until": 0.0, "released_by": by, "released_to": to, "released_at": released_at}
+    connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(ended))
+
+
+def note_pruned(connection: Connection, held: Held) -> None:
+    """Note that any record but the newest may be gone. The caller advanced the row in this transaction."""
+    connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(pruned=LEASE.c.sequence - 1))
+
+
+def insert_into(dialect: str, table: Table) -> Any:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+_ADVANCE: Final = (
+    update(LEASE)
+    .where(
+        LEASE.c.shard == bindparam("of"),
+        LEASE.c.epoch == bindparam("ours"),
+        LEASE.c.holder == bindparam("us"),
+        LEASE.c.batch == bindparam("counted"),
+    )
+    .values(
+        batch=LEASE.c.batch + 1,
+        sequence=LEASE.c.sequence + bindparam("records", type_=BigInteger),
+        at=func.coalesce(bindparam("moment", type_=Double), LEASE.c.at),
+    )
+)
+_OWNER: Final = select(LEASE.c.epoch, LEASE.c.holder, LEASE.c.batch, LEASE.c.name).where(
+    LEASE.c.shard == bindparam("of")
+)
+_NEWEST: Final = select(LEASE.c.sequence, LEASE.c.at).where(LEASE.c.shard == bindparam("of"))

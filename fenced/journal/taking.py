@@ -1,0 +1,46 @@
+"""Decides when a controller may take a lease (S20): pure rules over the rows that it looked at.
+
+A released lease is free. One that was not released is over when the database's clock says so and its row did not change
+for a whole lease on this machine's clock: either clock alone may jump. `leases` reads the rows.
+"""
+
+from typing import Final
+
+from fenced.journal.leases import LeaseRow
+
+HAND_OVER_SECONDS: Final = 5.0
+"""How long a released lease waits for the controller that is to have it. A standby looks twice a second, so five
+seconds are ten looks; after that it is dead or cut off, and a shard that nobody holds fences nothing."""
+
+
+class LeaseWatch:
+    """Remembers since when the row of a lease did not change. `place`: this state directory in this boot."""
+
+    def __init__(self, *, place: str, lease_seconds: float) -> None:
+        self._place, self._lease_seconds = place, lease_seconds
+        self._row: LeaseRow | None = None
+        self._since = 0.0
+
+    def saw(self, row: LeaseRow | None, *, at: float) -> None:
+        """Note a row. `at`: when its answer had come, on a clock that goes on while the machine sleeps."""
+        if row != self._row:
+            self._row, self._since = row, at
+
+    def may_take(self, row: LeaseRow | None, *, name: str, at: float, patience_seconds: float) -> bool:
+        """Return whether the controller of that name may take the lease. `at`: before the row was requested."""
+        if row is None or row.is_of_nobody:
+            return True
+        unchanged = max(at - self._since, 0.0) if row == self._row else 0.0
+        if row.is_released:
+            return unchanged >= patience_seconds and self._may_take_released(row, name, unchanged)
+        if row.place == self._place:
+            return True  # the lock file shows that the holder is dead
+        return row.is_over and unchanged >= self._lease_seconds + patience_seconds
+
+    def _may_take_released(self, row: LeaseRow, name: str, unchanged: float) -> bool:
+        """Either clock may end the wait for another controller: nobody holds the lease, so a jump does no harm."""
+        released = row.released_seconds
+        waited = float("inf") if released is None else max(released, unchanged)
+        if row.released_by and row.released_by == self._place:
+            return waited >= self._lease_seconds
+        return row.released_to in {"", name} or waited >= HAND_OVER_SECONDS
