@@ -34,7 +34,8 @@ class Bench:
         permit = Permit(
             token=Token.parse(token),
             attempt_timeout_seconds=ATTEMPT_SECONDS,
-            not_after_seconds=ATTEMPT_SECONDS + 3.0,
+            not_after=self.world.clock.now() + ATTEMPT_SECONDS + 3.0,
+            settle_seconds=3.0,
         )
         await self.caller.set(PX1, self._spec, Power.OFF, permit=permit, on_started=_nobody)
 
