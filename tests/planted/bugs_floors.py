@@ -127,6 +127,15 @@ FLOOR_BUGS: Final = (
         wider=(RAISING,),
     ),
     Bug(
+        name="a reboot proves the end of the commands before it",
+        rule="S21",
+        file="proxy/state.py",
+        old="        if self._has_floors:\n            self._table.doubt_other_boots(self._machine_boot)\n",
+        new="",
+        killers=(f"{FLOORS}::test_a_reboot_during_a_command_leaves_its_end_unproven",),
+        wider=(FLOORS,),
+    ),
+    Bug(
         name="a list of commands that was cut off counts as whole",
         rule="S21",
         file="ports/proxies.py",

@@ -127,6 +127,18 @@ def test_a_raise_repeated_is_an_echo_and_a_lower_one_is_none(tmp_path: Path) -> 
         assert late.why and late.floor == first.floor and late.acting == ()
 
 
+def test_a_reboot_during_a_command_leaves_its_end_unproven(tmp_path: Path) -> None:
+    with opened(tmp_path) as state:
+        for shard in ("east", "west"):
+            raise_floor(state, 5, shard=shard)
+        claimed(state, claim(5, shard="east", holder="a"))
+    for _ in range(2):
+        with ProxyState(tmp_path, machine_boot="another boot") as state:
+            with state.transaction():
+                assert state.unfinished() == []
+            assert {shard: floor.since for (_, shard), floor in state.floors.items()} == {"east": 5, "west": 4}
+
+
 def test_no_floor_closes_a_proxy_for_good(tmp_path: Path) -> None:
     with opened(tmp_path) as state:
         claimed(state, claim(4))
