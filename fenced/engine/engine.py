@@ -125,6 +125,7 @@ class Engine:
             ttl_seconds=daemon.lease_ttl_seconds,
             deliver=self.reactor.deliver,
             anchor=ports.anchor,
+            epoch=lambda: fleet.epoch,
         )
         self._join_others(loaded)
         self.housekeeping = Housekeeping(
@@ -269,7 +270,7 @@ class Engine:
     def _met_higher_epoch(self, epoch: int) -> None:
         """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
         log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
-        self.lease.hurry()
+        self.lease.hurry(epoch)
 
     # -- other controllers --------------------------------------------------------------------------------------------
 
