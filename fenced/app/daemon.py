@@ -34,7 +34,8 @@ from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import DriverRegistry, drivers
-from fenced.engine.engine import SHARD, Engine, HandedOver, Ports, unfinished
+from fenced.engine.engine import SHARD, Engine, Ports, unfinished
+from fenced.engine.giving_over import HandedOver
 from fenced.engine.replaying import replay
 from fenced.engine.retired import Retired
 from fenced.engine.takeover import Surroundings

@@ -5,18 +5,19 @@ The lease's end counts from before the request was sent. A daemon that cannot re
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 import structlog
 
 from fenced.core import events as e
+from fenced.engine.waiting import nudged
 from fenced.ports.clock import Clock
 from fenced.ports.journal import ClockAnchor, EpochLost, Journal, StoreError, StoreWentBack
 
 log = structlog.get_logger(__name__)
 
 RENEWALS_PER_TTL = 3
+HURRY_SECONDS = 1.0
 
 
 class LeaseKeeper:
@@ -29,11 +30,14 @@ class LeaseKeeper:
         self._journal, self._clock, self._ttl = journal, clock, ttl_seconds
         self._deliver, self._anchor = deliver, anchor
         self._hurry = asyncio.Event()
+        self._hurried_at = float("-inf")
         self.until = 0.0
 
     def hurry(self) -> None:
-        """Renew at once: another controller may have taken the lease."""
-        self._hurry.set()
+        """Renew at once, but not more than once a second: another controller may have taken the lease."""
+        if self._clock.now() >= self._hurried_at + HURRY_SECONDS:
+            self._hurried_at = self._clock.now()
+            self._hurry.set()
 
     async def renew(self) -> None:
         """Renew once. Raises EpochLost, StoreWentBack, StoreError."""
@@ -47,8 +51,7 @@ class LeaseKeeper:
         is_lost = False
         while True:
             self._hurry.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._ttl / RENEWALS_PER_TTL)
+            await nudged(self._hurry, seconds=self._ttl / RENEWALS_PER_TTL)
             try:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()

@@ -5,7 +5,7 @@ this machine are killed, the proxies learn the new epoch, and its commands count
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,13 +13,15 @@ import structlog
 
 from fenced.core import events as e
 from fenced.core.durable.fleet_state import Words
+from fenced.core.durable.operation_state import IssuedCommand
 from fenced.core.fleet import Fleet
 from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.standby import Standby
+from fenced.model.names import ProxyName
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, StoreError, Taken
-from fenced.ports.proxies import Floors
+from fenced.ports.proxies import FloorEcho, Floors
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,7 @@ class Takeover:
         self._fleet, self._journal, self._clock, self._standby = fleet, journal, clock, standby
         self._lease, self._around, self._is_older, self._words = lease, around, is_older, words
         self._spawn = spawn
+        self._echoes: Mapping[ProxyName, FloorEcho] = {}
 
     async def hold(self, taken: Taken) -> float:
         """Continue the time of the records, and renew the lease. Return by how many seconds the clock moved.
@@ -85,7 +88,7 @@ class Takeover:
             seconds = longest_command_seconds(self._fleet.inventory)
             log.warning("store_went_back", reason=self._fleet.own.store_doubt, waiting_seconds=round(seconds, 1))
             await asyncio.sleep(seconds)
-        outlast = self._standby.outlast(moved_seconds) if not taken.is_own else {}
+        outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
         before = taken.before if not taken.is_own else ""
         return epoch, e.Started(before=before, outlast=outlast, words=self._words)
 
@@ -104,8 +107,13 @@ class Takeover:
         """Let the proxies refuse older epochs. Return the highest epoch that one of them knows."""
         if self._around.floors is None:
             return epoch
-        await self._around.floors.raise_floors(epoch=epoch, holder=holder, seconds=FLOORS_SECONDS)
+        self._echoes = await self._around.floors.raise_floors(epoch=epoch, holder=holder, seconds=FLOORS_SECONDS)
         return self._around.floors.highest_epoch(above=epoch)
+
+    def _has_ended(self, command: IssuedCommand) -> bool:
+        """Return whether the proxy of a command, which refuses older epochs now, says that it can't act any more."""
+        echo = self._echoes.get(command.proxy)
+        return echo is not None and echo.has_ended(command.plug_id, command.token)
 
 
 @dataclass(slots=True)

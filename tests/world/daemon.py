@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Final
 
 from fenced.core.fleet import Fleet
-from fenced.engine.engine import Engine, HandedOver, Ports
+from fenced.engine.engine import Engine, Ports
+from fenced.engine.giving_over import HandedOver
 from fenced.engine.replaying import replay
 from fenced.host import machine as host_machine
 from fenced.model.inventory import Inventory
