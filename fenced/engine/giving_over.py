@@ -33,7 +33,7 @@ class HandedOver(Exception):
 
 
 class GivingOver:
-    """Fitness and hand-over of this controller."""
+    """Runs beside the reactor, in the engine's task group."""
 
     def __init__(
         self, *, fleet: Fleet, clock: Clock, journal: Journal, bus: Bus, proxies: Callable[[], Sequence[ProxyView]],
