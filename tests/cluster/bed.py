@@ -40,7 +40,12 @@ API_PORT: Final = 8470
 PROXY_PORT: Final = 8480
 RUN: Final = "from fenced.cli.main import main; main()"
 LEASE_SECONDS: Final = 4
-ATTEMPT_SECONDS: Final = 8
+ATTEMPT_SECONDS: Final = 10
+READ_SECONDS: Final = 30
+"""Calls wait at gates until all fences are at their points, on a busy machine as well. A takeover may wait for the
+whole time of a command, so that is the shorter one."""
+BEAT_SECONDS: Final = 1
+"""Seldom enough that hosts of a busy machine are no suspects."""
 END_SECONDS: Final = 20.0
 RESTART_SECONDS: Final = 0.5
 
@@ -173,7 +178,7 @@ async def bed(folder: Path, hosts: Sequence[str], *, is_synchronous: bool = True
         made = Bed(
             folder=folder, network=network, databases=databases, chassis=chassis, plugs=plugs, broker=broker,
             wire=await stack.enter_async_context(listening(bus_port)),
-            beats=await stack.enter_async_context(beating(bus_port, hosts)),
+            beats=await stack.enter_async_context(beating(bus_port, hosts, interval=BEAT_SECONDS)),
         )  # fmt: skip
         chassis.changed = made.switched
         for name in PROXIES:
@@ -248,8 +253,11 @@ def _configuration(made: Bed, name: str) -> Configuration:
     certificates = _certificates()
     made_for.change("daemon", name=name, agent_path=[str(folder)])
     made_for.change("store", url=made.databases.url, lease_ttl=f"{LEASE_SECONDS}s")
-    made_for.change("power", attempt_timeout=f"{ATTEMPT_SECONDS}s", verify_timeout=f"{ATTEMPT_SECONDS}s")
-    made_for.change("race", probe_timeout="6s")
+    made_for.change("detection", heartbeat_interval=f"{BEAT_SECONDS}s", missed_heartbeats=3, grace="3s")
+    made_for.change("gates", witness={"hosts": 1, "wait": "2s"}, connectivity={"share": 100, "at_least": 100})
+    made_for.change("power", attempt_timeout=f"{ATTEMPT_SECONDS}s", verify_timeout=f"{READ_SECONDS}s")
+    made_for.change("power", operation_timeout="90s", restore_timeout="60s")
+    made_for.change("race", probe_timeout=f"{READ_SECONDS}s")
     made_for.tables["proxy_client"] = {
         "ca_file": str(certificates / "ca.crt"),
         "cert_file": str(certificates / f"{name}.crt"),

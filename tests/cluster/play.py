@@ -37,9 +37,9 @@ async def play(folder: Path, name: str, points: Sequence[Point]) -> Outcome:
     async with bed(folder, hosts, is_synchronous=not fault.loses) as it:
         first, second = it.controllers.values()
         assert await first.is_active()
-        pause = await paused(first)
         if fault.before is not None:
             await fault.before(it)
+        pause = await paused(first)
         try:
             await bring(it, *points)
             struck = time.time()
