@@ -21,7 +21,8 @@ def journal_of(configuration: Configuration) -> SqlJournal:
     """Return the journal, not opened. `state_dir` exists. Raises StoreError, MachineError."""
     store, state_dir = configuration.store, configuration.state_dir
     if store.postgres is None:
-        return SqliteJournal(url=store.url, state_dir=state_dir)
+        ttl = configuration.inventory.daemon.lease_ttl_seconds
+        return SqliteJournal(url=store.url, state_dir=state_dir, lease_ttl_seconds=ttl)
     settings = postgres_settings(configuration, store.postgres)
     from fenced.journal.postgres.place import place
     from fenced.journal.postgres.store import PostgresJournal

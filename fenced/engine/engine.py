@@ -65,8 +65,6 @@ class Ports:
     """Further warnings for /readyz; the daemon is still ready."""
     retired: Retired | None = None
     takeover: Surroundings = field(default_factory=Surroundings)
-    address: str = ""
-    """The URL of this controller's API for other controllers' clients."""
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
@@ -137,32 +135,34 @@ class Engine:
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
             warnings=self._warnings, proxies=ports.proxies,
-            misnamed=self.misnamed,
+            misnamed=self.misnamed, controllers=self.controllers, unfit=self.giving_over.unfit, hand_over=self.hand_over,
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
 
     def _join_others(self, loaded: Loaded) -> None:
         """Build what several controllers of one store need."""
+        fleet, ports = self.fleet, self.ports
         self.standby = Follower(
-            fleet=self.fleet, journal=self.ports.journal, clock=self.ports.clock, position=loaded.sequence, tail=loaded.tail,
+            fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
             patience=lambda: self.giving_over.patience_seconds(), followed=lambda: self.control.nudge(has_events=True),
         )  # fmt: skip
         self.takeover = Takeover(
-            fleet=self.fleet, journal=self.ports.journal, clock=self.ports.clock, standby=self.standby, lease=self.lease,
-            around=self.ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
+            fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
+            around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
         )  # fmt: skip
         self.controllers = Controllers(
-            journal=self.ports.journal, ttl_seconds=self.fleet.inventory.daemon.lease_ttl_seconds, report=lambda: self.giving_over.report(),
-            words=lambda: words_of(self.fleet), seen=lambda: self.giving_over.look(),
+            journal=ports.journal, ttl_seconds=fleet.inventory.daemon.lease_ttl_seconds,
+            report=lambda: self.giving_over.report(), words=lambda: words_of(fleet),
+            seen=lambda: self.giving_over.look(),
         )  # fmt: skip
         self.giving_over = GivingOver(
-            fleet=self.fleet, clock=self.ports.clock, journal=self.ports.journal, bus=self.ports.bus, proxies=self.ports.proxies,
+            fleet=fleet, clock=ports.clock, journal=ports.journal, bus=ports.bus, proxies=ports.proxies,
             standby=self.standby, controllers=self.controllers, reactor=self.reactor, effects=self.effects,
-            outbox=self.outbox, address=self.ports.address,
+            outbox=self.outbox,
         )  # fmt: skip
-        if self.ports.takeover.floors is not None:
-            self.ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
+        if ports.takeover.floors is not None:
+            ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
         self._kept = Kept()
 
     async def run(self, *, on_running: Callable[[], None] | None = None) -> None:

@@ -33,16 +33,15 @@ class HandedOver(Exception):
 
 
 class GivingOver:
-    """`address`: the URL of this controller's API for clients of others."""
+    """Runs beside the reactor, in the engine's task group."""
 
     def __init__(
         self, *, fleet: Fleet, clock: Clock, journal: Journal, bus: Bus, proxies: Callable[[], Sequence[ProxyView]],
         standby: Follower, controllers: Controllers, reactor: Reactor, effects: EngineEffects, outbox: Outbox,
-        address: str,
     ) -> None:  # fmt: skip
         self._fleet, self._clock, self._journal, self._bus = fleet, clock, journal, bus
         self._proxies, self._standby, self._controllers = proxies, standby, controllers
-        self._reactor, self._effects, self._outbox, self._address = reactor, effects, outbox, address
+        self._reactor, self._effects, self._outbox = reactor, effects, outbox
         self._group: asyncio.TaskGroup | None = None
         self._unfit_since: float | None = None
         self._giving_over: asyncio.Task[None] | None = None
@@ -76,7 +75,7 @@ class GivingOver:
 
     def report(self) -> ControllerReport:
         return ControllerReport(
-            name=self._fleet.inventory.daemon.name, address=self._address, version=__version__,
+            name=self._fleet.inventory.daemon.name, address=self._fleet.inventory.daemon.address, version=__version__,
             unfit=self.unfit(), lag=self._standby.lag, configuration=self._configuration,
         )  # fmt: skip
 

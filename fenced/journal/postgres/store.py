@@ -137,11 +137,16 @@ class PostgresJournal(SqlJournal):
 
     # -- transactions -------------------------------------------------------------------------------------------------
 
-    async def _write(self, name: str, work: Callable[[Connection], T], *, batches: int = 1) -> T:
+    async def _write(
+        self, name: str, work: Callable[[Connection], T], *, batches: int = 1,
+        then: Callable[[T], None] = lambda _: None,
+    ) -> T:  # fmt: skip
         async def whole() -> T:
             async with self._writing:
                 with self._translated():
-                    return await self._commit(work, batches)
+                    result = await self._commit(work, batches)
+                then(result)
+                return result
 
         return await self._whole(name, whole())
 
