@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from fenced.core.durable import records as r
@@ -20,10 +21,11 @@ from fenced.core.durable.state import HostState, Slot
 from fenced.core.events import Health, HealthStatus
 from fenced.core.fleet import Fleet
 from fenced.model.inventory import Inventory
-from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, Token
+from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import Action, Power, Proof, State, What
 from fenced.ports.bus import BusEvent, Message
 from tests.fakes.journal import Durable
+from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
 from tests.world.network import Broker
 from tests.world.rules import build
@@ -36,6 +38,7 @@ LATE_SECONDS: Final = 0.001
 
 MOMENTS: Final = (
     "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
+    "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised",
 )  # fmt: skip
 """The moments at which rules are called; each rule is called only for those that it handles."""
 
@@ -92,12 +95,26 @@ class Checker:
         """Also check every rule of tests/world/rules."""
         self.truth = Truth(
             inventory=inventory, disk=disk, machines=self.machines, wires=self.wires, broker=broker,
-            now=self.now, is_answerable=self.is_answerable, folded=self._folded_states, journals=journals,
+            now=self.now, is_answerable=self.is_answerable, folded=self._folded_states,
+            fleet=self._folded_fleet, journals=journals,
         )  # fmt: skip
-        self.wires.on_told = self.truth.told
-        self.rules = build(self.truth, self._find)
-        for name in self._having:
-            self._having[name] = [rule for rule in self.rules if getattr(type(rule), name) is not getattr(Rule, name)]
+        self.wires.on_told, self.wires.on_floor = self.reading_told, partial(self.call, "floor_raised")
+        disk.on_taken, disk.on_renewed = partial(self.call, "taken"), partial(self.call, "renewed")
+        disk.on_went_back = self.went_back
+        for rule in build(self.truth, self._find):
+            self.add(rule)
+
+    def add(self, rule: Rule) -> None:
+        """Let a rule see everything from now on."""
+        self.rules.append(rule)
+        for name, having in self._having.items():
+            if getattr(type(rule), name) is not getattr(Rule, name):
+                having.append(rule)
+
+    def call(self, moment: str, *args: object) -> None:
+        """Call the rules that handle this moment."""
+        for rule in self._having[moment]:
+            getattr(rule, moment)(*args)
 
     def _find(self, rule: str, text: str) -> None:
         self.violations.append(f"{self.now():.3f} {rule}: {text}")
@@ -135,12 +152,10 @@ class Checker:
             return
         at = self.now()
         if entry.host is None:
-            for rule in self._having["fleet_recorded"]:
-                rule.fleet_recorded(at, entry.record)
+            self.call("fleet_recorded", at, entry.record)
             return
         self.truth.take(entry.host, at, entry)
-        for rule in self._having["recorded"]:
-            rule.recorded(entry.host, at, entry.record)
+        self.call("recorded", entry.host, at, entry.record)
         self.truth.took(entry.host, entry.record)
 
     def read(self, plug: Plug, power: Power) -> None:
@@ -164,21 +179,41 @@ class Checker:
         if self.truth.troubled_at >= self.now():
             return  # a daemon that is held may never process it
         self.truth.heard[event.host] = (self.now(), event.boot)
-        for rule in self._having["heard"]:
-            rule.heard(self.machines[event.host], event.boot)
+        self.call("heard", self.machines[event.host], event.boot)
+
+    def reading_told(self, proxy: ProxyName, plug: PlugId, power: Power) -> None:
+        """A daemon got a reading."""
+        if self.truth is not None:
+            self.truth.told(proxy, plug, power)
+        self.call("told", plug)
+
+    def went_back(self) -> None:
+        """The store has an older content now. What follows is compared with that."""
+        self.call("went_back")
+        outliving = [rule for rule in self.rules if rule.outlives_the_store]
+        for name in self._having:
+            self._having[name] = [rule for rule in self._having[name] if rule in outliving]
+        self._seen, self._folded = self.durable.sequence, 0
+        self._replayed, self._replayed_fleet = {}, FleetState()
+        self._running.clear()
+        self._tokens.clear()
+        self._last_told.clear()
+        for name, told in self._operations.items():
+            _, operation = self.durable.operations.get(name, (0, None))
+            told.is_ended = operation is not None and operation.ended is not None
+        if self.truth is not None:
+            self.truth.running.clear()
 
     def ear_changed(self) -> None:
         """The daemons began or ceased to hear."""
-        for rule in self._having["ear_changed"]:
-            rule.ear_changed()
+        self.call("ear_changed")
 
     def daemon_changed(self, name: str, *, is_up: bool) -> None:
         """A daemon started or died."""
         self.look()
         if self.truth is not None:
             self.truth.daemon_changed(name, is_up=is_up)
-        for rule in self._having["daemon_changed"]:
-            rule.daemon_changed()
+        self.call("daemon_changed")
 
     def _take(self, host: HostName, entry: r.Entry) -> None:
         record = entry.record
@@ -273,16 +308,19 @@ class Checker:
 
     # -- devices ------------------------------------------------------------------------------------------------------
 
-    def left(self, token: Token) -> None:
-        """A command leaves its daemon. On its way to a proxy it may outlive the daemon, within its `not_after`."""
-        if token.epoch < self.durable.epoch:
+    def left(self, daemon: str, token: Token) -> None:
+        """A command leaves its daemon. On its way to a proxy it may outlive the daemon, within its `not_after`.
+
+        A daemon that stood still until now sends what it had begun, within its `not_after`: nobody can stop that.
+        """
+        if token.epoch < self.durable.epoch and not virtual().is_just_released(daemon):
             self._find("epoch", f"a command leaves under {token}, {self.durable.epoch} is newer")
+        self.call("left", daemon, token)
 
     def sent(self, sent: Sent) -> None:
         """A command left for its plug."""
         self.look()
-        for rule in self._having["sent"]:
-            rule.sent(sent)
+        self.call("sent", sent)
         if sent.token not in self._owner:
             self._find("S3", f"{sent.power.value} for {sent.plug.plug_id} was sent before its record was durable")
         for other in filter(lambda other: other.is_honest, self.wires.pending(sent.plug)):
@@ -292,8 +330,7 @@ class Checker:
     def acting(self, sent: Sent) -> None:
         """A command is about to act."""
         self.look()
-        for rule in self._having["acting"]:
-            rule.acting(sent)
+        self.call("acting", sent)
         owner = self._owner.get(sent.token)
         is_late = self.now() > self._not_after.get(sent.token, math.inf) + LATE_SECONDS
         if not sent.is_honest:
@@ -322,8 +359,7 @@ class Checker:
     def published(self, message: Message) -> None:
         """The broker accepted a message: it must be durable, and a host's events must be in the journal's order."""
         self.look()
-        for rule in self._having["published"]:
-            rule.published(message)
+        self.call("published", message)
         if not message.payload:  # clears the retained state of a host that was removed from the inventory
             return
         told = json.loads(message.payload)
@@ -337,11 +373,6 @@ class Checker:
             if number < self._last_told.get(host, number):
                 self._find("order", f"{told['type']} {number} of {host} comes after {self._last_told[host]}")
             self._last_told[host] = number
-
-    def sender(self, controller: str, message: Message) -> None:
-        """Only the holder of the lease may publish anything except its own presence."""
-        if controller != self.durable.holder and not message.topic.endswith(f"/controller/{controller}"):
-            self._find("epoch", f"{controller} publishes {message.topic}, {self.durable.holder} holds the store")
 
     # -- the live state -----------------------------------------------------------------------------------------------
 
@@ -369,6 +400,10 @@ class Checker:
     def _folded_states(self) -> dict[HostName, HostState]:
         self._fold()
         return self._replayed
+
+    def _folded_fleet(self) -> FleetState:
+        self._fold()
+        return self._replayed_fleet
 
     def _fold(self) -> None:
         """Replay what became durable since, as a start does. Each snapshot must equal the records before it."""
