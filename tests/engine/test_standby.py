@@ -143,3 +143,22 @@ def test_the_successor_obeys_a_request_that_came_while_nobody_decided() -> None:
         await world.end()
 
     play(main())
+
+
+def test_a_host_whose_beat_ended_its_fence_at_the_active_controller_counts_as_heard_at_the_standby() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        world.machine(NODE).die()
+        while not (returned := [it for it in records(world, r.HostHeard) if it.why == "restored"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        assert len(returned) == 1
+        await asyncio.sleep(1.0)
+        await first.stop()
+        await asyncio.sleep(3.0)
+        assert second.engine is not None and not second.engine.fleet.is_standby
+        assert len(records(world, r.HostSuspected)) == 1, "its next beat comes later"
+        await asyncio.sleep(60.0)
+        assert len(records(world, r.OperationStarted)) == 1
+        await world.end()
+
+    play(main())
