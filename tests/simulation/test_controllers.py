@@ -6,7 +6,6 @@ from tests.simulation.play import silence_logs
 from tests.simulation.struck import TROUBLES, Case, Moment, struck
 
 
-
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_at_a_moment_of_a_fence(trouble: str) -> None:
     """With two controllers at one moment, with three at another; `python -m tests.simulation.struck` plays them all."""

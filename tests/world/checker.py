@@ -13,10 +13,6 @@ from functools import partial
 from typing import Final
 
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import evolve
-from fenced.core.durable.evolve_fleet import evolve_fleet
-from fenced.core.durable.fleet_state import FleetState
-from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import HostState, Slot
 from fenced.core.events import Health, HealthStatus
 from fenced.core.fleet import Fleet
@@ -25,12 +21,14 @@ from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId
 from fenced.model.power import Action, Power, Proof, State, What
 from fenced.ports.bus import BusEvent, Message
 from tests.fakes.journal import Durable
+from tests.world.disk import Disk
+from tests.world.folding import Folding
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
 from tests.world.network import Broker
 from tests.world.rules import build
 from tests.world.rules.base import Rule, Truth
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 from tests.world.wires import Sent, Wires
 
 LATE_SECONDS: Final = 0.001
@@ -85,9 +83,10 @@ class Checker:
     _having: dict[str, list[Rule]] = field(default_factory=lambda: {name: [] for name in MOMENTS})
     truth: Truth | None = None
     _newest: dict[HostName, tuple[BootId | None, int]] = field(default_factory=dict)
-    _folded: int = 0
-    _replayed: dict[HostName, HostState] = field(default_factory=dict)
-    _replayed_fleet: FleetState = field(default_factory=FleetState)
+    _folding: Folding = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._folding = Folding(self.durable, self._find)
 
     def watch(
         self, inventory: Inventory, broker: Broker, disk: Disk, journals: Callable[[], Sequence[WorldJournal]]
@@ -95,8 +94,8 @@ class Checker:
         """Also check every rule of tests/world/rules."""
         self.truth = Truth(
             inventory=inventory, disk=disk, machines=self.machines, wires=self.wires, broker=broker,
-            now=self.now, is_answerable=self.is_answerable, folded=self._folded_states,
-            fleet=self._folded_fleet, journals=journals,
+            now=self.now, is_answerable=self.is_answerable, folded=self._folding.hosts,
+            fleet=self._folding.fleet, journals=journals,
         )  # fmt: skip
         self.wires.on_told, self.wires.on_floor = self.reading_told, partial(self.call, "floor_raised")
         disk.on_taken, disk.on_renewed = partial(self.call, "taken"), partial(self.call, "renewed")
@@ -193,8 +192,8 @@ class Checker:
         outliving = [rule for rule in self.rules if rule.outlives_the_store]
         for name in self._having:
             self._having[name] = [rule for rule in self._having[name] if rule in outliving]
-        self._seen, self._folded = self.durable.sequence, 0
-        self._replayed, self._replayed_fleet = {}, FleetState()
+        self._seen = self.durable.sequence
+        self._folding.begin_anew()
         self._running.clear()
         self._tokens.clear()
         self._last_told.clear()
@@ -380,48 +379,9 @@ class Checker:
         """A batch is durable and applied to the fleet: a start at this moment must give the same fleet."""
         self.look()
         if self.is_replaying:
-            self._compare(fleet)
+            self._folding.compare(fleet, self._states)
         for name, state in fleet.hosts.items():
             machine = self.machines[name]
             if machine.is_powered and self._is_ours_to_answer(machine, state):
                 self._find("S1", f"{name} is fenced and has power")
         self._states = dict(fleet.hosts)
-
-    def _compare(self, fleet: Fleet) -> None:
-        self._fold()
-        for name, state in fleet.hosts.items():
-            if self._states.get(name) is not state:
-                replayed = self._replayed.get(name, state)
-                if not _is_same(replayed, state):
-                    self._find("replay", f"{name} is {state} live and {replayed} replayed")
-        if self._replayed_fleet != fleet.state:
-            self._find("replay", "the fleet's own state differs")
-
-    def _folded_states(self) -> dict[HostName, HostState]:
-        self._fold()
-        return self._replayed
-
-    def _folded_fleet(self) -> FleetState:
-        self._fold()
-        return self._replayed_fleet
-
-    def _fold(self) -> None:
-        """Replay what became durable since, as a start does. Each snapshot must equal the records before it."""
-        for number in range(self._folded + 1, self.durable.sequence + 1):
-            entry = self.durable.entries.get(number)
-            if entry is None:
-                continue
-            if entry.host is None:
-                self._replayed_fleet = evolve_fleet(self._replayed_fleet, entry)
-            else:
-                before = self._replayed.get(entry.host) or HostState(name=entry.host)
-                self._replayed[entry.host] = evolve(before, entry)
-        self._folded = self.durable.sequence
-        for name, (number, state) in self.durable.hosts.items():
-            if number == self._folded and not _is_same(state, self._replayed.get(name, state)):
-                self._find("replay", f"the snapshot of {name} is {state}, its records give {self._replayed[name]}")
-
-
-def _is_same(one: HostState, other: HostState) -> bool:
-    """Compare, except `since`, which a start sets for a host without any record."""
-    return one == other or replace(one, since=0.0) == replace(other, since=0.0)

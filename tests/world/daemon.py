@@ -20,12 +20,13 @@ from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, ProxyName
 from fenced.ports.journal import ClockAnchor, EpochLost, StoreError
 from tests.world.callers import WorldProxyCaller
+from tests.world.disk import Disk
 from tests.world.leasing import StateDir
 from tests.world.loop import owned, virtual
 from tests.world.machines import Machine
 from tests.world.network import START, Broker, WorldBus
 from tests.world.proxies import WorldProxy
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 from tests.world.telemetry import RecordingTelemetry
 from tests.world.wires import Wires, WorldCaller, WorldLiveness
 

@@ -8,10 +8,11 @@ import pytest
 
 from fenced.core.durable import records as r
 from fenced.ports.journal import Batch, ControllerReport, EpochLost, StoreError, StoreHeld, StoreWentBack, Words
+from tests.world.disk import Disk
 from tests.world.leasing import StateDir
 from tests.world.loop import owned, run, virtual
 from tests.world.network import WorldClock
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 
 TTL = 15.0
 

@@ -14,6 +14,7 @@ from fenced.ports.bus import BusEvent
 from tests.world import rack as racks
 from tests.world.checker import Checker
 from tests.world.daemon import Daemon, Surroundings
+from tests.world.disk import Disk
 from tests.world.edits import Files
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
@@ -22,7 +23,7 @@ from tests.world.network import Broker, WorldClock
 from tests.world.post import Post
 from tests.world.proxies import WorldProxy
 from tests.world.rack import Rack
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 from tests.world.telemetry import RecordingTelemetry
 from tests.world.wires import Path, Wires
 

@@ -15,11 +15,12 @@ from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName,
 from fenced.model.power import Action, Cause, Power
 from fenced.ports.bus import Message
 from tests.fakes.journal import Durable
+from tests.world.disk import Disk
 from tests.world.leasing import Lease
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
 from tests.world.network import Broker
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 from tests.world.wires import Path, Sent, Wires
 
 STORED_SECONDS = 5.0
