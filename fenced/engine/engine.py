@@ -200,8 +200,9 @@ class Engine:
         log.warning("lease_taken", before=taken.before, epoch=taken.epoch)
         await self._begin(taken, await self.takeover.hold(taken))
         self._act()
-        for event in self._kept.give():
-            self.reactor.deliver(event)
+        oldest = self.ports.clock.now() - self.fleet.inventory.daemon.request_max_age_seconds
+        for event in self._kept.give(since=oldest):
+            self.take(event)
 
     async def _begin(self, taken: Taken, moved_seconds: float) -> None:
         """Let the reactor decide, once the takeover is prepared."""
@@ -229,6 +230,8 @@ class Engine:
             self._kept.keep(event)
             if isinstance(event, BusConnected):
                 self.effects.spawn(self.outbox.say("standby"), "say standby")
+            if isinstance(event, BusRequest):  # given at the takeover, once its devices can be read
+                return
         elif isinstance(event, BusRequest) and self._is_confirmation(event):
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
             return

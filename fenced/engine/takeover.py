@@ -19,6 +19,7 @@ from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.standby import Standby
 from fenced.model.names import ProxyName
+from fenced.ports.bus import BusEvent
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, StoreError, Taken
 from fenced.ports.proxies import FloorEcho, Floors
@@ -143,8 +144,12 @@ class Kept:
             else:
                 self.reports[event.host] = event
 
-    def give(self) -> list[e.Event]:
-        """Return everything that was kept, and forget it. The core answers a request only once, and drops old ones."""
-        found: list[e.Event] = [*self.reports.values(), *self.requests]
+    def give(self, *, since: float) -> list[BusEvent]:
+        """Return what was kept, and forget it; of the requests only those that came since then.
+
+        The core answers a request only once. What is older was answered by another controller, or is refused as stale.
+        """
+        recent = [request for request in self.requests if request.received >= since]
+        found: list[BusEvent] = [*self.reports.values(), *recent]
         self.requests, self.reports = [], {}
         return found
