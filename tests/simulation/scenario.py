@@ -81,12 +81,16 @@ class Scenario:
         return [kind_of(words, self.story.rack) for _, words in self.story.script]
 
 
+def is_shared(seed: int) -> bool:
+    """Return whether several controllers share the store in the scenario of that seed."""
+    return seed >= CONTROLLERS_FROM and seed % 3 == 1
+
+
 def scenario(seed: int) -> Scenario:
     """Return the scenario of a seed."""
     dice = random.Random(seed)
     draft = Draft(dice, rack_of(dice))
-    is_shared = seed >= CONTROLLERS_FROM and seed % 3 == 1
-    if is_shared:
+    if is_shared(seed):
         controllers.crew(draft)
     draft.at(0.0, "daemon starts")
     for name in draft.rack.other_daemons:
@@ -95,12 +99,12 @@ def scenario(seed: int) -> Scenario:
     for _ in range(dice.choice((0, 0, 0, 1, 1, 2))):
         devices.death(draft)
     for fault in dice.choices(
-        tuple(FAULTS), tuple(FAULTS.values()), k=dice.choice((0, 1, 2) if is_shared else (3, 3, 4, 5, 8))
+        tuple(FAULTS), tuple(FAULTS.values()), k=dice.choice((0, 1, 2) if is_shared(seed) else (3, 3, 4, 5, 8))
     ):
         fault(draft)
-    for _ in range(dice.choice((0, 0, 1) if is_shared else (0, 1, 2, 3, 4))):
+    for _ in range(dice.choice((0, 0, 1) if is_shared(seed) else (0, 1, 2, 3, 4))):
         aimed(draft)
-    if is_shared:
+    if is_shared(seed):
         draft.lines = [line for line in draft.lines if not line[1].startswith("inventory ")]  # each reads its own files
         controllers.trouble(draft)
     while draft.faults < FAULTS_MIN:  # some need a proxy, which not every rack has
