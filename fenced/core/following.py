@@ -51,7 +51,7 @@ def folded(fleet: Fleet, entry: r.Entry, now: float) -> None:
             fleet.own = replace(fleet.own, listening_recorded=fleet.own.ear.now(now))
         case r.StoreReleased():
             fleet.own = replace(fleet.own, store_doubt="", is_store_older=False)
-        case r.HostHeard() | r.HostRevoked(is_alive=True) if entry.host in fleet.sights:
+        case r.HostHeard() | r.HostRevoked(is_alive=True) if entry.host is not None and entry.host in fleet.sights:
             fleet.see(entry.host, heard_at=now, heard_ear=fleet.own.ear.now(now))
         case _:
             pass

@@ -210,8 +210,8 @@ class NothingIsLostWithTheStore(Rule):
         state = self.truth.fleet()
         if was_disarmed and not state.is_disarmed:
             self.found("the fleet was disarmed before the store went back, and is armed now")
-        if lost := pauses - {pause.id for pause in state.pauses}:
-            self.found(f"pauses {', '.join(sorted(lost))} are gone with the store")
+        if gone := pauses - {pause.id for pause in state.pauses}:
+            self.found(f"pauses {', '.join(sorted(gone))} are gone with the store")
         hosts = self.truth.folded()
         kept = {name for name in maintained if name in hosts and hosts[name].maintenance is not None}
         if lost := maintained - kept:
