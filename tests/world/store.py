@@ -139,6 +139,8 @@ class WorldJournal(MemoryJournal):
 
     async def take(self, *, after: int, now: float, patience_seconds: float = 0.0, at_least: int = 0) -> Taken | None:
         await self._reached()
+        if self.disk.look_seconds:
+            await asyncio.sleep(self.disk.look_seconds)
         asked_at, disk = self._own_now(), self.disk
         if disk.is_failing:
             raise StoreError("disk: no space left")
@@ -156,6 +158,11 @@ class WorldJournal(MemoryJournal):
             return await self._take(after, now, at_least)
         finally:
             disk.unlock(transaction)
+
+    @property
+    def holds(self) -> bool:
+        """Whether this connection took the lease, and nobody did since."""
+        return self.disk.row.is_held and self.disk.row.holder == self.holder
 
     def _is_free(self, asked_at: float, patience_seconds: float) -> bool:
         assert self._watch is not None, "it was looked at before"
