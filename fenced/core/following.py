@@ -49,7 +49,7 @@ def folded(fleet: Fleet, entry: r.Entry, now: float) -> None:
     match entry.record:
         case r.Listened():  # both listened at the same time, and only one of them counts
             fleet.own = replace(fleet.own, listening_recorded=fleet.own.ear.now(now))
-        case r.StoreReleased():
+        case r.StoreReleased():  # a person trusts the store that this one doubts, too
             fleet.own = replace(fleet.own, store_doubt="", is_store_older=False)
         case r.HostHeard() | r.HostRevoked(is_alive=True) if entry.host is not None and entry.host in fleet.sights:
             fleet.see(entry.host, heard_at=now, heard_ear=fleet.own.ear.now(now))

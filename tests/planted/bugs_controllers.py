@@ -76,8 +76,8 @@ CONTROLLER_BUGS: Final = (
         name="a successor counts a predecessor's command as ended",
         rule="S21",
         file="engine/takeover.py",
-        old="        outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}\n",
-        new="        outlast = {}\n",
+        old="self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}",
+        new="{}",
         killers=(f"{TAKEN}::test_a_command_is_waited_out_as_a_length",),
     ),
     Bug(

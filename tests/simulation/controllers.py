@@ -65,7 +65,7 @@ def _handed_over(draft: Draft) -> None:
     to = draft.dice.choice(("", "", *(f" to {name}" for name in ("fenced-a", *draft.rack.other_daemons))))
     draft.at(at, f"daemon active hands over{to}")
     if draft.dice.random() < 0.4:
-        draft.at(at + draft.dice.choice((0.3, 1.0, 4.0, 16.0)), draft.dice.choice(
+        draft.at(min(at + draft.dice.choice((0.3, 1.0, 4.0, 16.0)), MENDED - 0.1), draft.dice.choice(
             ("daemon active hands over", "daemon standby crashes", "daemon active crashes", "store hangs")
         ))  # fmt: skip
 

@@ -5,6 +5,7 @@ any await: nothing of it goes on, what is durable stays. Knows neither rules nor
 """
 
 import asyncio
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -42,13 +43,14 @@ RESTART_SECONDS: Final = 5.0
 @dataclass(slots=True)
 class Board:
     """A daemon's machine. `wall_off_seconds`: the error of its wall clock; `boots`: how often it has booted. `kept`:
-    the daemon's state directory on its disk."""
+    the daemon's state directory on its disk. `rate`: seconds of its clock in a second."""
 
     name: str
     kept: StateDir
     wall_off_seconds: float = 0.0
     boots: int = 1
     booted_at: float = 0.0
+    rate: float = 1.0
 
     def reboot(self) -> None:
         self.boots += 1
@@ -68,7 +70,7 @@ class Board:
         return f"{self.kept.id} in {self.boot_id}"
 
     def boottime(self) -> float:
-        return asyncio.get_running_loop().time() - self.booted_at
+        return (asyncio.get_running_loop().time() - self.booted_at) * self.rate
 
     def wall(self) -> float:
         return START + asyncio.get_running_loop().time() + self.wall_off_seconds
@@ -79,12 +81,12 @@ class SteadyClock:
     of the wall clock.
     """
 
-    def __init__(self, start: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._offset = start - self._loop.time()
+    def __init__(self, start: float, board: Board) -> None:
+        self._board = board
+        self._offset = start - board.boottime()
 
     def now(self) -> float:
-        return self._loop.time() + self._offset
+        return self._board.boottime() + self._offset
 
     def advance(self, to: float) -> float:
         """Go on from that moment, if it is ahead. Return by how many seconds this moved."""
@@ -258,7 +260,7 @@ class Daemon:
             wall_now=board.wall(), boot=board.boot_id, boottime_now=board.boottime(),
             kept=await journal.clock_anchor(), last_at=loaded.last_at, steady_at=loaded.steady_at,
         )  # fmt: skip
-        clock = self.clock = SteadyClock(start)
+        clock = self.clock = SteadyClock(start, board)
         inventory = around.read_inventory()
         inventory = replace(inventory, daemon=replace(inventory.daemon, name=self.name))
         fleet = replay(inventory, loaded, started=clock.now())
@@ -288,6 +290,8 @@ class Daemon:
 
     async def _kill(self) -> None:
         """End the process and everything that belongs to it."""
+        # What a killed program had not begun is never awaited, as it should be.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         self.journal.is_dead = True
         self._around.changed(self.name, False)
         if self._bus is not None and self._caller is not None:

@@ -51,9 +51,9 @@ class Disk:
     anchor was written, by the store's clock. `ahead_seconds`: how far that clock is ahead; it may jump.
 
     `slow_seconds`: duration of each write; `late_seconds`: how long a batch is in the air: from then on the controller
-    can't stop it, and only the store decides; `look_seconds`: how long a look at the lease takes; `is_failing`: every write fails; `refused_share`: this share of them,
-    0 to 1, fails; `is_hanging`: nothing ends until this is reset; `refuse`: asked before each batch whether it fails.
-    `copy`: an earlier content, for a store that goes back.
+    can't stop it, and only the store decides; `look_seconds`: how long a look at the lease takes; `is_failing`: every
+    write fails; `refused_share`: this share of them, 0 to 1, fails; `is_hanging`: nothing ends until this is reset;
+    `refuse`: asked before each batch whether it fails. `copy`: an earlier content, for a store that goes back.
     """
 
     clock: Clock

@@ -130,6 +130,9 @@ class WorldJournal(MemoryJournal):
     async def remember(self, words: Words) -> None:
         self.kept.seen.words = words
 
+    async def know_epoch(self, epoch: int) -> None:
+        self.kept.seen.floor = max(self.kept.seen.floor, epoch)
+
     async def accept_store(self) -> None:
         await super().accept_store()
         self._is_doubted = False
