@@ -42,6 +42,22 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
     """Decide one event. The outcome is in the fleet at once; `Fleet.roll_back` undoes it if the store rejects the
     batch."""
     work = Work(fleet, now)
+    answer, is_news = _decided(work, event)
+    if is_news and not work.entries and not work.commands and answer is None:
+        return NOTHING_CHANGED
+    return Decision(
+        entries=tuple(work.entries),
+        commands=tuple(work.commands),
+        ended=tuple(work.ended),
+        told=tuple(work.told),
+        answer=answer,
+        is_news=is_news,
+    )
+
+
+def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
+    """Return the answer, and whether a message was news."""
+    fleet = work.fleet
     answer: Answer | None = None
     is_news = True
     match event:
@@ -62,6 +78,11 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
         case e.HandOverAsked():
             name = fleet.inventory.daemon.name
             work.record_fleet(r.ControlHandedOver(controller=name, to=event.to, by=event.by, reason=event.reason))
+        case e.Keyed():
+            answer = fleet_decisions.answered_before(work, event)
+            if answer is None:
+                answer, _ = _decided(work, event.event)
+                fleet_decisions.note_answer(work, event, answer)
         case e.PausesDue():
             fleet_decisions.end_pauses(work)
         case e.GatesDue():
@@ -77,16 +98,7 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
                 answer = _of_host(work.on(event.host), event)
                 trust.follow(work.on(event.host))
                 drills.follow(work.on(event.host))
-    if is_news and not work.entries and not work.commands and answer is None:
-        return NOTHING_CHANGED
-    return Decision(
-        entries=tuple(work.entries),
-        commands=tuple(work.commands),
-        ended=tuple(work.ended),
-        told=tuple(work.told),
-        answer=answer,
-        is_news=is_news,
-    )
+    return answer, is_news
 
 
 def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:

@@ -134,6 +134,18 @@ class ReloadEnded:
     refused: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyed:
+    """A request that may come twice, as when its answer was lost at a takeover: the same key is obeyed once.
+
+    `key`: of the caller and the key that it gave; `content`: a digest of what it requested.
+    """
+
+    key: str
+    content: str
+    event: "Event"
+
+
 # -- effects that ended -----------------------------------------------------------------------------------------------
 
 
@@ -349,6 +361,7 @@ Event = (
     | PathsListed
     | Started
     | HandOverAsked
+    | Keyed
     | InventoryRead
     | ReloadEnded
     | LifeAsked
