@@ -6,7 +6,6 @@ journal.
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -342,12 +341,15 @@ def _is_calm(words: str) -> bool:
     return words == "healthy"
 
 
-def play(story: Story) -> list[str]:
-    """Play a story and return everything that happens in it."""
+def play(story: Story, watch: Callable[[World], Callable[[], None]] | None = None) -> list[str]:
+    """Play a story; return everything that happens. Call `watch` with the world before, and what it returns after."""
 
     async def main() -> list[str]:
         playing = Play(story)
-        with contextlib.ExitStack():
-            return await playing.run()
+        finish = watch(playing.world) if watch is not None else None
+        lines = await playing.run()
+        if finish is not None:
+            finish()
+        return lines
 
     return run(main())
