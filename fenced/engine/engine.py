@@ -27,12 +27,13 @@ from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
 from fenced.engine.retired import Retired
+from fenced.engine.shown import Shown
 from fenced.engine.standby import Standby as Follower
 from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import PlugId, ProxyName, Token
-from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest
+from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
 from fenced.ports.control import NotFound, Refused, Standby
 from fenced.ports.devices import Caller
@@ -133,10 +134,16 @@ class Engine:
             ttl_seconds=daemon.lease_ttl_seconds,
             deliver=self.reactor.deliver,
             anchor=ports.anchor,
+            renewed=lambda began: self.shown.renewed(began),
         )
+        self.shown = Shown(
+            fleet=fleet, clock=ports.clock, telemetry=ports.telemetry, controller=daemon.name,
+            again=self.outbox.again, deliver=self.reactor.deliver, hurry=self.lease.hurry,
+        )  # fmt: skip
         self.standby = Follower(
             fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
             patience=self._patience, followed=lambda: self.control.nudge(has_events=True),
+            known_epoch=self.shown.known_epoch,
         )  # fmt: skip
         self.takeover = Takeover(
             fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
@@ -191,6 +198,7 @@ class Engine:
         self._act()
         for event in self._kept.give():
             self.reactor.deliver(event)
+        self.shown.take_over()
 
     async def _begin(self, taken: Taken, moved_seconds: float) -> None:
         """Let the reactor decide, once the takeover is prepared."""
@@ -200,6 +208,7 @@ class Engine:
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
         assert not keeping.done(), "the group ends with it"
         self.workers.remember(highest_tokens(self.fleet))
+        self.fleet.is_store_new = not self.standby.position and not self.fleet.own.is_store_older
         self.reactor.begin(started, epoch=epoch, lease_until=self.lease.until)
 
     def _act(self) -> None:
@@ -214,6 +223,9 @@ class Engine:
             self.outbox.connected()
         elif isinstance(event, BusDisconnected):
             self.outbox.disconnected()
+        elif isinstance(event, StateSeen):
+            self.shown.seen(event)
+            return
         if self.fleet.is_standby:
             self._kept.keep(event)
             if isinstance(event, BusConnected):

@@ -6,41 +6,52 @@ The lease's end counts from before the request was sent. A daemon that cannot re
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
 from fenced.core import events as e
+from fenced.engine.waiting import nudged
 from fenced.ports.clock import Clock
 from fenced.ports.journal import ClockAnchor, EpochLost, Journal, StoreError, StoreWentBack
 
 log = structlog.get_logger(__name__)
 
 RENEWALS_PER_TTL = 3
+HURRY_SECONDS: Final = 1.0
+"""The shortest time between two attempts, however often a renewal is asked for."""
 
 
 class LeaseKeeper:
-    """Renews for ever. Raises EpochLost when another controller took over."""
+    """Renews for ever. Raises EpochLost when another controller took over. `renewed`: called after each renewal with
+    the time at which it began."""
 
     def __init__(
         self, *, journal: Journal, clock: Clock, ttl_seconds: float, deliver: Callable[[e.Event], None],
-        anchor: Callable[[], ClockAnchor | None],
+        anchor: Callable[[], ClockAnchor | None], renewed: Callable[[float], None] = lambda began: None,
     ) -> None:  # fmt: skip
         self._journal, self._clock, self._ttl = journal, clock, ttl_seconds
-        self._deliver, self._anchor = deliver, anchor
+        self._deliver, self._anchor, self._renewed = deliver, anchor, renewed
+        self._hurried = asyncio.Event()
+        self._tried_at = clock.now()
         self.until = 0.0
+
+    def hurry(self) -> None:
+        """Renew now: another controller may have taken the lease."""
+        self._hurried.set()
 
     async def renew(self) -> None:
         """Renew once. Raises EpochLost, StoreWentBack, StoreError."""
-        self.until = await self._journal.renew_lease(
-            now=self._clock.now(), ttl_seconds=self._ttl, anchor=self._anchor()
-        )
+        began = self._tried_at = self._clock.now()
+        self.until = await self._journal.renew_lease(now=began, ttl_seconds=self._ttl, anchor=self._anchor())
         self._deliver(e.LeaseRenewed(until=self.until))
+        self._renewed(began)
 
     async def run(self) -> None:
         """Run until cancelled, or raise EpochLost, StoreWentBack."""
         is_lost = False
         while True:
-            await asyncio.sleep(self._ttl / RENEWALS_PER_TTL)
+            await self._until_due()
             try:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()
@@ -57,3 +68,8 @@ class LeaseKeeper:
                 if not is_lost and self._clock.now() >= self.until:
                     is_lost = True
                     self._deliver(e.LeaseLost(why=str(exc) or "the store does not answer"))
+
+    async def _until_due(self) -> None:
+        await nudged(self._hurried, seconds=self._ttl / RENEWALS_PER_TTL)
+        self._hurried.clear()
+        await asyncio.sleep(max(self._tried_at + HURRY_SECONDS - self._clock.now(), 0.0))

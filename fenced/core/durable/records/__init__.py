@@ -40,6 +40,7 @@ from fenced.core.durable.records.of_fleet import (
     StoreReleased,
 )
 from fenced.core.durable.records.of_host import (
+    AnnouncementLost,
     CommandsOutlast,
     DebtsSorted,
     DrillEnded,

@@ -228,6 +228,22 @@ class CommandsOutlast:
     kind: Literal["commands_outlast"] = "commands_outlast"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnouncementLost:
+    """The bus shows a token of this host that the journal does not know: the store lost the record (S22).
+
+    `lost`: that token. `shown`: the state that the bus showed. `is_proven`: it claimed that the host is off. `token`:
+    the host's new token, above the lost one.
+    """
+
+    lost: Token
+    shown: str
+    is_proven: bool
+    token: Token
+    why: str
+    kind: Literal["announcement_lost"] = "announcement_lost"
+
+
 HostStateRecord = (
     HostHeard
     | HostSuspected
@@ -249,4 +265,5 @@ HostStateRecord = (
     | RequestRefused
     | DrillEnded
     | CommandsOutlast
+    | AnnouncementLost
 )

@@ -1,0 +1,105 @@
+"""Answers what the bus shows of the hosts: an old state, a lost one, or one of a controller with a newer epoch.
+
+The bus alone decides nothing. An old state is replaced by the daemon's own one. A token that the journal does not know
+goes to the core. A newer epoch has the lease renewed at once: the store decides who holds it. A standby keeps what it
+saw, because retained messages come only with the subscription.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from fenced.core import events as e
+from fenced.core import lost
+from fenced.core.fleet import Fleet
+from fenced.model.names import HostName
+from fenced.model.text import some
+from fenced.ports.bus import MessageKind, MessageResult
+from fenced.ports.clock import Clock
+from fenced.ports.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+EPOCH_MAX: Final = 10**12
+"""No store counts so far. A higher epoch is nonsense, and a lease must not be taken above it."""
+SHOWN_MAX: Final = 3
+
+
+class Shown:
+    """`again`: publish a host's state again. `hurry`: renew the lease now; `renewed` is called after each renewal."""
+
+    def __init__(
+        self, *, fleet: Fleet, clock: Clock, telemetry: Telemetry, controller: str,
+        again: Callable[[HostName], None], deliver: Callable[[e.Event], None], hurry: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._fleet, self._clock, self._telemetry, self._controller = fleet, clock, telemetry, controller
+        self._again, self._deliver, self._hurry = again, deliver, hurry
+        self._kept: dict[HostName, e.StateSeen] = {}
+        self._ahead: dict[HostName, float] = {}
+        """When the bus showed a newer state of a host than this life could have published."""
+        self._warned: set[HostName] = set()
+        self._is_store_told = False
+
+    def seen(self, event: e.StateSeen) -> None:
+        """Handle a state on the bus. It never blocks."""
+        result = MessageResult.RETAINED if event.is_retained else MessageResult.OK
+        self._telemetry.bus_message(MessageKind.STATE, result)
+        if not self._fleet.is_durable(event.host):
+            return
+        if self._fleet.is_standby:
+            self._kept[event.host] = event
+        else:
+            self._answer(event)
+
+    def take_over(self) -> None:
+        """Answer what was kept as a standby, once this controller decides."""
+        kept, self._kept = self._kept, {}
+        for event in kept.values():
+            if self._fleet.is_durable(event.host):
+                self._answer(event)
+
+    def known_epoch(self) -> int:
+        """Return the highest epoch that the bus shows, or 0, for a lease that is to be taken above it."""
+        epochs = [token.epoch for event in self._kept.values() for token in (event.rev, event.token) if token]
+        return max((epoch for epoch in epochs if epoch <= EPOCH_MAX), default=0)
+
+    def renewed(self, began: float) -> None:
+        """Handle a renewal that began then: whatever was seen before is not from the lease's holder."""
+        new = []
+        for host, at in list(self._ahead.items()):
+            if at > began:
+                continue
+            del self._ahead[host]
+            if host not in self._warned:
+                self._warned.add(host)
+                new.append(str(host))
+            self._again(host)
+        if new:
+            log.warning(
+                "states_of_a_newer_epoch", hosts=some(new, SHOWN_MAX, between=", "), ours=self._fleet.epoch,
+                advice="this controller holds the lease of its store; let no other store serve this site",
+            )  # fmt: skip
+
+    def _answer(self, event: e.StateSeen) -> None:
+        fleet = self._fleet
+        if fleet.expected_store and fleet.durable_state.store_hold:
+            self._tell_store()
+        elif any(token > fleet.token_of_durable() for token in (event.rev, event.token) if token is not None):
+            self._ahead[event.host] = self._clock.now()
+            self._hurry()
+        elif lost.is_lost(fleet, fleet.durable(event.host), event):
+            self._deliver(event)
+        elif not self._is_own(event):
+            self._again(event.host)
+
+    def _is_own(self, event: e.StateSeen) -> bool:
+        """Return whether this life published it: MQTT 3.1.1 has no way not to get it back."""
+        is_own_epoch = event.rev is not None and event.rev.epoch == self._fleet.epoch
+        return is_own_epoch and event.controller == self._controller
+
+    def _tell_store(self) -> None:
+        """Say once that a store in doubt leaves the bus alone: the other store's controller may be the right one."""
+        if not self._is_store_told:
+            self._is_store_told = True
+            log.warning("states_of_another_store", reason=self._fleet.own.store_doubt, advice="see gate `store`")
