@@ -71,6 +71,8 @@ def endpoint(route: Route, services: Services) -> Endpoint:
 
     async def serve(request: web.Request) -> web.StreamResponse:
         call = await _admit(route, services, request)
+        if route.is_change:
+            services.control.refuse_at_standby()
         answer = await route.handle(call)
         if isinstance(answer, web.StreamResponse):
             return answer

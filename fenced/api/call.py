@@ -163,7 +163,7 @@ class Route:
 
     `answer` None: no content, or a stream of `media`. `is_body_raw`: the handler reads the body itself; `body` only
     documents it. `errors`: statuses beside those that every route may return. `is_for_reporters`: a host's token may
-    call it for that host.
+    call it for that host. `is_at_standby`: a standby serves it although it is no read.
     """
 
     method: str
@@ -181,6 +181,12 @@ class Route:
     errors: tuple[HTTPStatus, ...] = ()
     is_limited: bool = True
     is_for_reporters: bool = False
+    is_at_standby: bool = False
+
+    @property
+    def is_change(self) -> bool:
+        """Whether only the controller that acts may serve it."""
+        return self.method != "GET" and not self.is_at_standby
 
     @property
     def summary(self) -> str:

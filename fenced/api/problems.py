@@ -11,11 +11,13 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from fenced.api.shapes import Fault, Problem
-from fenced.ports.control import NotFound, Refused, Unavailable
+from fenced.ports.control import NotFound, Refused, Standby, Unavailable
 
 CONTENT_TYPE: Final = "application/problem+json"
 FAULTS_MAX: Final = 50
 RETRY_AFTER_SECONDS: Final = 5
+STANDBY: Final = "standby"
+"""The rule of a controller that doesn't hold the shard. Only its problem has `active`, null included."""
 
 
 class Rejection(Exception):
@@ -70,6 +72,15 @@ def response_of(error: Exception, instance: str) -> web.Response:
             return problem(HTTPStatus.CONFLICT, error.why, instance=instance, rule=error.rule)
         case NotFound():
             return problem(HTTPStatus.NOT_FOUND, str(error) or "there is no such thing", instance=instance)
+        case Standby():
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                str(error),
+                instance=instance,
+                rule=STANDBY,
+                active=error.active,
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
         case Unavailable():
             wait = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), instance=instance, headers=wait)
@@ -95,6 +106,7 @@ def problem(
     instance: str,
     rule: str | None = None,
     faults: tuple[Fault, ...] | None = None,
+    active: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """Return one problem document."""
@@ -105,6 +117,8 @@ def problem(
         instance=instance,
         rule=rule,
         errors=None if faults is None else list(faults),
+        active=active,
     )
-    text = body.model_dump_json(exclude_none=True)
+    empty = {name for name, value in body if value is None and not (name == "active" and rule == STANDBY)}
+    text = body.model_dump_json(exclude=empty)
     return web.Response(text=text, status=int(status), content_type=CONTENT_TYPE, headers=headers)

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api import bodies, handlers, readiness, shapes
+from fenced.api import bodies, controllers, handlers, readiness, shapes
 from fenced.api.call import PREFIX, Call, Route
 from fenced.api.callers import Role
 from fenced.api.events import events
@@ -186,6 +186,34 @@ ROUTES: Final = (
         errors=REFUSABLE[:2],
     ),
     Route(
+        method="GET",
+        path=f"{PREFIX}/controllers",
+        name="listControllers",
+        handle=controllers.controllers,
+        role=Role.VIEWER,
+        answer=controllers.Controllers,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/controllers/hand-over",
+        name="handOver",
+        handle=controllers.hand_over,
+        role=Role.ADMIN,
+        answer=controllers.HandOver,
+        status=HTTPStatus.ACCEPTED,
+        body=controllers.HandOverBody,
+        is_body_needed=True,
+        errors=REFUSABLE,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/fleet",
+        name="getFleet",
+        handle=handlers.fleet,
+        role=Role.VIEWER,
+        answer=shapes.Fleet,
+    ),
+    Route(
         method="POST",
         path=f"{PREFIX}/fleet/arm",
         name="arm",
@@ -222,6 +250,7 @@ ROUTES: Final = (
         name="reload",
         handle=handlers.reload,
         role=Role.ADMIN,
+        is_at_standby=True,  # each controller has a configuration of its own
         answer=shapes.Reloaded,
         body=bodies.ReloadBody,
         errors=REFUSABLE[1:],
@@ -244,6 +273,7 @@ ROUTES: Final = (
         body=bodies.HealthBody,
         is_body_raw=True,
         is_for_reporters=True,
+        is_at_standby=True,  # a standby hears beats
         errors=MISSING,
     ),
     Route(

@@ -288,7 +288,8 @@ class Pauses(Shape):
 
 
 class Fleet(Shape):
-    """The daemon now."""
+    """The daemon now. `standby`: it follows the controller that acts, and changes nothing. `unfit`: why another
+    controller should act. `holders`: who acts, by shard."""
 
     name: str
     site: str
@@ -299,6 +300,10 @@ class Fleet(Shape):
     bus_connected: bool
     quiet: bool
     store_held: str | None = None
+    standby: bool
+    fit: bool
+    unfit: list[str]
+    holders: dict[str, str]
 
 
 class Health(Shape):
@@ -308,8 +313,8 @@ class Health(Shape):
 
 
 class Readiness(Shape):
-    """`ready`: the configuration is loaded, the journal replayed, the bus connected and subscribed. `not_ready`: what
-    is missing.
+    """`ready`: the configuration is loaded, the journal replayed, the bus connected and subscribed. A standby that
+    follows is ready, too: it serves every read. `not_ready`: what is missing.
 
     `warnings`: other faults: hosts whose messages the broker rejects, another client under the daemon's name at the
     broker, a rejected reload."""
@@ -337,7 +342,8 @@ class Fault(Shape):
 
 
 class Problem(BaseModel):
-    """RFC 9457. `rule`: the rule that refused; `errors`: every fault of the request."""
+    """RFC 9457. `rule`: the rule that refused; `errors`: every fault of the request. `active`, with the rule `standby`:
+    the URL of the controller that accepts the request; null if none is known."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -348,3 +354,4 @@ class Problem(BaseModel):
     instance: str | None = None
     rule: str | None = None
     errors: list[Fault] | None = None
+    active: str | None = None

@@ -18,7 +18,7 @@ from fenced.model.inventory import Inventory, Secret
 from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName, Token
 from fenced.model.power import Action, Power
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView
+from fenced.ports.control import Accepted, Control, Explanation, HostView
 from fenced.ports.proxies import ProxyView
 
 MOMENTS: Final = frozenset(
@@ -282,8 +282,9 @@ def pause(given: Pause) -> shapes.Pause:
     )
 
 
-def fleet(given: FleetView) -> shapes.Fleet:
+def fleet(control: Control) -> shapes.Fleet:
     """Return the daemon's state."""
+    given = control.fleet()
     return shapes.Fleet(
         name=given.name,
         site=given.site,
@@ -294,4 +295,8 @@ def fleet(given: FleetView) -> shapes.Fleet:
         bus_connected=given.is_bus_connected,
         quiet=given.is_quiet,
         store_held=given.store_hold,
+        standby=given.is_standby,
+        fit=given.is_fit,
+        unfit=list(given.unfit),
+        holders={held.shard: view.report.name for view in control.controllers() for held in view.shards},
     )

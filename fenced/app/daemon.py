@@ -25,7 +25,7 @@ from fenced.app.note import Note
 from fenced.app.old_name import retired
 from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
-from fenced.app.store import journal_of
+from fenced.app.store import journal_of, markers_of
 from fenced.bus.client import BusClient
 from fenced.bus.settings import BusSettings
 from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
@@ -34,7 +34,8 @@ from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import DriverRegistry, drivers
-from fenced.engine.engine import SHARD, Engine, HandedOver, Ports, unfinished
+from fenced.engine.engine import SHARD, Engine, Ports, unfinished
+from fenced.engine.giving_over import HandedOver
 from fenced.engine.replaying import replay
 from fenced.engine.retired import Retired
 from fenced.engine.takeover import Surroundings
@@ -42,6 +43,7 @@ from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
 from fenced.journal.database import SqlJournal
+from fenced.journal.instance import instance
 from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
@@ -184,20 +186,24 @@ async def _embedded_broker(configuration: Configuration, stack: contextlib.Async
 
 
 async def _drivers(configuration: Configuration, loaded: Loaded, stack: contextlib.AsyncExitStack) -> DriverRegistry:
-    keeper = Keeper(marker=loaded.store_id, has_warm_agents=configuration.inventory.daemon.has_warm_agents)
+    has_warm_agents = configuration.inventory.daemon.has_warm_agents
+    keeper = Keeper(marker=instance(configuration.state_dir), has_warm_agents=has_warm_agents)
     return await stack.enter_async_context(
         drivers(agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir)
     )
 
 
 def _around(parts: _Parts, loaded: Loaded) -> Surroundings:
+    store, state_dir = parts.configuration.store, parts.configuration.state_dir
+    markers = markers_of(store, state_dir=state_dir, store_id=loaded.store_id)
+
     async def settle(fleet: Fleet, is_own: bool) -> None:
         """Kill the agents that an earlier run left behind. Process ids of another machine mean nothing here."""
         processes = set(unfinished(fleet)) if is_own else set()
-        for survivor in await kill_survivors(marker=loaded.store_id, processes=processes):
+        for survivor in await kill_survivors(markers=markers, processes=processes):
             log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
 
-    return Surroundings(advance=parts.clocks.steady.advance, settle=settle)
+    return Surroundings(advance=parts.clocks.steady.advance, settle=settle, floors=parts.remote)
 
 
 def _remote(

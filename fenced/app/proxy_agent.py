@@ -46,7 +46,7 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
 
         async def kill(processes: Sequence[Started]) -> None:
             found = await kill_survivors(
-                marker=marker, processes={(process.pid, process.pid_started) for process in processes}
+                markers=(marker,), processes={(process.pid, process.pid_started) for process in processes}
             )
             for survivor in found:
                 _log.warning("survivor killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)

@@ -1,11 +1,13 @@
 """Builds what reaches the store that `[store]` or a command names."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fenced.config.configuration import Configuration
+from fenced.config.configuration import Configuration, StoreConfiguration
 from fenced.host import machine
 from fenced.journal.copying import Endpoint
 from fenced.journal.database import SqlJournal
+from fenced.journal.instance import instance
 from fenced.journal.sqlite.endpoint import SqliteEndpoint
 from fenced.journal.sqlite.store import SqliteJournal
 from fenced.model.store_urls import POSTGRESQL, PostgresUrl
@@ -19,12 +21,23 @@ def journal_of(configuration: Configuration) -> SqlJournal:
     """Return the journal, not opened. `state_dir` exists. Raises StoreError, MachineError."""
     store, state_dir = configuration.store, configuration.state_dir
     if store.postgres is None:
-        return SqliteJournal(url=store.url, state_dir=state_dir)
+        ttl = configuration.inventory.daemon.lease_ttl_seconds
+        return SqliteJournal(url=store.url, state_dir=state_dir, lease_ttl_seconds=ttl)
     settings = postgres_settings(configuration, store.postgres)
     from fenced.journal.postgres.place import place
     from fenced.journal.postgres.store import PostgresJournal
 
     return PostgresJournal(settings, state_dir=state_dir, place=place(state_dir, boot=machine.boot_id()))
+
+
+def markers_of(store: StoreConfiguration, *, state_dir: Path, store_id: str) -> frozenset[str]:
+    """Return the markers of programs that only an earlier run of this state directory can have left.
+
+    Earlier versions used the id of the store. A store in PostgreSQL is not this daemon's alone: there the id may mark
+    the running agents of another controller. Raises StoreError.
+    """
+    own = frozenset({instance(state_dir)})
+    return own | {store_id} if store.postgres is None else own
 
 
 def endpoint_of(configuration: Configuration, url: str) -> Endpoint:

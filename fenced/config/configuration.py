@@ -55,11 +55,13 @@ class ApiConfiguration:
     """`[api]`. Without `tokens` it listens only on loopback, and TCP only reads unless `tcp_writes`.
 
     `socket`: the unix socket, or None. `is_socket_chosen`: it is not the default; the daemon does not start without.
-    `hosts`: names under which the API answers beside loopback names and its address.
+    `hosts`: names under which the API answers beside loopback names and its address. `advertise`: its URL for others,
+    or "".
     """
 
     host: str = "127.0.0.1"
     port: int = 8470
+    advertise: str = ""
     socket: Path | None = None
     is_socket_chosen: bool = False
     tcp_writes: bool = False

@@ -205,15 +205,17 @@ class _Loader:
                 where.key("bus").key("url"), "a built-in broker ends with its daemon; with PostgreSQL use mqtt://",
                 value=bus.url, unit="URL",
             )  # fmt: skip
+        api = self._api(main, secrets)
+        inventory = replace(built.inventory, digest=digest(built.inventory))
         return Configuration(
             file=self.path.absolute(),
             state_dir=state_dir,
             agent_path=places.folders(main.daemon.agent_path, base, daemon.key("agent_path"), mistakes),
             bus=bus,
             store=store,
-            api=self._api(main, secrets),
+            api=api,
             proxy_client=places.tls_client(main.proxy_client, base, where.key("proxy_client"), secrets, mistakes),
-            inventory=replace(built.inventory, digest=digest(built.inventory)),
+            inventory=replace(inventory, daemon=replace(inventory.daemon, address=api.advertise)),
         )
 
     def _api(self, main: MainTables, secrets: SecretReader) -> ApiConfiguration:
@@ -241,6 +243,9 @@ class _Loader:
         return ApiConfiguration(
             host=host,
             port=port,
+            advertise=places.advertised(
+                table.advertise, host, port, where.key("advertise"), self.mistakes, is_tls=cert is not None
+            ),
             socket=places.socket_to_be(table.socket, self.base, where.key("socket"), self.mistakes),
             is_socket_chosen=table.socket != type(table).model_fields["socket"].default,
             tcp_writes=table.tcp_writes,

@@ -13,7 +13,8 @@ from fenced.config.configuration import BusConfiguration, StoreConfiguration, Tl
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SecretReader
 from fenced.config.tables import LoginKeys, StoreTable, TlsKeys
-from fenced.model.addresses import is_loopback
+from fenced.model.addresses import is_loopback, names_nobody
+from fenced.model.api_urls import why_no_api_url
 from fenced.model.bus_urls import BusUrl
 from fenced.model.socket_paths import why_no_socket_path
 from fenced.model.store_urls import SQLITE, PostgresUrl
@@ -198,6 +199,20 @@ def listen(text: str, where: Where, mistakes: Mistakes) -> tuple[str, int]:
         pass
     mistakes.error(where, 'must be ADDRESS:PORT, such as "127.0.0.1:8470" or "[::1]:8470"', value=text, unit="address")
     return "127.0.0.1", 0
+
+
+def advertised(text: str, host: str, port: int, where: Where, mistakes: Mistakes, *, is_tls: bool) -> str:
+    """Return the URL of the API for others; "" if it is not given and nobody else reaches where it listens."""
+    if text:
+        why = why_no_api_url(text)
+        if why is None:
+            return text.rstrip("/")
+        mistakes.error(where, why, value=text, unit="URL")
+        mistakes.refuse(where)
+        return ""
+    if names_nobody(host) or port == 0:
+        return ""
+    return f"{'https' if is_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def has_user_info(url: str) -> bool:

@@ -115,6 +115,9 @@ class StoreTable(TlsKeys):
 
 class ApiTable(Table):
     listen: Annotated[str, Address("ADDRESS:PORT of REST, events, /metrics, /healthz, /readyz")] = "127.0.0.1:8470"
+    advertise: Annotated[
+        str, Address("URL of this API to which a standby sends clients; default: listen, where others can reach it")
+    ] = ""
     socket: Annotated[
         str,
         SocketName("unix socket of the same API: root is admin, the daemon's group is operator; empty: none"),

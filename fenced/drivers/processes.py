@@ -1,7 +1,8 @@
 """Finds and kills the processes that an earlier run of the daemon left behind (S16).
 
 It kills a process only if pid and start time match, or if its environment carries the daemon's marker. A pid alone is
-not enough, because the kernel reuses pids.
+not enough, because the kernel reuses pids; and a pid of another machine means nothing here, so the caller gives only
+those that this state directory started.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from typing import Final
 
 PROC: Final = Path("/proc")
 MARKER_NAME: Final = "FENCED_CALL"
-"""Environment variable of all processes that agents start: STORE/KEEPER/CALL."""
+"""Environment variable of all processes that agents start: MARKER/KEEPER/CALL."""
 ROUNDS_MAX: Final = 50
 """A survivor may fork during the search, so the search repeats until a round finds no new process."""
 
@@ -33,23 +34,25 @@ class Survivor:
 
 
 async def kill_survivors(
-    *, marker: str, processes: Collection[tuple[int, str]] = (), within_seconds: float = 5.0
+    *, markers: Collection[str] = (), processes: Collection[tuple[int, str]] = (), within_seconds: float = 5.0
 ) -> tuple[Survivor, ...]:
-    """SIGKILL all processes with the marker, and the given (pid, pid_started) pairs; return once they are gone.
+    """SIGKILL all processes with a marker, and the given (pid, pid_started) pairs; return once they are gone.
 
-    `marker` is that of `Keeper`. Call this before the first agent runs, because its agents carry the marker too.
-    Does not block the loop; raises nothing.
+    `markers` are those of `Keeper`. Give them before the first agent runs, because its agents carry the marker too;
+    later only `processes`, for example those in a journal that was just taken. Does not block the loop; raises nothing.
     """
-    return await asyncio.to_thread(kill_marked, marker, frozenset(processes), within_seconds)
+    return await asyncio.to_thread(kill_marked, frozenset(markers), frozenset(processes), within_seconds)
 
 
-def kill_marked(marker: str, processes: Collection[tuple[int, str]], within_seconds: float) -> tuple[Survivor, ...]:
+def kill_marked(
+    markers: Collection[str], processes: Collection[tuple[int, str]], within_seconds: float
+) -> tuple[Survivor, ...]:
     """Do the work of `kill_survivors` in the calling thread."""
     give_up_at = time.monotonic() + within_seconds
     handles: dict[tuple[int, str], tuple[int, str]] = {}
     try:
         for _ in range(ROUNDS_MAX):
-            new = [found for found in _find(marker, processes) if found not in handles]
+            new = [found for found in _find(markers, processes) if found not in handles]
             for identity in new:
                 _kill(identity, handles)
             if not new or time.monotonic() > give_up_at:
@@ -63,9 +66,9 @@ def kill_marked(marker: str, processes: Collection[tuple[int, str]], within_seco
             os.close(handle)
 
 
-def _find(marker: str, processes: Collection[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _find(markers: Collection[str], processes: Collection[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     """Yield the identity of each living process that matches."""
-    wanted = os.fsencode(f"{MARKER_NAME}={marker}/")
+    wanted = tuple(os.fsencode(f"{MARKER_NAME}={marker}/") for marker in markers)
     given = {pid for pid, _started in processes}
     for entry in os.scandir(PROC):
         if not entry.name.isdigit():
@@ -77,7 +80,9 @@ def _find(marker: str, processes: Collection[tuple[int, str]]) -> Iterator[tuple
                 yield pid, started
 
 
-def _is_marked(pid: int, wanted: bytes) -> bool:
+def _is_marked(pid: int, wanted: tuple[bytes, ...]) -> bool:
+    if not wanted:
+        return False
     try:
         environment = (PROC / str(pid) / "environ").read_bytes()
     except OSError:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fenced import __version__
 from fenced.bus.topics import Topics
 from fenced.core.decide import Decision
 from fenced.core.durable import records as r
@@ -13,7 +14,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.said.announce import Announcement, state_message
 from fenced.model.inventory import Inventory
 from fenced.model.moments import Moment, Wall, as_steady, rfc3339
-from fenced.model.names import DeviceName, HostName
+from fenced.model.names import MAIN_SHARD, DeviceName, HostName
 from fenced.ports.journal import Batch, OutboxMessage
 
 
@@ -81,6 +82,22 @@ def state_payload(
 ) -> bytes:  # fmt: skip
     """Return the retained state message of one host. `devices`: those that it has now; None: show all."""
     return _json(state_message(state, controller, devices=devices, rev=rev), wall)
+
+
+def controller_payload(fleet: Fleet, state: str, wall: Wall) -> bytes:
+    """Return the retained message about this controller: `active`, `standby` or `offline`."""
+    daemon, since = fleet.inventory.daemon, rfc3339(wall(fleet.started))
+    message = {
+        "name": daemon.name,
+        "state": state,
+        "armed": fleet.is_armed_durably,
+        "epoch": fleet.epoch,
+        "since": since,
+        "shards": [{"shard": MAIN_SHARD, "epoch": fleet.epoch, "since": since}] if state == "active" else [],
+        "address": daemon.address,
+        "version": __version__,
+    }
+    return json.dumps(message).encode()
 
 
 def _json(message: Mapping[str, object], wall: Wall) -> bytes:

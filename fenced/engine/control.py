@@ -7,7 +7,7 @@ durable.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -20,6 +20,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.reach.candidates import expand
 from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
+from fenced.engine.controllers import Controllers
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.readiness import Judge
@@ -28,11 +29,21 @@ from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.model.moments import moment
-from fenced.model.names import HostName, OperationId
+from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused, Unavailable
-from fenced.ports.journal import Journal, OutboxMessage, Page, StoreError
+from fenced.ports.control import (
+    Accepted,
+    Explanation,
+    FleetView,
+    HostView,
+    NotFound,
+    Readiness,
+    Refused,
+    Standby,
+    Unavailable,
+)
+from fenced.ports.journal import ControllerView, Journal, OutboxMessage, Page, StoreError
 from fenced.ports.proxies import ProxyView
 
 log = structlog.get_logger(__name__)
@@ -42,16 +53,24 @@ READ_WAIT_SECONDS = 60.0
 T = TypeVar("T")
 
 
+class HandOver(Protocol):
+    """As `Control.hand_over`, for the only shard."""
+
+    async def __call__(self, *, to: str, by: str, reason: str) -> None: ...
+
+
 class EngineControl:
-    """`not_ready` returns what /readyz lacks, `warnings` what is wrong although the daemon is ready."""
+    """`not_ready` returns what /readyz lacks, `warnings` what is wrong although the daemon is ready, `unfit` why
+    another controller should hold the lease."""
 
     def __init__(
         self, *, reactor: Reactor, journal: Journal, clock: Clock, is_bus_connected: Callable[[], bool],
         not_ready: Callable[[], tuple[str, ...]], warnings: Callable[[], tuple[str, ...]],
         proxies: Callable[[], Sequence[ProxyView]],
-        misnamed: Misnamed,
+        misnamed: Misnamed, controllers: Controllers, unfit: Callable[[], tuple[str, ...]], hand_over: HandOver,
     ) -> None:  # fmt: skip
         self._misnamed = misnamed
+        self._controllers, self._unfit, self._hand_over = controllers, unfit, hand_over
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
         self._warnings, self._proxies = warnings, proxies
@@ -94,7 +113,12 @@ class EngineControl:
             fleet=fleet.durable_state,
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
             now=now,
+            is_standby=fleet.is_standby,
+            unfit=self._unfit(),
         )
+
+    def controllers(self) -> Sequence[ControllerView]:
+        return self._controllers.views
 
     def proxies(self) -> Sequence[ProxyView]:
         return self._proxies()
@@ -210,6 +234,10 @@ class EngineControl:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
+    def refuse_at_standby(self) -> None:
+        if self._fleet.is_standby:
+            raise Standby(self._controllers.where_active())
+
     async def _ask(self, event: e.Event) -> Accepted:
         answer = await self._reactor.ask(event)
         match answer:
@@ -294,6 +322,11 @@ class EngineControl:
             await self._journal.accept_store()
         except StoreError as exc:
             log.error("store_not_accepted", error=str(exc), advice="the next start retries it")
+
+    async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
+        if shard != MAIN_SHARD:
+            raise NotFound(f"no shard {shard}: every host is in {MAIN_SHARD}")
+        await self._hand_over(to=to, by=by, reason=reason)
 
     async def report_health(self, health: e.Health) -> None:
         self._state(health.host)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from fenced import __version__
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.core.taking import words_of
@@ -19,6 +18,7 @@ from fenced.engine.checking import PathChecks
 from fenced.engine.control import EngineControl
 from fenced.engine.controllers import Controllers
 from fenced.engine.effects import EngineEffects
+from fenced.engine.giving_over import GivingOver
 from fenced.engine.housekeeping import Housekeeping
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.misnamed import Misnamed
@@ -35,16 +35,14 @@ from fenced.model.moments import Wall, as_steady
 from fenced.model.names import PlugId, ProxyName, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
-from fenced.ports.control import NotFound, Refused, Standby
 from fenced.ports.devices import Caller
-from fenced.ports.journal import ClockAnchor, ControllerReport, Journal, Loaded, StoreError, Taken
+from fenced.ports.journal import ClockAnchor, Journal, Loaded, Taken
 from fenced.ports.liveness import Liveness
 from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
-DRAIN_LOOK_SECONDS = 0.1
 SHARD = "main"
 """The one shard of everything."""
 
@@ -68,12 +66,6 @@ class Ports:
     """Further warnings for /readyz; the daemon is still ready."""
     retired: Retired | None = None
     takeover: Surroundings = field(default_factory=Surroundings)
-    address: str = ""
-    """The URL of this controller's API for other controllers' clients."""
-
-
-class HandedOver(Exception):
-    """This controller gave up the lease at a safe point; its next life is a standby."""
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
@@ -140,22 +132,7 @@ class Engine:
             fleet=fleet, clock=ports.clock, telemetry=ports.telemetry, controller=daemon.name,
             again=self.outbox.again, deliver=self.reactor.deliver, hurry=self.lease.hurry,
         )  # fmt: skip
-        self.standby = Follower(
-            fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
-            patience=self._patience, followed=lambda: self.control.nudge(has_events=True),
-            known_epoch=self.shown.known_epoch,
-        )  # fmt: skip
-        self.takeover = Takeover(
-            fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
-            around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words,
-        )  # fmt: skip
-        self.controllers = Controllers(
-            journal=ports.journal, ttl_seconds=daemon.lease_ttl_seconds, report=self._report,
-            words=lambda: words_of(fleet), seen=self._others_seen,
-        )  # fmt: skip
-        self._kept = Kept()
-        self._unfit_since: float | None = None
-        self._giving_over: asyncio.Task[None] | None = None
+        self._join_others(loaded)
         self.housekeeping = Housekeeping(
             journal=ports.journal, clock=ports.clock, keep_seconds=lambda: fleet.inventory.daemon.keep_seconds
         )
@@ -164,10 +141,36 @@ class Engine:
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
             warnings=self._warnings, proxies=ports.proxies,
-            misnamed=self.misnamed,
+            misnamed=self.misnamed, controllers=self.controllers, unfit=self.giving_over.unfit, hand_over=self.hand_over,
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
+
+    def _join_others(self, loaded: Loaded) -> None:
+        """Build what several controllers of one store need."""
+        fleet, ports = self.fleet, self.ports
+        self.standby = Follower(
+            fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
+            patience=lambda: self.giving_over.patience_seconds(), followed=lambda: self.control.nudge(has_events=True),
+            known_epoch=self.shown.known_epoch,
+        )  # fmt: skip
+        self.takeover = Takeover(
+            fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
+            around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
+        )  # fmt: skip
+        self.controllers = Controllers(
+            journal=ports.journal, ttl_seconds=fleet.inventory.daemon.lease_ttl_seconds,
+            report=lambda: self.giving_over.report(), words=lambda: words_of(fleet),
+            seen=lambda: self.giving_over.look(),
+        )  # fmt: skip
+        self.giving_over = GivingOver(
+            fleet=fleet, clock=ports.clock, journal=ports.journal, bus=ports.bus, proxies=ports.proxies,
+            standby=self.standby, controllers=self.controllers, reactor=self.reactor, effects=self.effects,
+            outbox=self.outbox,
+        )  # fmt: skip
+        if ports.takeover.floors is not None:
+            ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
+        self._kept = Kept()
 
     async def run(self, *, on_running: Callable[[], None] | None = None) -> None:
         """Run until cancelled. Raises in a group: EpochLost when another controller took over, StoreWentBack,
@@ -177,6 +180,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             self._group = group
             self.effects.run_in(group)
+            self.giving_over.run_in(group)
             if taken is not None:
                 await self._begin(taken, moved)
             group.create_task(self.reactor.run(), name="reactor")
@@ -271,95 +275,18 @@ class Engine:
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
         return (*of_store, *self.outbox.stuck_words(), *self.ports.remarks())
 
+    def _met_higher_epoch(self, epoch: int) -> None:
+        """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
+        log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
+        self.lease.hurry()
+
     # -- other controllers --------------------------------------------------------------------------------------------
 
-    def unfit(self) -> tuple[str, ...]:
-        """Return why another controller should hold the lease; empty if this one is fit."""
-        why = []
-        if not self.ports.bus.is_connected:
-            why.append("the bus is not connected")
-        if self.fleet.is_standby and self.standby.refusal:
-            why.append(f"the journal can't be followed: {self.standby.refusal}")
-        asked = [view for view in self.ports.proxies() if view.is_up is not None]
-        if asked and not any(view.is_up for view in asked):
-            why.append("no proxy answers")
-        active = self.controllers.active()
-        if active is not None and not active.is_self and active.report.configuration != self._configuration:
-            why.append("config_differs: this controller has another configuration than the active one")
-        return tuple(why)
-
-    @property
-    def _configuration(self) -> str:
-        return self.fleet.durable_inventory.digest
-
-    def _patience(self) -> float:
-        """Return how much longer than the lease an unfit controller waits, so that a fit one takes it first."""
-        return self.fleet.inventory.daemon.lease_ttl_seconds if self.unfit() else 0.0
-
-    def _report(self) -> ControllerReport:
-        return ControllerReport(
-            name=self.fleet.inventory.daemon.name, address=self.ports.address, version=__version__,
-            unfit=self.unfit(), lag=self.standby.lag, configuration=self._configuration,
-        )  # fmt: skip
-
-    def _others_seen(self) -> None:
-        """Give over to a fit controller once this one has been unfit for a whole lease."""
-        now = self.ports.clock.now()
-        unfit = self.unfit()
-        if not unfit or self.fleet.is_standby:
-            self._unfit_since = None
-            return
-        if self._unfit_since is None:
-            self._unfit_since = now
-        is_long = now - self._unfit_since >= self.fleet.inventory.daemon.lease_ttl_seconds
-        if is_long and self._giving_over is None and (others := self.controllers.fit_others()):
-            log.warning("giving_over", why=list(unfit), fit=[view.report.name for view in others])
-            self._begin_to_give_over("")
-
     async def hand_over(self, *, to: str, by: str, reason: str) -> None:
-        """Give the lease over at a safe point: `to` is a controller's name, or "" for any.
-
-        Returns once that is journalled; this life ends with HandedOver. Raises Standby, Refused, NotFound, Unavailable.
-        """
-        if self.fleet.is_standby:
-            raise Standby(self.controllers.where_active())
-        await self.controllers.look()
-        others = {view.report.name: view for view in self.controllers.views if not view.is_self}
-        if to and to not in others:
-            raise NotFound(f"no other controller {to}; known: {', '.join(sorted(others)) or 'none'}")
-        fit = [view.report.name for view in self.controllers.fit_others()]
-        if to and to not in fit:
-            view = others[to]
-            why = "; ".join(view.report.unfit) if view.is_alive else "it does not report"
-            raise Refused("unfit", f"{to} can't take over: {why}")
-        if not fit:
-            raise Refused("alone", "no other fit controller could take over")
-        await self.reactor.ask(e.HandOverAsked(to=to, by=by, reason=reason))
-        self._begin_to_give_over(to)
-
-    def _begin_to_give_over(self, to: str) -> None:
-        assert self._group is not None
-        if self._giving_over is None:
-            self._giving_over = self._group.create_task(self._give_over(to), name="give over")
-
-    async def _give_over(self, to: str) -> None:
-        await self.stop_acting()
-        self.reactor.deliver(e.LeaseLost(why="handed over"))
-        await self.outbox.settle()
-        try:
-            await self.ports.journal.release(to=to)
-        except StoreError as exc:
-            log.error("lease_not_released", error=str(exc), advice="it ends by itself")
-        raise HandedOver(f"the lease was given to {to or 'another controller'}")
-
-    async def stop_acting(self) -> None:
-        """Start nothing new and let running power steps reach a safe point, at most `shutdown_grace`."""
-        self.reactor.deliver(e.DrainStarted())
-        end = self.ports.clock.now() + self.fleet.inventory.daemon.shutdown_grace_seconds
-        while self.effects.commands_in_flight and self.ports.clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
-            await asyncio.sleep(DRAIN_LOOK_SECONDS)
+        """As GivingOver.hand_over."""
+        await self.giving_over.hand_over(to=to, by=by, reason=reason)
 
     async def drain(self) -> None:
         """Stop acting, and say so on the bus."""
-        await self.stop_acting()
+        await self.giving_over.stop_acting()
         await self.outbox.say("offline")

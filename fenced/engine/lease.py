@@ -37,7 +37,7 @@ class LeaseKeeper:
         self.until = 0.0
 
     def hurry(self) -> None:
-        """Renew now: another controller may have taken the lease."""
+        """Renew at once, but not more than once a second: another controller may have taken the lease."""
         self._hurried.set()
 
     async def renew(self) -> None:

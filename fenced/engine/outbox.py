@@ -18,14 +18,14 @@ from fenced.bus.topics import Topics
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
-from fenced.engine.batch import device_names, state_payload
+from fenced.engine.batch import controller_payload, device_names, state_payload
 from fenced.engine.info import Info
 from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own, name_of
 from fenced.engine.repeats import Repeats
 from fenced.engine.retired import Retired
 from fenced.engine.waiting import nudged
 from fenced.model.answers import Accepted, RefusedBy
-from fenced.model.moments import Wall, as_steady, rfc3339
+from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.model.text import some
 from fenced.ports.bus import Bus, BusError, Message
@@ -46,6 +46,8 @@ SETTLE_LOOK_SECONDS: Final = 0.05
 
 Publishing = Awaitable[BusError | None]
 """One message under way; awaiting it returns the error, if any."""
+ControllerWord = tuple[bool, int, str]
+"""Armed, epoch, address: what the controller's own topic says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ class Outbox:
         self._connection = 0
         self._untold = Repeats()
         self._inventory = fleet.durable_inventory
-        self._told_controller: tuple[bool, int] | None = None
+        self._told_controller: ControllerWord | None = None
         self._store_pause = FIRST_PAUSE_SECONDS
         self._store_from = clock.now()
         self.turned_at = clock.now()
@@ -289,7 +291,7 @@ class Outbox:
             sending = self._send_controller(self._publishing(self.controller_message("active")), word, self._connection)
             group.create_task(sending, name="outbox controller")
 
-    async def _send_controller(self, publishing: Publishing, word: tuple[bool, int], connection: int) -> None:
+    async def _send_controller(self, publishing: Publishing, word: ControllerWord, connection: int) -> None:
         error = await publishing
         self._note(Own.CONTROLLER, error, is_any_taken=error is None)
         if error is None:
@@ -341,19 +343,12 @@ class Outbox:
     def controller_message(self, state: str) -> Message:
         """Return the controller's retained message: `active`, `standby` or `offline`; the last one is also the will."""
         daemon = self._fleet.inventory.daemon
-        payload = {
-            "name": daemon.name,
-            "state": state,
-            "armed": self._fleet.is_armed_durably,
-            "epoch": self._fleet.epoch,
-            "since": rfc3339(self._wall(self._fleet.started)),
-        }
-        topic = Topics(site=daemon.site).controller(daemon.name)
-        return Message(topic=topic, payload=json.dumps(payload).encode(), is_retained=True)
+        payload = controller_payload(self._fleet, state, self._wall)
+        return Message(topic=Topics(site=daemon.site).controller(daemon.name), payload=payload, is_retained=True)
 
-    def _controller_word(self) -> tuple[bool, int]:
+    def _controller_word(self) -> ControllerWord:
         """Return what may change in the controller's message while the daemon runs."""
-        return self._fleet.is_armed_durably, self._fleet.epoch
+        return self._fleet.is_armed_durably, self._fleet.epoch, self._fleet.inventory.daemon.address
 
     async def say(self, state: str) -> None:
         """Publish `standby`, or `offline` before an orderly stop, in which the broker sends no will."""

@@ -12,11 +12,12 @@ import structlog
 
 from fenced.core import following
 from fenced.core.durable import records as r
+from fenced.core.durable.operation_state import IssuedCommand
 from fenced.core.durable.records import Entry
 from fenced.core.fleet import Fleet
 from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.replaying import doubt, fold
-from fenced.model.names import HostName, Token
+from fenced.model.names import DeviceName, HostName, Token
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Followed, Journal, StoreError, StoreHeld, StoreWentBack, Taken
 
@@ -95,13 +96,16 @@ class Standby:
         """Why the journal can't be followed now; "" if it can."""
         return self._refusal
 
-    def outlast(self, moved_seconds: float) -> Mapping[HostName, tuple[tuple[Token, float], ...]]:
+    def outlast(
+        self, moved_seconds: float, *, has_ended: Callable[[IssuedCommand], bool]
+    ) -> Mapping[HostName, tuple[tuple[Token, float], ...]]:
         """Return until when commands of other controllers may act, by host and token, on this controller's clock.
 
         A command may act for the whole time that its sender gave it, from when this controller learned of it: the two
-        clocks need not agree. `moved_seconds`: how far the clock was set forward since then.
+        clocks need not agree. `moved_seconds`: how far the clock was set forward since then. `has_ended`: whether its
+        proxy says that it started nothing for a command that still runs.
         """
-        longest = longest_command_seconds(self._fleet.inventory)
+        longest, now = longest_command_seconds(self._fleet.inventory), self._clock.now()
         found: dict[HostName, tuple[tuple[Token, float], ...]] = {}
         for name, state in (*self._fleet.hosts.items(), *self._fleet.gone.items()):
             ends = []
@@ -111,11 +115,19 @@ class Standby:
                 known = self._learned.get(name, {}).get(command.token)
                 at, seconds = known if known is not None else (self._loaded_at, longest)
                 end = at + seconds + moved_seconds
-                if end > self._clock.now():
+                if has_ended(command):
+                    end = min(end, now + self._settle_seconds(name, command.device))
+                if max(end, command.not_after) > now:
                     ends.append((command.token, end))
             if ends:
                 found[name] = tuple(ends)
         return found
+
+    def _settle_seconds(self, host: HostName, device: DeviceName) -> float:
+        """Return how long a device may still act on a command whose end is known."""
+        configured = self._fleet.inventory.hosts.get(host)
+        found = [it.settle_seconds for it in configured.devices if it.name == device] if configured is not None else []
+        return found[0] if found else longest_command_seconds(self._fleet.inventory)
 
     def _fold(self, followed: Followed) -> None:
         now = self._clock.now()

@@ -5,24 +5,29 @@ this machine are killed, the proxies learn the new epoch, and its commands count
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from fenced.core import events as e
 from fenced.core.durable.fleet_state import Words
+from fenced.core.durable.operation_state import IssuedCommand
 from fenced.core.fleet import Fleet
 from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.standby import Standby
+from fenced.model.names import ProxyName
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, StoreError, Taken
+from fenced.ports.proxies import FloorEcho, Floors
 
 log = structlog.get_logger(__name__)
 
 KEPT_REQUESTS_MAX: Final = 1000
+FLOORS_SECONDS: Final = 2.0
+"""How long a takeover waits for the proxies. The others learn the epoch before their first command (S21)."""
 
 
 class _Tried(StoreError):
@@ -35,23 +40,26 @@ class Surroundings:
 
     `advance`: set the steady clock forward to a moment, and return by how many seconds it moved. `settle`: kill what an
     earlier run left on this machine; programs that the journal names only if that run was the last holder.
-    `raise_floors`: let the proxies refuse older epochs, in bounded time; return the highest epoch that one reported.
+    `floors`: the proxies, which refuse older epochs once they know a newer one.
     """
 
     advance: Callable[[float], float] = lambda to: 0.0
     settle: Callable[[Fleet, bool], Awaitable[None]] | None = None
-    raise_floors: Callable[[int, str], Awaitable[int]] | None = None
+    floors: Floors | None = None
 
 
 class Takeover:
-    """`went_back`, `words`: as the store was loaded."""
+    """`is_older`, `words`: as the store was loaded. `spawn`: run a task beside."""
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, standby: Standby, lease: LeaseKeeper,
         around: Surroundings, is_older: bool, words: Words | None,
+        spawn: Callable[[Coroutine[Any, Any, Any], str], object],
     ) -> None:  # fmt: skip
         self._fleet, self._journal, self._clock, self._standby = fleet, journal, clock, standby
         self._lease, self._around, self._is_older, self._words = lease, around, is_older, words
+        self._spawn = spawn
+        self._echoes: Mapping[ProxyName, FloorEcho] = {}
 
     async def hold(self, taken: Taken) -> float:
         """Continue the time of the records, and renew the lease. Return by how many seconds the clock moved.
@@ -72,27 +80,40 @@ class Takeover:
         epoch = taken.epoch
         if self._around.settle is not None:
             await self._around.settle(self._fleet, taken.is_own)
-        if self._around.raise_floors is not None and (not taken.is_own or self._is_older):
+        if not taken.is_own or self._is_older:
             epoch = await self._raise_floors(taken)
+        else:
+            self._spawn(self._tell_proxies(taken.epoch, taken.holder), "raise floors")  # nobody else sent commands
         if self._is_older:
             seconds = longest_command_seconds(self._fleet.inventory)
             log.warning("store_went_back", reason=self._fleet.own.store_doubt, waiting_seconds=round(seconds, 1))
             await asyncio.sleep(seconds)
-        outlast = self._standby.outlast(moved_seconds) if not taken.is_own else {}
+        outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
         before = taken.before if not taken.is_own else ""
         return epoch, e.Started(before=before, outlast=outlast, words=self._words)
 
     async def _raise_floors(self, taken: Taken) -> int:
         """Tell the proxies the epoch. If one knows a higher one, the store lost it: take the lease anew, above it."""
-        assert self._around.raise_floors is not None
         epoch, holder = taken.epoch, taken.holder
-        while (known := await self._around.raise_floors(epoch, holder)) > epoch:
+        while (known := await self._tell_proxies(epoch, holder)) > epoch:
             log.warning("epoch_known_at_a_proxy", known=known, ours=epoch)
             again = await self._journal.take(after=self._standby.position, now=self._clock.now(), at_least=known)
             if again is None:
                 raise _Tried("the lease can't be taken under a higher epoch: another controller holds it")
             epoch, holder = again.epoch, again.holder
         return epoch
+
+    async def _tell_proxies(self, epoch: int, holder: str) -> int:
+        """Let the proxies refuse older epochs. Return the highest epoch that one of them knows."""
+        if self._around.floors is None:
+            return epoch
+        self._echoes = await self._around.floors.raise_floors(epoch=epoch, holder=holder, seconds=FLOORS_SECONDS)
+        return self._around.floors.highest_epoch(above=epoch)
+
+    def _has_ended(self, command: IssuedCommand) -> bool:
+        """Return whether the proxy of a command, which refuses older epochs now, says that it can't act any more."""
+        echo = self._echoes.get(command.proxy)
+        return echo is not None and echo.has_ended(command.plug_id, command.token)
 
 
 @dataclass(slots=True)

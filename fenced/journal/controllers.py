@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, not_, or_, select, update
 
-from fenced.journal import leases, statements
+from fenced.journal import codec, leases, statements
 from fenced.journal.schema import CONTROLLERS, LEASE
 from fenced.ports.journal import ControllerReport, ControllerView, HeldShard, StoreHeld
 
@@ -86,8 +86,12 @@ def _views(connection: Connection, own: Self) -> Sequence[ControllerView]:
 
 
 def _view(row: Any, shards: tuple[HeldShard, ...], own: Self) -> ControllerView:
+    try:
+        unfit = tuple(json.loads(row.unfit))
+    except (TypeError, ValueError) as exc:
+        raise codec.CodecError(f"the report of controller {row.name} cannot be read: {exc}") from exc
     report = ControllerReport(
-        name=row.name, address=row.address, version=row.version, unfit=tuple(json.loads(row.unfit)), lag=row.lag,
+        name=row.name, address=row.address, version=row.version, unfit=unfit, lag=row.lag,
         configuration=row.configuration,
     )  # fmt: skip
     is_self = (row.name, row.instance) == (own.name, own.instance)

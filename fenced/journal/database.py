@@ -75,10 +75,13 @@ class SqlJournal(SqlQueries, ABC):
     async def close(self) -> None: ...
 
     @abstractmethod
-    async def _write(self, name: str, work: Callable[[Connection], T], *, batches: int = 1) -> T:
+    async def _write(
+        self, name: str, work: Callable[[Connection], T], *, batches: int = 1,
+        then: Callable[[T], None] = lambda _: None,
+    ) -> T:  # fmt: skip
         """Run `work` in one transaction, durable on return; count `batches` writes of the shard in `_held`.
 
-        Raises StoreError, and what `work` raises.
+        `then` gets the result before the next write begins. Raises StoreError, and what `work` raises.
         """
 
     @abstractmethod
@@ -99,6 +102,7 @@ class SqlJournal(SqlQueries, ABC):
             await asyncio.to_thread(self._memory.write)
 
     async def remember(self, words: Words) -> None:
+        """While the store lacks what the file holds, the words of that past stay in the file (`seen`)."""
         self._check_open()
         self._memory.remember(words)
         with files.translated():
@@ -134,10 +138,10 @@ class SqlJournal(SqlQueries, ABC):
                 return None
             above = max(self._memory.floor, at_least)
             work = functools.partial(self._take, may_take=may_take, since=since, above=above, now=now)
-            done = await self._write("take", work, batches=0)
+            done = await self._write("take", work, batches=0, then=self._hold)
             if done is None:
                 return None
-            taken, self._held, position = done
+            taken, _, position = done
             self._positions = {after: since, position.mark.sequence: position}
             self._memory.advanced(position)
             self._memory.saw_entries(taken.rest.entries)
@@ -175,6 +179,10 @@ class SqlJournal(SqlQueries, ABC):
         )
         return taken, held, replace(position, epoch=held.epoch)
 
+    def _hold(self, done: tuple[Taken, Held, Position] | None) -> None:
+        if done is not None:
+            self._held = done[1]
+
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
         """`anchor`: the position of the steady clock, for the next start; None keeps the last one."""
         until = now + ttl_seconds
@@ -187,21 +195,29 @@ class SqlJournal(SqlQueries, ABC):
 
     async def release(self, *, to: str) -> None:
         async def whole() -> None:
-            await self._write("release", lambda it: leases.release(it, self._held, by=self._where, to=to))
-            self._held = replace(self._held, epoch=0)
+            await self._write(
+                "release", lambda it: leases.release(it, self._held, by=self._where, to=to), then=self._let_go
+            )
             await self._keep_memory()
 
         await self._noticing(self._whole("release", whole()))
+
+    def _let_go(self, _: None) -> None:
+        self._held = replace(self._held, epoch=0)
 
     # -- writing and reading ------------------------------------------------------------------------------------------
 
     async def append(self, batch: Batch) -> int:
         encoded = writing.encode(batch)
-        sequence = await self._change("append", lambda it: writing.append(it, encoded, self._held))
+
+        def work(connection: Connection) -> tuple[int, int]:
+            return writing.append(connection, encoded, self._held), self._held.epoch
+
+        sequence, epoch = await self._change("append", work)
         if encoded.records:
             at, host, _, body = encoded.records[-1]
-            mark = Mark(sequence=sequence, epoch=self._held.epoch, digest=following.digest(at, host, body))
-            self._memory.advanced(Position(mark=mark, epoch=self._held.epoch))
+            mark = Mark(sequence=sequence, epoch=epoch, digest=following.digest(at, host, body))
+            self._memory.advanced(Position(mark=mark, epoch=epoch))
             self._memory.saw_entries(batch.entries)
         return sequence
 
@@ -242,8 +258,12 @@ class SqlJournal(SqlQueries, ABC):
             loaded = reading.load(connection, shard=self._held.shard)
             if seen.store == loaded.store_id:
                 since = Position(mark=seen.mark, epoch=seen.epoch)
-                lost = following.missing(connection, shard=self._held.shard, since=since)
-                loaded = replace(loaded, went_back=server.difference(seen.server) or lost or seen.went_back)
+                lost = server.difference(seen.server) or following.missing(
+                    connection, shard=self._held.shard, since=since
+                )
+                lost = lost or seen.went_back
+                if lost and not following.is_doubted(connection, shard=self._held.shard, above=seen.floor):
+                    loaded = replace(loaded, went_back=lost)
             steady_at = leases.steady_time(connection, self._held.shard)
             position = following.position(connection, shard=self._held.shard, sequence=loaded.sequence)
             return replace(loaded, steady_at=steady_at, words=seen.words if loaded.went_back else None), position
@@ -297,7 +317,7 @@ class SqlJournal(SqlQueries, ABC):
             return await call
         except StoreWentBack as exc:
             await self._keep_memory()
-            raise StoreWentBack(f"{self._place}: {exc}; an older state of the store was put in its place") from exc
+            raise StoreWentBack(f"{self._place}: {exc}") from exc
 
     async def _keep_memory(self) -> None:
         """Write what was seen to the disk. A failure is only logged: the store itself is in order."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select
 
-from fenced.core.durable.records import Entry
+from fenced.core.durable.records import Entry, StoreDoubted, StoreReleased
 from fenced.journal import codec, reading
 from fenced.journal.schema import LEASE, RECORDS
 from fenced.model.names import HostName
@@ -59,7 +59,7 @@ def follow(connection: Connection, *, shard: str, since: Position, limit: int) -
     if why := _missing(rows, lease, since):
         raise StoreWentBack(why)
     new = [row for row in rows if row.sequence > first][:most]
-    _check_numbers(new, first)
+    _check_numbers(new, first, lease)
     faults: dict[HostName | None, str] = {}
     entries = tuple(_entries(new, faults))
     mark = _mark(new[-1]) if new else since.mark
@@ -76,6 +76,15 @@ def missing(connection: Connection, *, shard: str, since: Position) -> str:
     """Return what the store lacks although a controller saw it; "" if nothing."""
     rows = connection.execute(_AT_OR_AFTER, {"of": shard, "first": since.mark.sequence, "most": 1}).all()
     return _missing(rows, _lease(connection, shard), since)
+
+
+def is_doubted(connection: Connection, *, shard: str, above: int) -> bool:
+    """Return whether a controller of a higher epoch journalled that the store is in doubt, or a person's release.
+
+    It noticed the same, and took an epoch above all that it knew: then the journal holds the doubt.
+    """
+    bodies = connection.execute(_DOUBTS, {"of": shard, "above": above}).scalars()
+    return any(isinstance(codec.load_record(body), StoreDoubted | StoreReleased) for body in bodies)
 
 
 def _missing(rows: Sequence[Any], lease: "_Lease", since: Position) -> str:
@@ -99,11 +108,13 @@ def _missing(rows: Sequence[Any], lease: "_Lease", since: Position) -> str:
     return f"the store lacks record {mark.sequence}, which this controller saw, and has newer ones"
 
 
-def _check_numbers(rows: Sequence[Any], after: int) -> None:
+def _check_numbers(rows: Sequence[Any], after: int, lease: "_Lease") -> None:
     """Raises StoreWentBack if a number is missing: without that record the others can't be followed."""
     for number, row in enumerate(rows, after + 1):
         if row.sequence != number:
-            raise StoreWentBack(f"the store lacks the records from {number} to {row.sequence - 1}")
+            last = row.sequence - 1
+            why = "" if last > lease.pruned else "; they were deleted because of their age before they were read"
+            raise StoreWentBack(f"the store lacks the records from {number} to {last}{why}")
 
 
 def _entries(rows: Sequence[Any], faults: dict[HostName | None, str]) -> "list[Entry]":
@@ -129,13 +140,25 @@ class _Lease:
 
 def _lease(connection: Connection, shard: str) -> _Lease:
     row = connection.execute(_LEASE, {"of": shard}).one_or_none()
-    return _Lease() if row is None else _Lease(**row._mapping)
+    if row is None:
+        return _Lease()
+    if not all(isinstance(number, int) for number in row):  # SQLite stores any type in any column
+        raise codec.CodecError("the lease cannot be read: its numbers are not whole numbers")
+    return _Lease(**row._mapping)
 
 
 def _mark(row: Any) -> Mark:
     return Mark(sequence=row.sequence, epoch=row.epoch, digest=digest(row.at, row.host, row.body))
 
 
+_DOUBTS: Final = (
+    select(RECORDS.c.body)
+    .where(RECORDS.c.shard == bindparam("of"), RECORDS.c.host.is_(None), RECORDS.c.epoch > bindparam("above"))
+    .where(RECORDS.c.body.like('%"kind":"store\\_%', escape="\\"))
+    .order_by(RECORDS.c.sequence.desc())
+    .limit(100)
+)
+"""Records of the fleet are few, and it is read only for a store that went back."""
 _LEASE: Final = select(LEASE.c.epoch, LEASE.c.sequence, LEASE.c.pruned).where(LEASE.c.shard == bindparam("of"))
 _AT_OR_AFTER: Final = (
     select(RECORDS.c.sequence, RECORDS.c.epoch, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body)

@@ -170,7 +170,7 @@ class Memory:
 
     def _kept(self, past: Seen) -> Seen:
         floor = max(past.floor, self._now.floor) if past.store == self._now.store else past.floor
-        return replace(past, floor=floor, words=self._now.words)
+        return replace(past, floor=floor)
 
 
 @functools.cache

@@ -21,6 +21,8 @@ BootId = NewType("BootId", str)
 
 ENGINE: Final = ProxyName("engine")
 """The daemon's machine as a proxy."""
+MAIN_SHARD: Final = "main"
+"""The shard of every data centre that names no other."""
 
 
 @functools.total_ordering

@@ -98,9 +98,11 @@ class CheckSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
-    """Settings of the whole daemon."""
+    """Settings of the whole daemon. `address`: the URL of its API for others, or ""; no part of what two controllers
+    must agree on."""
 
     name: str
+    address: str = field(default="", compare=False, repr=False)
     site: str = "site-1"
     is_armed_by_file: bool = False
     shutdown_grace_seconds: float = 30.0

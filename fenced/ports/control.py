@@ -15,7 +15,7 @@ from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
 from fenced.ports.bus import Health
-from fenced.ports.journal import OutboxMessage, Page
+from fenced.ports.journal import ControllerView, OutboxMessage, Page
 from fenced.ports.proxies import ProxyView
 
 
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 class NotFound(Exception):
-    """No such host, operation or pause (404)."""
+    """No such host, operation, pause, shard or controller (404)."""
 
 
 class Unavailable(Exception):
@@ -37,7 +37,8 @@ class Unavailable(Exception):
 
 
 class Standby(Unavailable):
-    """This controller is a standby (503, rule `standby`). `active`: the address of the one that decides, if known."""
+    """This controller is a standby, and changed nothing (503, rule `standby`). `active`: the address of the API of the
+    one that decides; None if none does, or it gives none."""
 
     def __init__(self, active: str | None) -> None:
         where = f"ask the active one at {active}" if active else "no active one is known; try again in some seconds"
@@ -88,6 +89,14 @@ class FleetView:
     warnings: tuple[str, ...] = ()
     now: float = 0.0
     """The time of this view, on the steady clock."""
+    is_standby: bool = False
+    """Whether it follows the controller that acts, and only reads. It is ready once it follows."""
+    unfit: tuple[str, ...] = ()
+    """Why another controller should hold the lease."""
+
+    @property
+    def is_fit(self) -> bool:
+        return not self.unfit
 
     @property
     def store_hold(self) -> str | None:
@@ -118,7 +127,8 @@ class Readiness:
 
 
 class Control(Protocol):
-    """The running daemon."""
+    """The running daemon. A standby serves every read, hears beats, and raises Standby where it is to change
+    something."""
 
     @property
     def inventory(self) -> Inventory: ...
@@ -127,6 +137,14 @@ class Control(Protocol):
 
     def proxies(self) -> Sequence[ProxyView]:
         """Return all proxies by name, each with its last answer."""
+        ...
+
+    def refuse_at_standby(self) -> None:
+        """Raises Standby if this controller may change nothing."""
+        ...
+
+    def controllers(self) -> Sequence[ControllerView]:
+        """Return the controllers that share the store, by name, as the last report to the store showed them."""
         ...
 
     def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
@@ -187,6 +205,15 @@ class Control(Protocol):
         """Allow decisions with a store that replaced the earlier one.
 
         Raises Refused (rule `store`) if none is in doubt.
+        """
+        ...
+
+    async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
+        """Begin to give a shard to another controller: `to` is its name, or "" for any fit one.
+
+        Returns once that is journalled: this controller stops at a safe point, then releases the lease. Raises NotFound
+        (no such shard, or no other controller of that name), Refused (rule `unfit`: it is not alive or not fit;
+        `alone`: no other fit controller), Standby, Unavailable.
         """
         ...
 

@@ -1,13 +1,13 @@
-"""Status of the proxies, and counters of a proxy agent: for operators, metrics and the choice of candidates.
+"""Status of the proxies, their floors (S21), and counters of a proxy agent.
 
 A proxy that was not polled yet is neither up nor down.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from fenced.model.names import ProxyName
+from fenced.model.names import PlugId, ProxyName, Token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,4 +58,50 @@ class AgentTelemetry(Protocol):
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the body of a scrape, and its content type."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorEcho:
+    """A proxy's answer to a new epoch (S21). Not `is_raised`: the proxy keeps `epoch` and `holder`, and `why` says why.
+
+    `under_way`: commands of the shard that may still act there, under any epoch, each with the seconds from the answer
+    to its `not_after`. `is_whole`: that is all of them. `since`: the proxy has noted every command of later epochs.
+    """
+
+    epoch: int
+    holder: str
+    is_raised: bool
+    why: str = ""
+    since: int = 0
+    under_way: Mapping[tuple[PlugId, Token], float] = field(default_factory=dict)
+    is_whole: bool = False
+
+    def has_ended(self, plug_id: PlugId, token: Token) -> bool:
+        """Return whether the proxy proves that this command of an earlier epoch can't act any more.
+
+        It ended there, or it never arrived and would be refused. False: wait for its `not_after`.
+        """
+        is_known = self.is_raised and self.is_whole and self.since < token.epoch < self.epoch
+        return is_known and (plug_id, token) not in self.under_way
+
+
+class Floors(Protocol):
+    """Keeps the commands of earlier epochs from starting at the proxies."""
+
+    def highest_epoch(self, *, above: int) -> int:
+        """Return the highest epoch of this shard that any proxy has reported, or `above`, the store's.
+
+        The next epoch must be higher, also after a store went back in time. One that is too far above the store's to be
+        a controller's of ours is left out.
+        """
+        ...
+
+    def report_higher_epoch_to(self, report: Callable[[int], None]) -> None:
+        """Call `report` with the epoch when a proxy knows a later holder of the lease, or another one of our epoch."""
+        ...
+
+    async def raise_floors(self, *, epoch: int, holder: str, seconds: float) -> Mapping[ProxyName, FloorEcho]:
+        """Hold the lease from now on, ask all proxies at once to raise their floor, and return the answers after at
+        most `seconds`. A proxy that did not answer is asked again before its first command. Raises nothing for one."""
         ...

@@ -1,7 +1,7 @@
-"""Carries out one call: a read at once, a power command only under the rules S5 and S16.
+"""Carries out one call: a read at once, a power command only under the rules S5, S16 and S21.
 
-Uses drivers, the token memory and the slots, and knows no HTTP. Before a driver starts a command, the token is on disk
-and still the highest of its plug, and enough time is left for the command to end by its `not_after`.
+Uses drivers, the token memory and the slots, and knows no HTTP. Before a driver starts a command, the token is on disk,
+still the highest of its plug and not below the floor, and the command has enough time to end by its `not_after`.
 """
 
 import asyncio
@@ -27,7 +27,19 @@ from fenced.ports.devices import (
     identified,
 )
 from fenced.proxy.clock import ProxyClock
-from fenced.proxy.protocol import Call, WirePermit
+from fenced.proxy.floors import Acting, Floor
+from fenced.proxy.protocol import (
+    FLOORS_SHOWN_MAX,
+    STORE_SHOWN_CHARACTERS_MAX,
+    UNDER_WAY_BYTES_MAX,
+    UNDER_WAY_MAX,
+    Call,
+    FloorAnswer,
+    RaiseFloor,
+    UnderWay,
+    WireFloor,
+    WirePermit,
+)
 from fenced.proxy.slots import Rank, Slots
 from fenced.proxy.state import NOT_AFTER_AHEAD_SECONDS_MAX, Claim, StateError
 from fenced.proxy.tokens import TokenMemory
@@ -119,6 +131,42 @@ class Calls:
             if is_end_known:
                 await self._note_end(plug_id, token)
 
+    async def raise_floor(self, wanted: RaiseFloor) -> FloorAnswer:
+        """Raise a floor durably: no driver starts a command below it once this has returned (S21)."""
+        now = self._clock.now()
+        try:
+            raised = await self._memory.raise_floor(
+                wanted.store, wanted.shard, wanted.epoch, wanted.holder,
+                is_first=wanted.is_first, now=now, acting_max=UNDER_WAY_MAX + 1,
+            )  # fmt: skip
+        except StateError as exc:
+            return FloorAnswer(is_raised=False, why=f"the floor can't be kept: {exc}", clock=self._clock.wire())
+        under_way, is_whole = _fitting(raised.acting, now=now)
+        floor = raised.floor
+        return FloorAnswer(
+            epoch=0 if floor is None else floor.epoch,
+            holder="" if floor is None else floor.holder,
+            since=0 if floor is None else floor.since,
+            is_raised=not raised.why,
+            why=raised.why,
+            under_way=under_way,
+            is_whole=is_whole and not raised.why,
+            clock=self._clock.wire(),
+        )
+
+    def floor(self, call: Call) -> WireFloor | None:
+        """Return the floor of the call's store and shard, for its answer."""
+        floor = self._memory.floor(call.store, call.shard)
+        return None if floor is None else _wire(floor)
+
+    def floors(self, store: str | None) -> tuple[WireFloor, ...]:
+        """Return the floors of a store for the status, or all."""
+        return tuple(
+            _wire(floor)
+            for floor in self._memory.floors()
+            if store in (None, floor.store) and len(floor.store) <= STORE_SHOWN_CHARACTERS_MAX
+        )[:FLOORS_SHOWN_MAX]
+
     async def _carry_out(self, call: Call, token: Token, driver: Driver, spec: DeviceSpec, *, deadline: float) -> None:
         plug_id = PlugId(call.device.plug_id)
         power, rank = (Power.OFF, Rank.OFF) if call.what is What.OFF else (Power.ON, Rank.ON)
@@ -127,16 +175,27 @@ class Calls:
             self._turn(plug_id, token, until=latest_start) as plug,
             self._slot(call, rank, until=latest_start),
         ):
-            if plug.highest > token:
-                raise _refused(f"token {token} was overtaken by {plug.highest} while it waited for the plug")
+
+            def check() -> None:
+                self._check_rank(call, token, plug)
+
+            check()
             self._note_what(plug_id, call.what)
             async with self._guard(call, until=deadline) as seconds:
                 await driver.set(
                     spec,
                     power,
                     timeout_seconds=seconds,
-                    on_started=lambda started: self._note_started(plug_id, token, started),
+                    on_started=lambda started: self._note_started(plug_id, token, started, check),
                 )
+
+    def _check_rank(self, call: Call, token: Token, plug: _Plug) -> None:
+        """Compare once more, because the command waited. Raises CommandRefused."""
+        if plug.highest > token:
+            raise _refused(f"token {token} was overtaken by {plug.highest} while it waited for the plug")
+        floor = self._memory.floor(call.store, call.shard)
+        if floor is not None and (why := floor.why_not(token.epoch, call.holder)) is not None:
+            raise _refused(f"{why}, while the command waited")
 
     def _deadline(self, call: Call, permit: WirePermit) -> float:
         """Return when the driver must have ended, in our clock. Raises CommandRefused if there is not enough time."""
@@ -162,6 +221,8 @@ class Calls:
             token=permit.fence_token,
             what=call.what,
             not_after=permit.not_after,
+            shard=call.shard,
+            holder=call.holder,
         )
         try:
             denial = await self._memory.claim(claim)
@@ -239,11 +300,13 @@ class Calls:
                 f"driver {call.device.driver} did not end within {seconds:.1f} s", is_end_known=False
             ) from exc
 
-    async def _note_started(self, plug_id: PlugId, token: Token, started: Started) -> None:
+    async def _note_started(self, plug_id: PlugId, token: Token, started: Started, check: Callable[[], None]) -> None:
+        """Record an agent's process, and compare again: the agent acts only after this. Raises CommandRefused."""
         try:
             await self._memory.started(plug_id, token, started)
         except StateError as exc:
             raise _unable(f"the agent's process can't be recorded: {exc}") from exc
+        check()
 
     async def _note_end(self, plug_id: PlugId, token: Token) -> None:
         try:
@@ -262,6 +325,23 @@ class Calls:
             self._last_off[plug_id] = self._clock.now()
             if len(self._last_off) > RECENT_OFF_MAX:
                 self._last_off.popitem(last=False)
+
+
+def _fitting(acting: Sequence[Acting], *, now: float) -> tuple[tuple[UnderWay, ...], bool]:
+    """Return as many commands as fit into an answer, and whether that is all."""
+    fitting: list[UnderWay] = []
+    left = UNDER_WAY_BYTES_MAX
+    for command in acting:
+        it = UnderWay(plug=command.plug_id, token=str(command.token), not_after_seconds=command.not_after - now)
+        left -= len(it.model_dump_json().encode()) + 1
+        if left < 0 or len(fitting) == UNDER_WAY_MAX:
+            return tuple(fitting), False
+        fitting.append(it)
+    return tuple(fitting), True
+
+
+def _wire(floor: Floor) -> WireFloor:
+    return WireFloor(store=floor.store, shard=floor.shard, epoch=floor.epoch, holder=floor.holder)
 
 
 def _refused(why: str) -> CommandRefused:

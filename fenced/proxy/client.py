@@ -1,42 +1,59 @@
 """Calls devices through proxy agents over HTTPS: the Caller for every proxy except the daemon's own machine.
 
-Knows aiohttp and the protocol; nothing of races, hosts or the journal. A power command is sent once (S6). Every error
-says whether the command may have been sent, because then it may have been carried out (S2).
+Knows aiohttp and the protocol; nothing of races, hosts or the journal. A power command is sent once (S6), and only to a
+proxy that was asked to refuse the commands of earlier epochs (S21). Every error says whether the command may have been
+sent, because then it may have been carried out (S2).
 """
 
+import asyncio
 import itertools
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+import structlog
 from pydantic import ValidationError
 
 from fenced.model.identity import comparable
 from fenced.model.inventory import DeviceSpec, Via
-from fenced.model.names import ProxyName
+from fenced.model.names import MAIN_SHARD, ProxyName
 from fenced.model.power import Outcome, Power, What
 from fenced.model.text import Mask
 from fenced.ports.clock import Clock
-from fenced.ports.devices import BadParameters, DeviceError, Identified, OnStarted, Permit, ProxyTimedOut
+from fenced.ports.devices import (
+    BadParameters,
+    CommandRefused,
+    DeviceError,
+    Identified,
+    OnStarted,
+    Permit,
+    ProxyTimedOut,
+)
+from fenced.ports.proxies import FloorEcho
 from fenced.proxy.certificate_watch import CertificateWatch
+from fenced.proxy.lease import Lease, echo_of
 from fenced.proxy.protocol import (
     CALL_PATH,
     ERROR_CHARACTERS_MAX,
+    FLOOR_PATH,
     STATUS_PATH,
     TIMEOUT_SECONDS_MAX,
     Answer,
     Call,
+    FloorAnswer,
+    RaiseFloor,
     Status,
     WireClock,
     WireDevice,
+    WireFloor,
     WirePermit,
     read,
 )
 from fenced.proxy.tls import TlsFiles, client_context
-from fenced.proxy.transport import Transport
+from fenced.proxy.transport import NoSuchRequest, Transport
 
 CONNECTIONS_PER_PROXY_MAX: Final = 256
 CLOCK_AGE_SECONDS_MAX: Final = 300.0
@@ -44,6 +61,8 @@ CLOCK_AGE_SECONDS_MAX: Final = 300.0
 STATUS_SECONDS_MAX: Final = 5.0
 ANSWER_MARGIN_SECONDS: Final = 0.5
 """The proxy ends this much (at most a tenth of the timeout) before the daemon's wait ends, so its answer arrives."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +97,8 @@ class _Command:
 
 
 class ProxyCaller:
-    """`store`: the id of the daemon's store, which issued the tokens.
+    """Implements ports.devices.Caller and ports.proxies.Floors. `store`: the id of the daemon's store, which issued the
+    tokens. Without a lease it raises no floor, and its commands name no holder.
 
     `urls`: `http://` only on loopback (config checks).
     """
@@ -91,11 +111,13 @@ class ProxyCaller:
         tls: TlsFiles | None,
         clock: Clock,
         vias: Mapping[ProxyName, Via] = MappingProxyType({}),
+        shard: str = MAIN_SHARD,
     ) -> None:
         """Load the certificates. `vias`: the HTTP proxies on the way to some agents. Raises CertificateError."""
         self.certificates = None if tls is None else CertificateWatch(tls, client_context)
         context = None if self.certificates is None else self.certificates.context
-        self._store = store
+        self._store, self._shard = store, shard
+        self._lease = Lease()
         self._urls, self._vias = dict(urls), dict(vias)
         self._clock = clock
         self._ids = itertools.count(1)
@@ -121,6 +143,79 @@ class ProxyCaller:
         """Use the proxies of a new configuration. Running calls end on the old one."""
         self._urls, self._vias = dict(urls), dict(vias)
         self._known = {name: known for name, known in self._known.items() if name in urls}
+
+    def highest_epoch(self, *, above: int) -> int:
+        """As Floors.highest_epoch."""
+        return self._lease.highest_epoch(above=above)
+
+    def report_higher_epoch_to(self, report: Callable[[int], None]) -> None:
+        """As Floors.report_higher_epoch_to."""
+        self._lease.report = report
+
+    async def raise_floors(self, *, epoch: int, holder: str, seconds: float) -> Mapping[ProxyName, FloorEcho]:
+        """As Floors.raise_floors."""
+        self._lease.use(epoch=epoch, holder=holder)
+        echoes: dict[ProxyName, FloorEcho] = {}
+
+        async def ask(proxy: ProxyName) -> None:
+            try:
+                with _masking(None):
+                    echoes[proxy] = await self._raise_floor(proxy, seconds)
+            except DeviceError as exc:
+                _log.info("floor not raised", proxy=proxy, epoch=epoch, reason=str(exc))
+
+        try:
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                for proxy in self._urls:
+                    group.create_task(ask(proxy), name=f"floor of {proxy}")
+        except TimeoutError:
+            _log.info("floors not raised in time", epoch=epoch, proxies=sorted(self._urls.keys() - echoes.keys()))
+        return echoes
+
+    async def _raise_floor(self, proxy: ProxyName, timeout_seconds: float) -> FloorEcho:
+        """Ask one proxy. Raises DeviceError; NoSuchRequest from an older proxy agent."""
+        lease = self._lease
+        wanted = RaiseFloor(
+            store=self._store,
+            shard=self._shard,
+            epoch=lease.epoch,
+            holder=lease.holder,
+            is_first=lease.is_new_to(proxy),
+        )
+        body = await self._commands.post(
+            proxy,
+            self._url(proxy) + FLOOR_PATH,
+            wanted.model_dump_json().encode(),
+            timeout_seconds=timeout_seconds,
+            is_command=False,
+            via=self._vias.get(proxy),
+        )
+        try:
+            answer = read(FloorAnswer, body)
+        except ValueError as exc:
+            raise _nonsense(proxy, "something that is no answer to a floor", is_command=False) from exc
+        self._note_clock(proxy, answer.clock)
+        echo = echo_of(answer, wanted)
+        if echo.is_raised:
+            lease.raised_at(proxy, answer.clock.boot)
+        lease.met(proxy, echo.epoch, echo.holder)
+        return echo
+
+    async def _raise_before_command(self, proxy: ProxyName, known: _KnownClock, *, timeout_seconds: float) -> None:
+        """Raise the floor of a proxy agent that has not echoed it in its present run.
+
+        Raises CommandRefused if the lease is lost, DeviceError if the proxy does not answer; then nothing was sent.
+        """
+        lease = self._lease
+        if not lease.holder or lease.is_raised_at(proxy, known.clock.boot):
+            return
+        try:
+            echo = await self._raise_floor(proxy, min(STATUS_SECONDS_MAX, timeout_seconds))
+        except NoSuchRequest:  # its first command of the epoch is all that an older proxy agent compares
+            lease.raised_at(proxy, known.clock.boot)
+            return
+        if lease.is_lost_to(echo.epoch, echo.holder):
+            raise CommandRefused(f"proxy {proxy}: {echo.why}", may_be_done=False)
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         with _masking(spec):
@@ -154,10 +249,13 @@ class ProxyCaller:
         now = self._clock.now()
         end, not_after = now + permit.attempt_timeout_seconds, now + permit.not_after_seconds
         known = await self._fresh_clock(proxy, timeout_seconds=permit.attempt_timeout_seconds)
+        await self._raise_before_command(proxy, known, timeout_seconds=end - self._clock.now())
+        known = self._known.get(proxy, known)
         left = end - self._clock.now()
         if left <= 0:
             raise ProxyTimedOut(f"proxy {proxy}: no time was left to send the command", may_be_done=False)
         call = self._call(proxy, spec, what, left, _Command(permit=permit, known=known, end=end, not_after=not_after))
+        self._lease.sent_to(proxy)
         answer = await self._ask(self._commands, proxy, call, left)
         if answer.error is not None:
             raise answer.error.error(proxy)
@@ -180,6 +278,8 @@ class ProxyCaller:
         except ValueError as exc:
             raise _nonsense(proxy, "something that is no status", is_command=False) from exc
         self._note_clock(proxy, status.clock)
+        for floor in status.floors:
+            self._note_floor(proxy, floor)
         return status
 
     async def reach(self, proxy: ProxyName, timeout_seconds: float) -> None:
@@ -207,6 +307,8 @@ class ProxyCaller:
                 timeout=timeout - min(ANSWER_MARGIN_SECONDS, timeout / 10),
                 permit=None if command is None else command.wire(),
                 identify=is_identified,
+                shard=self._shard,
+                holder=self._lease.holder,
             )
         except ValidationError as exc:
             fields = ", ".join(sorted({".".join(str(part) for part in fault["loc"]) for fault in exc.errors()}))
@@ -232,7 +334,13 @@ class ProxyCaller:
         if answer.id != call.id:
             raise _nonsense(proxy, "the answer to another call", is_command=is_command)
         self._note_clock(proxy, answer.clock)
+        if answer.floor is not None:
+            self._note_floor(proxy, answer.floor)
         return answer
+
+    def _note_floor(self, proxy: ProxyName, floor: WireFloor) -> None:
+        if (floor.store, floor.shard) == (self._store, self._shard):
+            self._lease.met(proxy, floor.epoch, floor.holder)
 
     def _note_clock(self, proxy: ProxyName, clock: WireClock) -> None:
         """Keep the later reading within one run of the proxy: answers may overtake each other."""

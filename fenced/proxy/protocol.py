@@ -1,4 +1,4 @@
-"""The protocol between daemon and proxy agent: JSON over HTTPS, `POST /v1/call` and `GET /v1/status`.
+"""The protocol between daemon and proxy agent: JSON over HTTPS, `POST /v1/call`, `POST /v1/floor`, `GET /v1/status`.
 
 Defines the messages, their bounds, and the conversion from and to the types of `ports`; nothing of sockets, drivers or
 stored tokens. Everything is bounded. Passwords appear only in the body that is sent, never in a repr or an error.
@@ -19,7 +19,7 @@ from pydantic import (
 
 from fenced.model.identity import IDENTITIES_MAX, IDENTITY_CHARACTERS_MAX
 from fenced.model.inventory import DeviceSpec, Secret, Tls
-from fenced.model.names import PlugId, Token, UnitId
+from fenced.model.names import MAIN_SHARD, PlugId, Token, UnitId
 from fenced.model.power import Outcome, Power, What
 from fenced.model.text import Mask, one_line
 from fenced.net.once import parsed_once
@@ -28,6 +28,7 @@ from fenced.ports.devices import DEVICE_ERRORS, DeviceError
 PROTOCOL: Final = 1
 """The protocol version of this program. Increase it when an older program would misread a call."""
 CALL_PATH: Final = "/v1/call"
+FLOOR_PATH: Final = "/v1/floor"
 STATUS_PATH: Final = "/v1/status"
 HEALTH_PATH: Final = "/healthz"
 METRICS_PATH: Final = "/metrics"
@@ -40,6 +41,15 @@ TIMEOUT_SECONDS_MAX: Final = 600.0
 ERROR_CHARACTERS_MAX: Final = 2000
 
 TOKEN_PATTERN: Final = r"^[0-9]{1,18}-[0-9]{1,18}$"  # noqa: S105  a fence token is no secret
+SHARD_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+HOLDER_PATTERN: Final = r"^[A-Za-z0-9._-]{0,64}$"
+EPOCH_MAX: Final = 10**18
+FLOORS_SHOWN_MAX: Final = 64
+"""Floors in a status. Those of stores with longer names are left out: the status must fit into an answer."""
+STORE_SHOWN_CHARACTERS_MAX: Final = 128
+UNDER_WAY_MAX: Final = 400
+UNDER_WAY_BYTES_MAX: Final = 48 * 1024
+"""Commands in the answer to a raised floor, which they must fit into, with plugs of any length."""
 DRIVER_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
 """A driver's name becomes a file name along the agent path, so it contains no separators."""
 
@@ -50,6 +60,10 @@ Shown = Annotated[str, StringConstraints(max_length=4096), AfterValidator(one_li
 Identity = Annotated[str, StringConstraints(max_length=IDENTITY_CHARACTERS_MAX)]
 OptionName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Seconds = Annotated[float, Field(gt=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)]
+Shard = Annotated[str, StringConstraints(pattern=SHARD_PATTERN)]
+Holder = Annotated[str, StringConstraints(pattern=HOLDER_PATTERN)]
+"""Who holds a lease: random with each start of a daemon; "" from an older daemon."""
+Epoch = Annotated[int, Field(ge=0, le=EPOCH_MAX)]
 Moment = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
@@ -163,7 +177,8 @@ class WirePermit(WireModel):
 class Call(WireModel):
     """One act on one device. `store`: the id of the daemon's store, which issued the token. `timeout` in seconds.
 
-    `identify`: a status also reports which machine the device belongs to; older proxy agents ignore this."""
+    `identify`: a status also reports which machine the device belongs to. Older proxy agents ignore this, `shard`
+    and `holder`."""
 
     id: Name
     store: Name
@@ -172,6 +187,8 @@ class Call(WireModel):
     timeout: Seconds
     permit: WirePermit | None = None
     identify: Annotated[bool, Field(strict=True)] = False
+    shard: Shard = MAIN_SHARD
+    holder: Holder = ""
 
     @model_validator(mode="after")
     def _has_permit_for_power(self) -> Self:
@@ -220,10 +237,20 @@ class WireError(WireModel):
         )
 
 
+class WireFloor(WireModel):
+    """The lowest epoch whose commands the proxy accepts for a store and shard, and the holder of that epoch."""
+
+    store: Name
+    shard: Shard
+    epoch: Epoch
+    holder: Holder = ""
+
+
 class Answer(WireModel):
     """The result of a call. `power`: set for a status only. `error`: None exactly if the call succeeded.
 
-    `identities`: what the device reported of its machine, if requested; empty from older proxy agents."""
+    `identities`: what the device reported of its machine, if requested; empty from older proxy agents.
+    `floor`: the floor of the call's store and shard, if there is one (S21)."""
 
     id: Name
     outcome: Outcome
@@ -231,6 +258,46 @@ class Answer(WireModel):
     error: WireError | None = None
     clock: WireClock
     identities: Annotated[tuple[Identity, ...], Field(max_length=IDENTITIES_MAX)] = ()
+    floor: WireFloor | None = None
+
+
+class RaiseFloor(WireModel):
+    """`POST /v1/floor`: from now on accept no command of this store and shard below the epoch, nor one of the same
+    epoch from another holder.
+
+    `is_first`: the holder has sent no command to this proxy yet.
+    """
+
+    store: Name
+    shard: Shard = MAIN_SHARD
+    epoch: Epoch
+    holder: Annotated[str, StringConstraints(pattern=HOLDER_PATTERN, min_length=1)]
+    is_first: Annotated[bool, Field(strict=True)] = False
+
+
+class UnderWay(WireModel):
+    """A command that may still act, at the latest for so long from the answer on."""
+
+    plug: Name
+    token: Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]
+    not_after_seconds: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+
+
+class FloorAnswer(WireModel):
+    """The floor now: `is_raised` if it is the one of the request, which is then on disk; otherwise `why` it is not.
+
+    `under_way`: commands of the store and shard that may still act, under any epoch; complete if `is_whole`. `since`:
+    the proxy has noted all commands of later epochs, so that one of those that is not listed can't act any more.
+    """
+
+    epoch: Epoch = 0
+    holder: Holder = ""
+    is_raised: bool
+    why: Annotated[str, StringConstraints(max_length=ERROR_CHARACTERS_MAX), AfterValidator(one_line)] = ""
+    since: Epoch = 0
+    under_way: Annotated[tuple[UnderWay, ...], Field(max_length=UNDER_WAY_MAX)] = ()
+    is_whole: bool = False
+    clock: WireClock
 
 
 class InFlight(WireModel):
@@ -244,7 +311,8 @@ class Status(WireModel):
     """`GET /v1/status`. Fields added after version 1 have defaults: older proxies don't send them.
 
     `protocols`: supported versions. `drivers`: native drivers and the `fence_*` programs found. `store`: the store
-    whose tokens the proxy accepts. `capacity`: how many programs may run at once.
+    whose tokens the proxy accepts. `capacity`: how many programs may run at once. `floors`: of that store, or of all
+    before the first command.
     """
 
     name: Shown
@@ -256,6 +324,7 @@ class Status(WireModel):
     drivers: Annotated[tuple[Shown, ...], Field(max_length=DRIVERS_SHOWN_MAX)] = ()
     store: Shown = ""
     capacity: Annotated[int, Field(ge=0)] = 0
+    floors: Annotated[tuple[WireFloor, ...], Field(max_length=FLOORS_SHOWN_MAX)] = ()
 
 
 class Problem(WireModel):

@@ -30,13 +30,16 @@ from fenced.proxy.lending import Lending
 from fenced.proxy.protocol import (
     CALL_BYTES_MAX,
     CALL_PATH,
+    FLOOR_PATH,
     HEALTH_PATH,
     METRICS_PATH,
     STATUS_PATH,
     Answer,
     Call,
     InFlight,
+    M,
     Problem,
+    RaiseFloor,
     Status,
     WireError,
     WirePermit,
@@ -102,6 +105,7 @@ class ProxyServer:
         """Return the routes. Run them with `handler_cancellation`, so that a daemon that hangs up cancels its reads."""
         application = web.Application(client_max_size=CALL_BYTES_MAX, middlewares=[self._border])
         application.router.add_post(CALL_PATH, self._call, expect_handler=not_yet)
+        application.router.add_post(FLOOR_PATH, self._floor, expect_handler=not_yet)
         application.router.add_get(STATUS_PATH, self._status, expect_handler=not_yet)
         application.router.add_get(HEALTH_PATH, self._health, expect_handler=not_yet)
         application.router.add_get(METRICS_PATH, self._metrics, expect_handler=not_yet)
@@ -152,6 +156,7 @@ class ProxyServer:
         return web.Response(text="ok\n", status=503 if self._is_stopping else 200)
 
     async def _status(self, _: web.Request) -> web.StreamResponse:
+        store = await self._facts.store()
         status = Status(
             name=self._name,
             version=self._version,
@@ -159,8 +164,9 @@ class ProxyServer:
             in_flight=InFlight(reads=self._reads, commands=self._commands),
             uptime=max(0.0, self._clock.now() - self._started),
             drivers=self._facts.drivers(),
-            store=await self._facts.store() or "",
+            store=store or "",
             capacity=self._facts.capacity,
+            floors=self._calls.floors(store),
         )
         return _json(status)
 
@@ -168,7 +174,12 @@ class ProxyServer:
         body, kind = self._telemetry.exposition(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})
 
-    async def _call(self, request: web.Request) -> web.StreamResponse:
+    async def _floor(self, request: web.Request) -> web.StreamResponse:
+        wanted = await self._body(request, RaiseFloor, "a floor")
+        return wanted if isinstance(wanted, web.Response) else _json(await self._calls.raise_floor(wanted))
+
+    async def _body(self, request: web.Request, model: type[M], what: str) -> M | web.Response:
+        """Return the body of a request, or why it is rejected."""
         # Only JSON: a browser page of another origin can't send that to this machine without a preflight request.
         if request.content_type != JSON:
             return _problem(415, "the body must be application/json")
@@ -179,13 +190,17 @@ class ProxyServer:
         except (web.PayloadAccessError, web.RequestPayloadError, HttpProcessingError):
             return _problem(422, "the body does not match its transfer encoding")
         try:
-            call = read(Call, body)
+            found = read(model, body)
         except ValidationError as exc:
-            return _problem(422, "not a call", _faults(exc))
+            return _problem(422, f"not {what}", _faults(exc))
         except ValueError as exc:
-            return _problem(422, f"not a call: {exc}")
-        if self._is_stopping:
-            return _problem(503, "the proxy agent is stopping")
+            return _problem(422, f"not {what}: {exc}")
+        return _problem(503, "the proxy agent is stopping") if self._is_stopping else found
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        call = await self._body(request, Call, "a call")
+        if isinstance(call, web.Response):
+            return call
         who = _caller(request) or LOOPBACK_CALLER
         try:
             given = call.device.spec()
@@ -283,6 +298,7 @@ class ProxyServer:
                 error=None if error is None else WireError.of(error, secrets),
                 clock=self._clock.wire(),
                 identities=identities,
+                floor=self._calls.floor(call),
             )
         )
 

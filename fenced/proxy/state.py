@@ -1,49 +1,39 @@
-"""The proxy agent's database: the highest token of each plug, the store that issued them, and commands under way.
+"""The proxy agent's database: the highest token of each plug, the floor of each shard (S21), and commands under way.
 
 Blocks, and is used from one thread only (see tokens.py). When `transaction` ends without an error its writes are on
 disk, and an accepted token is never accepted again (S5, S16).
 """
 
 import fcntl
+import itertools
 import os
 import shlex
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
-from fenced.model.names import PlugId, Token
+from fenced.model.names import MAIN_SHARD, PlugId, Token
 from fenced.model.power import What
 from fenced.ports.devices import Started
+from fenced.proxy.floors import FLOORS_MAX, Floor, Floors, Raised, why_far
+from fenced.proxy.schema import MIGRATIONS, SCHEMA_VERSION
 
 FILE_NAME: Final = "proxy.db"
 LOCK_NAME: Final = "proxy.lock"
-SCHEMA_VERSION: Final = 1
 PLUGS_MAX: Final = 200_000
 LOCK_WAIT_SECONDS: Final = 5.0
 EPOCH_MAX: Final = 10**9
 SEQUENCE_MAX: Final = 10**12
-EPOCH_JUMP_MAX: Final = 1_000_000
-"""Epochs rise by one with each start of a daemon; this allows one start a minute for two years without a command for
-the plug. A higher token would lock out the daemon that the plug belongs to."""
 EPOCH_JUMP_LOGGED: Final = 1000
 NOT_AFTER_AHEAD_SECONDS_MAX: Final = 3600.0
 """A command may wait for one attempt and take another, then its device settles: 10 minutes each, plus clock drift."""
 
 FORGOTTEN: Final = -1
 """The epoch of a plug after an operator ran --forget-plug."""
-
-SCHEMA: Final = (
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE plug (plug TEXT PRIMARY KEY, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE command (plug TEXT NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, what TEXT NOT NULL,
-       not_after REAL NOT NULL, machine_boot TEXT NOT NULL, pid INTEGER, pid_started TEXT,
-       PRIMARY KEY (plug, epoch, sequence)) WITHOUT ROWID""",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
 
 
 class StateError(Exception):
@@ -59,6 +49,8 @@ class Claim:
     token: Token
     what: What
     not_after: float
+    shard: str = MAIN_SHARD
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +84,13 @@ class Unfinished:
 class ProxyState:
     """The state directory of one proxy agent. `is_owner`: hold its lock, so that no second agent uses it."""
 
+    _floors: Mapping[tuple[str, str], Floor]
+
     def __init__(self, directory: Path, *, machine_boot: str, is_owner: bool = True) -> None:
         """Raises StateError."""
         self._path = directory / FILE_NAME
         self._machine_boot = machine_boot
+        self._is_owner = is_owner
         self._lock: IO[str] | None = None
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -132,7 +127,9 @@ class ProxyState:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                floors = self._table.all() if self._has_floors else {}
                 self._connection.execute("COMMIT")
+                self._floors = floors
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -141,45 +138,59 @@ class ProxyState:
             raise StateError(f"{self._path}: can't be written: {exc}; is its disk full or read-only?") from exc
 
     def claim(self, claim: Claim) -> Denial | None:
-        """Accept a token or return why not.
+        """Accept a token, which raises the floor of its shard to its epoch, or return why not.
 
         The store of the first command is adopted; tokens of another are rejected.
         """
-        if claim.token.epoch > EPOCH_MAX or claim.token.sequence > SEQUENCE_MAX:
-            return Denial(why=f"token {claim.token} is beyond what any daemon issues", is_proxys_own=True)
-        store = self.store()
-        if store is None:
-            self._set_meta("store", claim.store)
-        elif store != claim.store:
-            return Denial(
-                why=f"the token is of store {claim.store!r}, but this proxy obeys store {store!r}; if the new store is "
-                f"yours: fenced proxy -c FILE --adopt-store {claim.store}"
-            )
-        highest = self.highest(claim.plug_id)
+        token, highest = claim.token, self.highest(claim.plug_id)
+        if token.epoch > EPOCH_MAX or token.sequence > SEQUENCE_MAX:
+            return Denial(why=f"token {token} is beyond what any daemon issues", is_proxys_own=True)
+        if (why := self._why_foreign(claim.store)) is not None:
+            return Denial(why=f"the token is {why}")
+        floor = self._table.get(claim.store, claim.shard)
+        if floor is not None and (why := floor.why_not(token.epoch, claim.holder)) is not None:
+            return Denial(why=f"{why}; if no daemon of yours is that far, {_forget(claim.plug_id)}")
         if highest is None and self._count("plug") >= PLUGS_MAX:
             why = f"this proxy knows {PLUGS_MAX} plugs already, its maximum; use another proxy, or empty its state_dir"
             return Denial(why=why, is_proxys_own=True)
-        if highest is not None and claim.token <= highest:
+        if highest is not None and token <= highest:
             return Denial(
-                why=f"token {claim.token} is not above {highest}, the highest seen for this plug; if no daemon of "
-                "yours is that far, stop the proxy agent and run: "
-                f"fenced proxy -c FILE --forget-plug {shlex.quote(claim.plug_id)}"
+                why=f"token {token} is not above {highest}, the highest seen for this plug; if no daemon of "
+                f"yours is that far, {_forget(claim.plug_id)}"
             )
         seen = self.epoch_seen(claim.plug_id)
-        if seen is not None and claim.token.epoch - seen > EPOCH_JUMP_MAX:
-            return Denial(
-                why=f"token {claim.token} is more than {EPOCH_JUMP_MAX} starts of a daemon above epoch {seen}, the "
-                "highest seen here; if your daemon is that far, stop the proxy agent and run: "
-                f"fenced proxy -c FILE --forget-plug {shlex.quote(claim.plug_id)}",
-                is_proxys_own=True,
-            )
-        key = (claim.plug_id, claim.token.epoch, claim.token.sequence)
-        self._connection.execute("INSERT OR REPLACE INTO plug VALUES (?, ?, ?)", key)
-        self._connection.execute(
-            "INSERT OR REPLACE INTO command VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
-            (*key, claim.what.value, claim.not_after, self._machine_boot),
-        )
+        if not self._is_forgotten(claim.plug_id) and (why := why_far(token.epoch, seen, floor)) is not None:
+            return Denial(why=f"token {token} is {why}, {_forget(claim.plug_id)}", is_proxys_own=True)
+        why = self._write_floor(claim.store, claim.shard, token.epoch, claim.holder, since=token.epoch)
+        if why is not None:
+            return Denial(why=why, is_proxys_own=True)
+        if self.store() is None:
+            self._set_meta("store", claim.store)
+        self._keep(claim)
         return None
+
+    def raise_floor(
+        self, store: str, shard: str, epoch: int, holder: str, *, is_first: bool, now: float, acting_max: int
+    ) -> Raised:
+        """Raise the floor of a shard for the holder of its lease, and return the commands that may still act.
+
+        Adopts no store. `is_first`: this holder has sent no command here yet, so that all of its commands come after.
+        """
+        if (why := self._why_foreign(store)) is not None:
+            return Raised(floor=None, why=f"the floor is {why}")
+        floor = self._table.get(store, shard)
+        why = self._why_no_floor(floor, epoch, holder)
+        if why is None:
+            why = self._write_floor(store, shard, epoch, holder, since=epoch - 1 if is_first else epoch)
+        if why is not None:
+            return Raised(floor=floor, why=why)
+        acting = self._table.acting(store, shard, boot=self._machine_boot, now=now, acting_max=acting_max)
+        return Raised(floor=self._table.get(store, shard), acting=acting)
+
+    @property
+    def floors(self) -> Mapping[tuple[str, str], Floor]:
+        """Return the floors on disk, by store and shard; may be read from any thread."""
+        return self._floors
 
     def started(self, plug_id: PlugId, token: Token, started: Started) -> None:
         """Record the process of a command. It still waits for its parameters."""
@@ -227,12 +238,14 @@ class ProxyState:
         """
         row = self._connection.execute("SELECT epoch FROM plug WHERE plug = ?", (plug_id,)).fetchone()
         if row is None:
-            row = self._connection.execute("SELECT max(epoch) FROM plug").fetchone()
-        return None if row[0] is None or row[0] == FORGOTTEN else int(row[0])
+            return self._epoch_of_plugs()
+        return None if row[0] == FORGOTTEN else int(row[0])
 
     def forget_plug(self, plug_id: PlugId, *, now: float) -> Forgotten | None:
         """Accept any token next for the plug; return None if the plug is unknown. Stop the agent first: a late command
         could still reach a running one, while a new run rejects it (S5). Commands that may still act keep their end.
+
+        The floors fall to the highest epoch of the other plugs, because the forgotten token may have raised them.
         """
         row = self._connection.execute("SELECT epoch FROM plug WHERE plug = ?", (plug_id,)).fetchone()
         if row is None:
@@ -243,6 +256,9 @@ class ProxyState:
             "UPDATE command SET not_after = min(not_after, ?) WHERE plug = ?",
             (now + NOT_AFTER_AHEAD_SECONDS_MAX, plug_id),
         )
+        store = self.store()
+        if store is not None:
+            self._table.lower(store, self._epoch_of_plugs())
         ends = [command.not_after for command in self.unfinished() if command.plug_id == plug_id]
         return Forgotten(highest=highest, not_after=max((end for end in ends if end > now), default=None))
 
@@ -274,6 +290,8 @@ class ProxyState:
         self._release_lock()
 
     def _prepare(self) -> None:
+        self._table, self._has_floors = Floors(self._connection), False
+        self._floors = {}
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
@@ -281,11 +299,63 @@ class ProxyState:
             raise StateError(
                 f"{self._path}: written by a newer fenced (schema {version}); install that version or a newer one"
             )
-        if version < SCHEMA_VERSION:
+        # An older agent may run beside a command of this program (--show-store), which must not change its schema.
+        if version == 0 or (version < SCHEMA_VERSION and self._is_owner):
             with self.transaction():
-                for statement in SCHEMA:
+                for statement in itertools.chain.from_iterable(MIGRATIONS[version:]):
                     self._connection.execute(statement)
-                self._set_meta("agent", f"proxy-{uuid.uuid4().hex}")
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                if version == 0:
+                    self._set_meta("agent", f"proxy-{uuid.uuid4().hex}")
+            version = SCHEMA_VERSION
+        self._has_floors = version >= SCHEMA_VERSION
+        if self._has_floors:
+            self._floors = self._table.all()
+
+    def _why_foreign(self, store: str) -> str | None:
+        adopted = self.store()
+        if adopted is None or store == adopted:
+            return None
+        return (
+            f"of store {store!r}, but this proxy obeys store {adopted!r}; if the new store is yours: "
+            f"fenced proxy -c FILE --adopt-store {store}"
+        )
+
+    def _why_no_floor(self, floor: Floor | None, epoch: int, holder: str) -> str | None:
+        if epoch > EPOCH_MAX:
+            return f"epoch {epoch} is beyond what any daemon issues"
+        if floor is not None and (why := floor.why_not(epoch, holder)) is not None:
+            return why
+        far = why_far(epoch, self._epoch_of_plugs(), floor)
+        return None if far is None else f"epoch {epoch} is {far}, {_forget('PLUG')}"
+
+    def _write_floor(self, store: str, shard: str, epoch: int, holder: str, *, since: int) -> str | None:
+        """Raise a floor to an epoch that it does not forbid. Return why there is no room for it, or None."""
+        floor = self._table.get(store, shard)
+        if floor is None:
+            if not self._table.has_room(beside=self.store()):
+                return f"this proxy knows {FLOORS_MAX} floors already, its maximum; empty its state_dir"
+            floor = Floor(store=store, shard=shard, epoch=epoch, holder="", since=since)
+        self._table.write(floor.raised(epoch, holder))
+        return None
+
+    def _keep(self, claim: Claim) -> None:
+        key = (claim.plug_id, claim.token.epoch, claim.token.sequence)
+        self._connection.execute("INSERT OR REPLACE INTO plug VALUES (?, ?, ?)", key)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO command (plug, epoch, sequence, what, not_after, machine_boot, store, shard)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*key, claim.what.value, claim.not_after, self._machine_boot, claim.store, claim.shard),
+        )
+
+    def _is_forgotten(self, plug_id: PlugId) -> bool:
+        row = self._connection.execute("SELECT epoch FROM plug WHERE plug = ?", (plug_id,)).fetchone()
+        return row is not None and row[0] == FORGOTTEN
+
+    def _epoch_of_plugs(self) -> int | None:
+        """Return the highest epoch of all plugs that are not forgotten, or None."""
+        row = self._connection.execute("SELECT max(epoch) FROM plug WHERE epoch != ?", (FORGOTTEN,)).fetchone()
+        return None if row[0] is None else int(row[0])
 
     def _set_meta(self, name: str, value: str) -> None:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
@@ -297,6 +367,10 @@ class ProxyState:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def _forget(plug_id: str) -> str:
+    return f"stop the proxy agent and run: fenced proxy -c FILE --forget-plug {shlex.quote(plug_id)}"
 
 
 def hold_lock(path: Path) -> IO[str]:

@@ -14,6 +14,7 @@ import structlog
 
 from fenced.model.names import PlugId, Token
 from fenced.ports.devices import Started
+from fenced.proxy.floors import Floor, Raised
 from fenced.proxy.state import EPOCH_JUMP_LOGGED, Claim, Denial, ProxyState, StateError, Unfinished
 
 GROUP_MAX: Final = 256
@@ -61,6 +62,30 @@ class TokenMemory:
                 "token jumped", plug=claim.plug_id, token=str(claim.token), epoch_seen=seen, is_taken=denial is None
             )
         return denial
+
+    async def raise_floor(
+        self, store: str, shard: str, epoch: int, holder: str, *, is_first: bool, now: float, acting_max: int
+    ) -> Raised:
+        """As ProxyState.raise_floor, durable; logs every change. Raises StateError."""
+        before = self.floor(store, shard)
+        raised = await self._submit(
+            lambda: self._state.raise_floor(
+                store, shard, epoch, holder, is_first=is_first, now=now, acting_max=acting_max
+            )
+        )
+        if raised.why:
+            _log.warning("floor not raised", shard=shard, epoch=epoch, holder=holder, reason=raised.why)
+        elif raised.floor != before:
+            _log.info("floor raised", shard=shard, epoch=epoch, holder=holder, may_still_act=len(raised.acting))
+        return raised
+
+    def floor(self, store: str, shard: str) -> Floor | None:
+        """Return the floor on disk, without waiting."""
+        return self._state.floors.get((store, shard))
+
+    def floors(self) -> Sequence[Floor]:
+        """Return all floors on disk, without waiting."""
+        return list(self._state.floors.values())
 
     async def started(self, plug_id: PlugId, token: Token, started: Started) -> None:
         """Durable when it returns. Raises StateError."""

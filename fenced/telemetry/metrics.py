@@ -74,6 +74,14 @@ class Metrics:
             buckets=CALL_SECONDS,
             registry=registry,
         )
+        self._of_store()
+        self._lag_seconds = Histogram(
+            "fenced_loop_lag_seconds", "Delay of the event loop", buckets=FAST_SECONDS, registry=registry
+        )
+        self._answers = Counter("fenced_api_requests", "Requests to the API", ("route", "status"), registry=registry)
+
+    def _of_store(self) -> None:
+        registry = self.registry
         self._append_seconds = Histogram(
             "fenced_journal_append_seconds",
             "Seconds until a batch is durable",
@@ -92,10 +100,6 @@ class Metrics:
             ("shard", "reason"),
             registry=registry,
         )
-        self._lag_seconds = Histogram(
-            "fenced_loop_lag_seconds", "Delay of the event loop", buckets=FAST_SECONDS, registry=registry
-        )
-        self._answers = Counter("fenced_api_requests", "Requests to the API", ("route", "status"), registry=registry)
 
     def bus_message(self, kind: MessageKind, result: MessageResult) -> None:
         self._messages[kind, result].inc()

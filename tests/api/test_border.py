@@ -2,15 +2,10 @@
 
 import contextlib
 import json
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +17,7 @@ from fenced.api.times import parse_until
 from fenced.model.api_tokens import ApiToken
 from fenced.model.inventory import Secret
 from fenced.model.moments import rfc3339
+from tests.api.certificates import make_certificate
 from tests.api.conftest import TOKENS, Api, expose
 from tests.api.ctl import ctl
 from tests.fakes.control import FakeClock, FakeControl
@@ -320,31 +316,6 @@ async def test_tls_end_to_end(tmp_path: Path) -> None:
         assert doubting.code == 4
         assert "--ca-file" in doubting.err
         assert (await ctl(serving.url, "--ca-file", str(key), "hosts")).code == 4
-
-
-def make_certificate(directory: Path) -> tuple[Path, Path]:
-    """Make a self-signed certificate for 127.0.0.1, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fenced-a")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = directory / "cert.pem", directory / "key.pem"
-    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return cert_file, key_file
 
 
 async def test_a_port_in_use_is_reported(api: Api) -> None:

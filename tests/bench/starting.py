@@ -63,14 +63,14 @@ async def _ready_seconds(folder: Path, hosts: dict[str, list[Device]]) -> float:
 async def _write_past(state_dir: Path, names: list[str], rows: int) -> None:
     state_dir.mkdir(parents=True)
     journal = SqliteJournal(url="sqlite:///fenced.db", state_dir=state_dir)
-    loaded = await journal.open(holder="fenced-a", now=time.time())
+    await journal.open(holder="fenced-a", now=time.time())
     await journal.close()
     connection = sqlite3.connect(state_dir / "fenced.db")
     with connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.executemany(
             "INSERT INTO records (sequence, epoch, at, host, operation, body) VALUES (?, ?, ?, ?, NULL, ?)",
-            _records(names, rows, loaded.epoch),
+            _records(names, rows, 1),
         )
         connection.executemany("INSERT INTO snapshots (host, sequence, body) VALUES (?, ?, ?)", _snapshots(names, rows))
     connection.close()

@@ -138,6 +138,20 @@ SETTINGS = {
         "fenced.example.org:8470",
         "without scheme and port",
     ),
+    "a unix socket as an address": (
+        '[api]\nadvertise = "unix:/run/fenced/api.sock"\n',
+        "api.advertise",
+        "unix:/run/fenced/api.sock",
+        "must be https://HOST",
+    ),
+    "an address with a login": (
+        '[api]\nadvertise = "https://u:secret@fenced-a:8470"\n',
+        "api.advertise",
+        "https://***@fenced-a:8470",
+        "login",
+    ),
+    "an address with a query": ('[api]\nadvertise = "https://a/?x=1"\n', "api.advertise", "https://a/?x=1", "query"),
+    "an address with port 0": ('[api]\nadvertise = "https://a:0"\n', "api.advertise", "https://a:0", "HOST[:PORT]"),
     "no such tokens": ('[api]\ntokens_file = "nowhere"\n', "api.tokens_file", "nowhere", "no such file"),
     "soft fence": (
         '[detection]\non_report = "soft_fence"\n',

@@ -51,6 +51,7 @@ from fenced.ports.bus import Health
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused
 from fenced.ports.journal import OutboxMessage, Page
 from fenced.ports.proxies import ProxyView
+from tests.fakes.controllers import FakeControllers
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
 
 DEGRADED = Fenceable(
@@ -70,7 +71,7 @@ class FakeClock:
         return self.at
 
 
-class FakeControl:
+class FakeControl(FakeControllers):
     """Implements ports.control.Control. `calls` records the requests, `viewed` the hosts of lists, in order."""
 
     def proxies(self) -> Sequence[ProxyView]:
@@ -115,31 +116,34 @@ class FakeControl:
         self.is_armed = True
         self.store_hold = ""
         self.is_ready = True
-        self.calls: list[tuple[object, ...]] = []
+        self.warnings: tuple[str, ...] = ("the broker does not take the messages of node-2",)
         self.healths: list[Health] = []
         self.events: list[OutboxMessage] = []
         self.changed = asyncio.Event()
         self.watchers = 0
         self.failure: Exception | None = None
         self.finish_at_once: OperationState | None = None
+        self.be_alone()
 
     # -- views --
 
     def fleet(self) -> FleetView:
         return FleetView(
-            name="fenced-a",
+            name=self.name,
             site="site-1",
             is_armed=self.is_armed,
             is_armed_by_file=True,
-            is_lease_held=True,
-            epoch=1,
+            is_lease_held=self.standby is None,
+            epoch=1 if self.standby is None else 0,
             is_bus_connected=True,
             is_ready=self.is_ready,
             not_ready=() if self.is_ready else ("bus not connected",),
-            warnings=("the broker does not take the messages of node-2",),
+            warnings=self.warnings,
             is_quiet=False,
             fleet=FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold),
             now=START,
+            is_standby=self.standby is not None,
+            unfit=self.unfit,
         )
 
     def hosts(self, *, after: str | None = None) -> Iterator[HostView]:

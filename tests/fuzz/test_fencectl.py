@@ -10,18 +10,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fenced.api import views
+from fenced.api.controllers import shown
 from fenced.cli.fencectl import client as http_client
 from fenced.cli.fencectl import main
 from fenced.cli.fencectl.session import ExitCode
 from fenced.model.names import HostName
 from tests.fakes.control import FakeControl
+from tests.fakes.controllers import controller
 from tests.fakes.samples import finished_restart
 from tests.fuzz.given import changed, fuzz, json_bytes, mutated
 from tests.fuzz.served import Impostor, http_answer
 
 COMMANDS: Final = (
     ("hosts",), ("show", "node-1"), ("explain", "node-1"), ("operations",), ("operation", "1-7"), ("pauses",),
-    ("proxies",),
+    ("proxies",), ("controllers",), ("hand-over", "--reason", "x"),
     ("off", "node-1"), ("arm",), ("cancel", "1-7"), ("pause", "--reason", "x"), ("hosts", "--json"),
     ("confirm-off", "node-1", "--reason", "x"), ("maintenance", "node-1", "on", "--reason", "x"),
 )  # fmt: skip
@@ -42,15 +44,19 @@ def samples() -> list[dict[str, Any]]:
         "rule": "alive",
         "errors": [{"path": "a", "reason": "b"}],
     }
+    standby = {"status": 503, "rule": "standby", "detail": "a standby", "active": "http://127.0.0.1:1"}
+    views_of = [controller("fenced-a", epoch=7), controller("fenced-b", unfit=("the bus is not connected",))]
+    controllers = [shown(each).model_dump(mode="json") for each in views_of]
     accepted = {"operation": "1-7", "warnings": []}
-    pages = [{"items": items, "next": None} for items in ([host], [operation], proxies)]
+    pages = [{"items": items, "next": None} for items in ([host], [operation], proxies, controllers)]
     return [
         host,
         operation,
         explanation,
         problem,
+        standby,
         accepted,
-        views.fleet(control.fleet()).model_dump(mode="json"),
+        views.fleet(control).model_dump(mode="json"),
         *pages,
     ]
 

@@ -32,7 +32,7 @@ OWN_TASKS: Final = {
 WIDE_EXCEPTS: Final = {
     "fenced/api/border.py": "border: the API's middleware",
     "fenced/core/operation/recovery.py": "border: a start; the host is put aside, and told",
-    "fenced/engine/engine.py": "border: the replay; the host is put aside, and told",
+    "fenced/engine/replaying.py": "border: the replay; the host is put aside, and told",
     "fenced/engine/effects.py": "border: effects",
     "fenced/bus/pacing.py": "border: paho and the listener; the connection ends and tells why",
     "fenced/telemetry/journald.py": "border: a log line; logging reports it, and the caller goes on",

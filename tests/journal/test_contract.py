@@ -127,6 +127,23 @@ async def test_the_holder_takes_the_lease_again_above_a_known_epoch(rig: Rig) ->
     assert (rig.taken.epoch, rig.taken.before) == (43, "fenced-a")
 
 
+async def test_taking_again_disturbs_no_write_that_waits(rig: Rig) -> None:
+    """The lease is renewed, and records are appended, while it is taken again above a proxy's epoch."""
+    await rig.open()
+
+    async def write(number: int) -> None:
+        await rig.journal.renew_lease(now=1.0, ttl_seconds=15.0)
+        await rig.journal.append(Batch(entries=[entry(number=number)]))
+
+    async def take(at_least: int) -> None:
+        assert await rig.journal.take(after=0, now=2.0, at_least=at_least) is not None
+
+    await asyncio.gather(write(1), take(41), write(2), take(50), write(3))
+    assert len(await rig.journal.entries(host=None, limit=10)) == 3
+    await rig.reopen()
+    assert rig.taken.epoch == 52
+
+
 async def test_records_are_followed_from_a_position(rig: Rig) -> None:
     await rig.open()
     entries = tuple(entry(number=number) for number in range(1, 6))

@@ -174,6 +174,18 @@ async def test_a_missing_number_is_noticed(life: Life) -> None:
         await other.follow(after=loaded.sequence, limit=10)
 
 
+async def test_a_standby_that_was_cut_off_for_too_long_reads_everything_anew(life: Life) -> None:
+    """Records that it did not read were deleted because of their age."""
+    other, loaded = await standby(life.database)
+    await life.journal.append(Batch(entries=[entry(number=4), entry(number=5, at=500.0)], snapshots=[host_state()]))
+    assert await life.journal.prune(before=200.0, events_before=0.0, limit=10) == 4
+    with pytest.raises(StoreWentBack, match="from 4 to 4; they were deleted because of their age"):
+        await other.follow(after=loaded.sequence, limit=10)
+    await life.database.execute("UPDATE lease SET pruned = 3")
+    with pytest.raises(StoreWentBack, match=r"from 4 to 4$"):
+        await other.follow(after=loaded.sequence, limit=10)
+
+
 async def test_a_position_that_was_deleted_by_its_age_did_not_go_back(life: Life) -> None:
     """The newest record of a quiet fleet is old when the next one comes."""
     other, loaded = await standby(life.database)
@@ -192,6 +204,19 @@ async def test_the_next_start_says_what_is_missing(life: Life, changes: Sequence
     assert what in loaded.went_back
     assert loaded.words == WORDS
     assert loaded.expected_store == ""
+
+
+async def test_words_of_the_lost_past_stay_until_the_journal_holds_the_doubt(life: Life) -> None:
+    """A controller that did not take the lease yet remembers the words of the older store, which are fewer."""
+    await life.journal.remember(WORDS)
+    loaded = await life.begin_after(OTHER_TAIL)
+    await life.journal.remember(Words())
+    assert (await life.begin_after(())).words == WORDS
+    await life.take(loaded)
+    await life.journal.append(Batch(entries=[Entry(at=9.0, host=None, record=StoreDoubted(why="x"))]))
+    await life.journal.remember(Words())
+    await life.journal.close()
+    assert life.seen().words == Words()
 
 
 async def test_a_store_with_everything_did_not_go_back(life: Life) -> None:
@@ -241,6 +266,33 @@ async def test_a_standby_lets_the_doubt_go_when_it_follows_it(life: Life) -> Non
     await other.append(Batch(entries=[Entry(at=9.0, host=None, record=StoreDoubted(why="x"))]))
     await life.journal.follow(after=loaded.sequence, limit=10)
     assert (await life.begin_after(())).went_back == ""
+
+
+async def test_a_start_after_another_controller_journalled_the_doubt_does_not_repeat_it(life: Life) -> None:
+    """That one saw the same go, and a person may have released the store long ago."""
+    await life.end()
+    other, loaded = await standby(life.database)
+    assert await other.take(after=loaded.sequence, now=1.0) is not None
+    await other.append(Batch(entries=[Entry(at=9.0, host=None, record=StoreDoubted(why="x"))]))
+    await life.database.execute("UPDATE records SET at = 99 WHERE sequence = 3")
+    assert (await life.begin()).went_back == ""
+    assert life.seen().mark.sequence == 3
+    await life.end()
+    assert life.seen().mark.sequence == 4
+
+
+async def test_an_older_doubt_does_not_hide_a_new_one(life: Life) -> None:
+    doubted = Entry(at=9.0, host=None, record=StoreDoubted(why="x"))
+    await life.journal.append(Batch(entries=[doubted, entry(number=5)]))
+    assert (await life.begin_after(("UPDATE records SET at = 99 WHERE sequence = 5",))).went_back
+
+
+async def test_of_many_appends_the_last_is_remembered_with_its_epoch(life: Life) -> None:
+    """A hand-over follows at once."""
+    appends = [life.journal.append(Batch(entries=[entry(number=number)])) for number in range(10)]
+    await asyncio.gather(*appends, life.journal.release(to=""))
+    assert (await life.begin_after(())).went_back == ""
+    assert (life.seen().mark.sequence, life.seen().mark.epoch) == (13, 2)
 
 
 async def test_a_person_accepts_a_store_that_went_back(life: Life) -> None:

@@ -66,6 +66,21 @@ async def row_held(database: PostgresRig) -> AsyncIterator[asyncpg.Connection]:
     await other.close()
 
 
+async def held_up(holder: PostgresJournal) -> tuple[asyncio.Event, asyncio.Task[None]]:
+    """Begin a write, and let it wait between its lock of the row and its commit. Return what lets it go on."""
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(connection: Connection) -> None:
+        leases.advance(connection, holder._held)
+        loop.call_soon(begun.set)
+        await_only(may_go_on.wait())
+
+    write = asyncio.create_task(holder._write("slow", slow))
+    await begun.wait()
+    return may_go_on, write
+
+
 # -- when it may be taken ---------------------------------------------------------------------------------------------
 
 
@@ -152,27 +167,40 @@ async def test_the_holder_may_take_it_again_above_an_epoch_that_a_proxy_knows(da
 
 async def test_an_append_that_runs_is_waited_for_and_counts(database: PostgresRig) -> None:
     """It locked the row before the taker did; the taker must see that the holder lives."""
-    await database.open()
+    holder = database.build()
+    await start(holder)
     await database.execute(OVER)
     other = await standby(database)
     assert await other.look() is None
-    begun, may_go_on = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def slow(connection: Connection) -> None:
-        leases.advance(connection, database.journal._held)  # type: ignore[attr-defined]
-        loop.call_soon(begun.set)
-        await_only(may_go_on.wait())
-
-    write = asyncio.create_task(database.journal._write("slow", slow))  # type: ignore[attr-defined]
-    await begun.wait()
+    may_go_on, write = await held_up(holder)
     looking = asyncio.create_task(other.look(LEASE + 0.1))
     done, _ = await asyncio.wait({looking}, timeout=LEASE / 18)
     assert not done
     may_go_on.set()
     await write
     assert await looking is None
-    assert await database.journal.append(Batch(entries=[entry()])) == 1
+    assert await holder.append(Batch(entries=[entry()])) == 1
+
+
+async def test_a_holder_that_froze_between_lock_and_commit_delays_a_taker_by_its_timeout(database: PostgresRig) -> None:
+    """The server ends the transaction of the frozen one; then the taker, which waits for the row, wins."""
+    holder = database.build(lease_seconds=SHORT_LEASE)
+    await start(holder)
+    await database.execute(OVER)
+    other = await standby(database)
+    assert await other.look() is None
+    may_go_on, write = await held_up(holder)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    taken = await other.look(LEASE + 0.1)
+    assert taken is not None
+    assert taken.epoch == 2
+    assert loop.time() - begun < other.journal._settings.timeout_seconds
+    may_go_on.set()
+    with pytest.raises(StoreError):
+        await write
+    with pytest.raises(EpochLost, match="fenced-b"):
+        await holder.append(Batch(entries=[entry()]))
 
 
 async def test_of_two_that_look_at_once_one_gets_the_lease(database: PostgresRig) -> None:

@@ -14,8 +14,8 @@ from fenced.journal import leases
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.postgres.store import PostgresJournal
 from fenced.model.store_urls import PostgresUrl
-from fenced.ports.journal import Batch, EpochLost, StoreError, StoreTooNew
-from tests.journal.rigs import PostgresRig, start
+from fenced.ports.journal import Batch, EpochLost, StoreError, StoreTooNew, StoreWentBack
+from tests.journal.rigs import PostgresRig, start, taken_in_time
 from tests.journal.strategies import entry, message
 from tests.journal.wire import Fault, Relay
 from tests.needs import needs
@@ -101,6 +101,35 @@ async def test_a_successor_that_took_over_during_the_doubt_ends_the_daemon(
         await database.take_over()
         relay.is_open = True
         with pytest.raises(EpochLost, match="fenced-b"):
+            await doubtful
+
+
+async def test_a_taking_whose_answer_is_lost_is_repeated_under_a_new_epoch(
+    database: PostgresRig, tmp_path: Path
+) -> None:
+    async with Relay(database.server.port) as relay, through(relay, database, tmp_path) as journal:
+        await journal.append(Batch(entries=[entry(number=1)]))
+        await journal.release(to="")
+        await database.execute("UPDATE lease SET released_by = ''")  # it may take it back at once
+        relay.fault, relay.passing = Fault.CUT_AFTER, 1  # the look comes first
+        with pytest.raises(StoreError):
+            await journal.take(after=0, now=2.0)
+        assert await database.execute("SELECT 1 FROM lease WHERE epoch = 2") == "SELECT 1"
+        with pytest.raises(EpochLost):
+            await journal.append(Batch(entries=[entry(number=2)]))
+        taken = await taken_in_time(journal)
+        assert (taken.epoch, taken.is_own, taken.rest.sequence) == (3, True, 1)
+        assert await journal.append(Batch(entries=[entry(number=2)])) == 2
+
+
+async def test_a_store_that_went_back_during_the_doubt_is_noticed(database: PostgresRig, tmp_path: Path) -> None:
+    async with Relay(database.server.port) as relay, through(relay, database, tmp_path) as journal:
+        relay.fault, relay.is_open = Fault.CUT_BEFORE, False
+        doubtful = asyncio.create_task(journal.append(Batch(entries=[entry(number=1)])))
+        await asyncio.sleep(0.1)
+        await database.execute("UPDATE lease SET batch = batch - 1")
+        relay.is_open = True
+        with pytest.raises(StoreWentBack, match="this controller"):
             await doubtful
 
 

@@ -18,11 +18,13 @@ class Fault(Enum):
 
 
 class Relay:
-    """Relays to the server. `fault` counts for one message; `is_open` False refuses all connections."""
+    """Relays to the server. `fault` counts for one message, after `passing` others that commit; `is_open` False refuses
+    all connections."""
 
     def __init__(self, port: int) -> None:
         self._to = port
         self.fault = Fault.NONE
+        self.passing = 0
         self.is_open = True
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -69,7 +71,9 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 fault = Fault.NONE
-                if COMMIT in data:
+                if COMMIT in data and self.passing:
+                    self.passing -= 1
+                elif COMMIT in data:
                     fault, self.fault = self.fault, Fault.NONE
                 if fault in {Fault.CUT_AFTER, Fault.UNANSWERED}:
                     is_held.set()

@@ -9,6 +9,7 @@ from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
 from tests.planted.bugs_drills import DRILL_BUGS
+from tests.planted.bugs_floors import FLOOR_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
@@ -29,6 +30,7 @@ BUGS: Final = (
     + DRILL_BUGS
     + ACCESS_BUGS
     + ARMING_BUGS
+    + FLOOR_BUGS
     + HEARING_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS

@@ -112,7 +112,7 @@ POSTGRES_BUGS: Final = (
         name="a standby folds records with a hole between them",
         rule="S22",
         file="journal/following.py",
-        old="    _check_numbers(new, first)\n",
+        old="    _check_numbers(new, first, lease)\n",
         new="",
         killers=(f"{BACK}::test_a_missing_number_is_noticed",),
     ),

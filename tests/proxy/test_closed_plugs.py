@@ -10,8 +10,9 @@ from fenced.model.power import Power, What
 from fenced.ports.devices import CommandRefused, ProxyRefused
 from fenced.proxy.calls import Calls
 from fenced.proxy.clock import ProxyClock
+from fenced.proxy.floors import EPOCH_JUMP_MAX
 from fenced.proxy.protocol import Call, WireDevice, WirePermit
-from fenced.proxy.state import EPOCH_JUMP_MAX, NOT_AFTER_AHEAD_SECONDS_MAX, Claim, ProxyState
+from fenced.proxy.state import NOT_AFTER_AHEAD_SECONDS_MAX, Claim, ProxyState
 from fenced.proxy.tokens import TokenMemory
 from tests.net import free_port
 from tests.proxy.bed import Bed, permit_of, send

@@ -11,17 +11,19 @@ from enum import Enum
 from typing import Final
 
 from fenced.core.fleet import Fleet
-from fenced.engine.engine import Engine, HandedOver, Ports
+from fenced.engine.engine import Engine, Ports
+from fenced.engine.giving_over import HandedOver
 from fenced.engine.replaying import replay
 from fenced.host import machine as host_machine
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, ProxyName
 from fenced.ports.clock import Clock
 from fenced.ports.journal import ClockAnchor, EpochLost, StoreError
+from tests.world.callers import WorldProxyCaller
 from tests.world.loop import owned, virtual
 from tests.world.machines import Machine
 from tests.world.network import START, Broker, WorldBus
-from tests.world.proxies import WorldProxy, WorldProxyCaller
+from tests.world.proxies import WorldProxy
 from tests.world.store import Disk, WorldJournal
 from tests.world.telemetry import RecordingTelemetry
 from tests.world.wires import Wires, WorldCaller, WorldLiveness

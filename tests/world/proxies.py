@@ -9,14 +9,14 @@ import asyncio
 import contextvars
 import itertools
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar
 
-from fenced.model.inventory import DeviceSpec, Via
-from fenced.model.names import ProxyName, Token
+from fenced.model.inventory import DeviceSpec
+from fenced.model.names import Token
 from fenced.model.power import Outcome, Power
 from fenced.ports.clock import Clock
 from fenced.ports.devices import (
@@ -25,18 +25,23 @@ from fenced.ports.devices import (
     DeviceTimedOut,
     Identified,
     OnStarted,
-    Permit,
-    ProxyTimedOut,
-    ProxyUnreachable,
     Started,
 )
 from fenced.proxy.calls import Calls
-from fenced.proxy.client import ProxyCaller
 from fenced.proxy.clock import ProxyClock
-from fenced.proxy.protocol import STATUS_PATH, Answer, Call, InFlight, Status, WireError, WirePermit
+from fenced.proxy.protocol import (
+    FLOOR_PATH,
+    STATUS_PATH,
+    Answer,
+    Call,
+    InFlight,
+    RaiseFloor,
+    Status,
+    WireError,
+    WirePermit,
+)
 from fenced.proxy.state import ProxyState, StateError
 from fenced.proxy.tokens import TokenMemory
-from fenced.proxy.transport import CONNECT_SECONDS_MAX, KEEPALIVE_SECONDS, Transport
 from tests.world.machines import Machine, Run
 from tests.world.wires import Path, Wires
 
@@ -255,43 +260,46 @@ class WorldProxy:
         calls = self._calls
         assert calls is not None, "requests die with the agent"
         if where == STATUS_PATH:
-            return self._status().model_dump_json().encode()
+            return self._status(calls).model_dump_json().encode()
+        if where.endswith(FLOOR_PATH):
+            return (await calls.raise_floor(RaiseFloor.model_validate_json(body))).model_dump_json().encode()
         call = Call.model_validate_json(body)
         if call.permit is None:
             return await self._read(calls, call)
         return await self._command(calls, call, call.permit)
 
-    def _status(self) -> Status:
+    def _status(self, calls: Calls) -> Status:
         return Status(
             name=self.path.name,
             version="world",
             clock=self._clock_of_life.wire(),
             in_flight=InFlight(reads=0, commands=0),
             capacity=CAPACITY,
+            floors=calls.floors(STORE),
         )
 
     async def _read(self, calls: Calls, call: Call) -> bytes:
         try:
             found = await calls.read(call, call.device.spec())
         except DeviceError as exc:
-            return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=exc)
-        return self._answer(call, Outcome(found.power.value), power=found.power, identities=found.identities)
+            return self._answer(calls, call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=exc)
+        return self._answer(calls, call, Outcome(found.power.value), power=found.power, identities=found.identities)
 
     async def _command(self, calls: Calls, call: Call, permit: WirePermit) -> bytes:
         spec = call.device.spec()
         try:
             await calls.command(call, permit, replace(spec, options={**spec.options, TOKEN_OPTION: permit.token}))
         except CommandRefused as exc:
-            return self._answer(call, Outcome.REFUSED, error=exc)
+            return self._answer(calls, call, Outcome.REFUSED, error=exc)
         except DeviceTimedOut as exc:
-            return self._answer(call, Outcome.TIMED_OUT, error=exc)
+            return self._answer(calls, call, Outcome.TIMED_OUT, error=exc)
         except DeviceError as exc:
-            return self._answer(call, Outcome.FAILED, error=exc)
-        return self._answer(call, Outcome.DONE)
+            return self._answer(calls, call, Outcome.FAILED, error=exc)
+        return self._answer(calls, call, Outcome.DONE)
 
     def _answer(
-        self, call: Call, outcome: Outcome, *, power: Power | None = None, error: DeviceError | None = None,
-        identities: tuple[str, ...] = (),
+        self, calls: Calls, call: Call, outcome: Outcome, *, power: Power | None = None,
+        error: DeviceError | None = None, identities: tuple[str, ...] = (),
     ) -> bytes:  # fmt: skip
         told = None if error is None else WireError.of(error, ())
         answer = Answer(
@@ -301,97 +309,6 @@ class WorldProxy:
             error=told,
             clock=self._clock_of_life.wire(),
             identities=identities,
+            floor=calls.floor(call),
         )
         return answer.model_dump_json().encode()
-
-
-class WorldTransport(Transport):
-    """A network between daemon and proxies in place of HTTPS: requests leave at most once, and can be lost
-    in both ways.
-    """
-
-    def __init__(self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, owner: str) -> None:
-        super().__init__(context=None, connections_per_proxy_max=1)
-        self._proxies, self._wires, self._owner = proxies, wires, owner
-
-    async def get(self, proxy: ProxyName, url: str, *, timeout_seconds: float, via: Via | None = None) -> bytes:
-        return await self._go(self._proxies[proxy], STATUS_PATH, b"", timeout_seconds, is_command=False)
-
-    async def post(
-        self, proxy: ProxyName, url: str, body: bytes, *, timeout_seconds: float, is_command: bool,
-        via: Via | None = None,
-    ) -> bytes:  # fmt: skip
-        return await self._go(self._proxies[proxy], url, body, timeout_seconds, is_command=is_command)
-
-    async def _go(
-        self, proxy: WorldProxy, where: str, body: bytes, timeout_seconds: float, *, is_command: bool
-    ) -> bytes:
-        path, name = proxy.path, proxy.path.name
-        is_silent = self._wires.is_cut or not path.takes_from(self._owner)
-        now = asyncio.get_running_loop().time()
-        if is_silent and now - path.answered_at > KEEPALIVE_SECONDS:
-            await asyncio.sleep(min(CONNECT_SECONDS_MAX, timeout_seconds))
-            raise ProxyTimedOut(f"proxy {name}: no connection within the time for it", may_be_done=False)
-        if proxy.is_down and not is_silent:
-            raise ProxyUnreachable(f"proxy {name}: can't be reached (refused)", may_be_done=False)
-        task = None if is_silent or path.is_stuck else proxy.arrive(where, body, path.delay_seconds)
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                return await self._answer(path, task)
-        except TimeoutError as exc:
-            raise ProxyTimedOut(
-                f"proxy {name}: no answer within {timeout_seconds:.1f} s",
-                may_be_done=is_command,
-                is_end_known=not is_command,
-            ) from exc
-        except _ConnectionLost as exc:
-            raise ProxyUnreachable(
-                f"proxy {name}: the connection was lost before an answer came",
-                may_be_done=is_command,
-                is_end_known=not is_command,
-            ) from exc
-        finally:
-            if task is not None and not is_command:
-                task.cancel()  # the daemon hangs up, which cancels its read
-
-    async def _answer(self, path: Path, task: asyncio.Task[bytes] | None) -> bytes:
-        if task is None:
-            await asyncio.Event().wait()
-        assert task is not None
-        await asyncio.wait((task,))
-        if task.cancelled() and not path.is_away:
-            raise _ConnectionLost
-        if path.answer_seconds > 0:
-            await asyncio.sleep(path.answer_seconds)
-        if self._wires.is_cut or not path.answers_to(self._owner):
-            await asyncio.Event().wait()
-        path.answered_at = asyncio.get_running_loop().time()
-        return task.result()
-
-
-class _ConnectionLost(Exception):
-    """The agent died while it had the request."""
-
-
-class WorldProxyCaller(ProxyCaller):
-    """The real caller over the world's network. `leave` runs just before a power command leaves the daemon."""
-
-    def __init__(
-        self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, clock: Clock, leave: Callable[[], Awaitable[None]],
-        *, owner: str,
-    ) -> None:  # fmt: skip
-        super().__init__(store=STORE, urls={name: f"http://{name}" for name in proxies}, tls=None, clock=clock)
-        self._leave, self._wires = leave, wires
-        self._reads = self._commands = WorldTransport(proxies, wires, owner)
-
-    async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        power = await super().read(proxy, spec, timeout_seconds=timeout_seconds)
-        self._wires.on_told(proxy, spec.plug_id, power)
-        return power
-
-    async def set(
-        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
-    ) -> None:
-        await self._leave()
-        self._wires.on_left(permit.token)
-        await super().set(proxy, spec, power, permit=permit, on_started=on_started)

@@ -8,9 +8,9 @@ import pytest
 from fenced.model.names import DeviceName, HostName, ProxyName, Token
 from fenced.model.power import Power
 from fenced.ports.devices import CommandRefused, DeviceError, Permit, ProxyTimedOut, ProxyUnreachable
+from tests.world.callers import WorldProxyCaller
 from tests.world.loop import run
 from tests.world.machines import stranger
-from tests.world.proxies import WorldProxyCaller
 from tests.world.rack import Rack
 from tests.world.world import World
 

@@ -1,10 +1,11 @@
 """`fencectl`, the operator's program: one HTTP call to a running daemon per question, an exit code per outcome.
 
-    commands     the command line: one function per command; `drill` has its own module
+    commands     the command line: one function per command; `drill` and `handing_over` have their own modules
     arming       the commands readiness, arm and disarm, with their pages
       session    one run: output, questions to an operator, errors turned into exit codes
         wait     follow an operation until it ends
-          client HTTP and JSON; every failure is one of three errors
+          controllers  several addresses: finds the one that answers, and the one that acts (`following`)
+            client     HTTP and JSON; every failure is one of three errors
       text       tables and pages          story, ../waterfall  an operation as lines, a sentence, bars
 
 It knows the HTTP API and nothing of the engine.

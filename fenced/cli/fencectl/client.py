@@ -4,6 +4,7 @@ Uses only the standard library, because importing aiohttp alone takes half a sec
 has a deadline, and a request that may change something is never sent twice.
 """
 
+import contextlib
 import http.client
 import json
 import socket
@@ -30,6 +31,18 @@ Json = dict[str, Any]
 
 class Unreachable(Exception):
     """The daemon does not answer, or something else does. The text says what to check."""
+
+
+class NotSent(Unreachable):
+    """No connection: the daemon has not seen the request, so it may be sent to another controller."""
+
+
+class Standby(Unreachable):
+    """The controller does not act, and did nothing. `active`: the URL of the one that does, if it named one."""
+
+    def __init__(self, why: str, active: str) -> None:
+        super().__init__(why)
+        self.active = active
 
 
 class Refused(Exception):
@@ -60,7 +73,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Client:
-    """One daemon. `by`: the name for the journal. `timeout_seconds`: for one call."""
+    """One daemon. `by`: the name for the journal. `timeout_seconds`: for one call; `connect_seconds`: to connect."""
 
     def __init__(
         self,
@@ -70,6 +83,7 @@ class Client:
         ca_file: str | None,
         by: str,
         timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+        connect_seconds: float = CALL_TIMEOUT_SECONDS,
     ) -> None:
         """Raises ValueError for a bad address, Unreachable for a certificate file that can't be read."""
         parts = urlsplit(url)
@@ -77,7 +91,7 @@ class Client:
         if not self._path.startswith("/") and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8470 or unix:/run/fenced/api.sock")
         self.url = url.rstrip("/")
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds, self._connect_seconds = timeout_seconds, connect_seconds
         self._prefix = ("" if self._path else parts.path.rstrip("/")) + "/api/v1"
         self._host, self._port = parts.hostname or "", parts.port
         self._context = _context(ca_file) if parts.scheme == "https" else None
@@ -119,7 +133,7 @@ class Client:
                 return found
 
     def send(self, method: str, *path: str, body: Mapping[str, Any] | None = None) -> Json:
-        """POST, PUT or DELETE. Raises Unreachable, Refused, DaemonFailed."""
+        """POST, PUT or DELETE. Raises Unreachable (NotSent, Standby), Refused, DaemonFailed."""
         return self._call(method, self._target(path), json.dumps(body or {}).encode())
 
     def stream(self, *path: str, last_id: str | None) -> Iterator[tuple[str, str]]:
@@ -127,7 +141,7 @@ class Client:
 
         Raises Unreachable, also while it is read, and Refused.
         """
-        connection = self._new(STREAM_TIMEOUT_SECONDS)
+        connection = self._connected(STREAM_TIMEOUT_SECONDS)
         headers = {**self._headers, "Accept": "text/event-stream"}
         if last_id is not None:
             headers["Last-Event-ID"] = last_id
@@ -135,7 +149,8 @@ class Client:
             connection.request("GET", self._target(path), headers=headers)
             response = connection.getresponse()
             if response.status != 200:
-                self._raise(response.status, response.read(ANSWER_MAX_BYTES))
+                with response, contextlib.closing(connection):
+                    self._raise(response.status, response.read(ANSWER_MAX_BYTES))
         except (OSError, http.client.HTTPException) as exc:
             connection.close()
             raise Unreachable(self._why(exc)) from exc
@@ -160,6 +175,18 @@ class Client:
 
     def _target(self, path: tuple[str, ...]) -> str:
         return "/".join((self._prefix, *(quote(part, safe="") for part in path)))
+
+    def _connected(self, timeout_seconds: float) -> http.client.HTTPConnection:
+        """Return a connection. Raises NotSent."""
+        connection = self._new(self._connect_seconds)
+        try:
+            connection.connect()
+        except (OSError, http.client.HTTPException) as exc:
+            connection.close()
+            raise NotSent(self._why(exc)) from exc
+        assert connection.sock is not None
+        connection.sock.settimeout(timeout_seconds)
+        return connection
 
     def _new(self, timeout_seconds: float) -> http.client.HTTPConnection:
         if self._path:
@@ -190,19 +217,26 @@ class Client:
                 raise Unreachable(self._why(again)) from again
 
     def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
-        if self._connection is None:
-            self._connection = self._new(self._timeout_seconds)
+        if self._connection is None or self._connection.sock is None:  # or closed after its last answer
+            self._connection = self._connected(self._timeout_seconds)
         headers = dict(self._headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
         self._connection.request(method, target, body=body, headers=headers)
         response = self._connection.getresponse()
-        text = response.read(ANSWER_MAX_BYTES)
-        if not response.isclosed():
-            raise http.client.HTTPException("the answer is larger than 64 MiB")
+        try:
+            text = response.read(ANSWER_MAX_BYTES)
+            if not response.isclosed():
+                raise http.client.HTTPException("the answer is larger than 64 MiB")
+        finally:
+            response.close()  # the connection does not close it if it was the last answer on it
         return response.status, text
 
     def _raise(self, status: int, text: bytes) -> None:
+        if status == 503 and (problem := _json_object(text)).get("rule") == "standby":
+            active = problem.get("active")
+            why = f"{self.url}: {_detail(text, status)}"
+            raise Standby(why, active if isinstance(active, str) else "")
         if status in (502, 503, 504):
             raise Unreachable(f"{self.url} accepts no requests now: {_detail(text, status)}")
         if status >= 500:

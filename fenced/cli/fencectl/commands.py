@@ -15,6 +15,7 @@ from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Refused, Unreachable
 from fenced.cli.fencectl.drill import drill
+from fenced.cli.fencectl.handing_over import controllers, hand_over
 from fenced.cli.fencectl.overview import show_overview
 from fenced.cli.fencectl.place import SOCKET_DEFAULT, UNIX, URL_DEFAULT
 from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
@@ -29,8 +30,8 @@ Json = dict[str, Any]
 @click.option(
     "--url",
     envvar="FENCED_URL",
-    help=f"The daemon: http(s)://HOST:PORT or unix:/PATH. Default: {UNIX}{SOCKET_DEFAULT} if you may open it, else "
-    f"{URL_DEFAULT}. [env: FENCED_URL]",
+    help=f"The daemon: http(s)://HOST:PORT or unix:/PATH; of several controllers all, with commas. Default: "
+    f"{UNIX}{SOCKET_DEFAULT} if you may open it, else {URL_DEFAULT}. [env: FENCED_URL]",
 )
 @click.option(
     "--token-file",
@@ -136,6 +137,8 @@ _action_command("off", "Cut the power of HOST on all its devices and prove it.")
 _action_command("on", "Restore the power of HOST.")
 _action_command("restart", "Cut the power of HOST, prove it, and restore it.")
 main.add_command(drill)
+main.add_command(controllers)
+main.add_command(hand_over)
 
 
 @main.command(cls=Command)
@@ -151,7 +154,8 @@ def status(
     """Read the power of HOST on every device; exit 0 when it reads on or off.
 
     Without HOST: the daemon and its fleet on one page, for people and for Nagios or Icinga. Then the exit status is
-    0 ok, 1 warning, 2 critical (also if the daemon does not answer), 3 unknown (it refuses to say).
+    0 ok, 1 warning, 2 critical (also if no daemon answers, or none acts), 3 unknown (it refuses to say). With several
+    controllers: one that is missing or not fit is a warning.
 
     \b
     Example: fencectl status node-7

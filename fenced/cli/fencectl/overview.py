@@ -1,22 +1,29 @@
 """`fencectl status` without a host: the daemon and its fleet on one page, with an exit status for monitoring.
 
 The levels and exit statuses are those of monitoring plugins (Nagios, Icinga): 0 ok, 1 warning, 2 critical, 3 unknown.
-`judged` is pure: the answers of /readyz and of the list of hosts in, lines out.
+With several addresses it asks each, and shows the fleet as the controller that acts sees it. `judged` is pure: answers
+in, lines out.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, NoReturn
 
 import click
 
-from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.client import Client, Refused, Unreachable
 from fenced.cli.fencectl.session import Session
+from fenced.model.moments import parse_rfc3339
 from fenced.model.text import one_line, some
 
 Json = Mapping[str, Any]
 NAMES_MAX: Final = 8
+MISSED: Final = 404
+FORGOTTEN_SECONDS: Final = 7 * 86400.0
+"""An offline controller that did not report for so long was taken away, and is no fault any more."""
 
 
 class Level(IntEnum):
@@ -28,23 +35,74 @@ class Level(IntEnum):
     UNKNOWN = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """What is known beside the controller whose page is shown. `controllers`: of the store; empty: an older daemon.
+    `readiness`: /readyz of the other addresses; `away`: addresses that do not answer, and why. `now`: wall time."""
+
+    now: float = 0.0
+    controllers: Sequence[Json] = ()
+    readiness: Sequence[Json] = ()
+    away: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def active(self) -> str:
+        """The controllers that act, by the store."""
+        return ", ".join(item["name"] for item in self.controllers if item["state"] == "active")
+
+
 def show_overview(session: Session) -> NoReturn:
     """Print the page and exit with its level."""
     try:
-        readiness, items = session.client.readiness(), session.client.items("hosts")
+        readiness, others, items = _asked(session)
     except (Unreachable, Refused) as exc:
         level, why = Level.CRITICAL if isinstance(exc, Unreachable) else Level.UNKNOWN, str(exc)
         session.say({"level": level.name.lower(), "error": why}, lambda: [f"{level.name}: {why}"])
         raise click.exceptions.Exit(level) from exc
-    level, lines = judged(readiness, items)
-    session.say({"level": level.name.lower(), **readiness, "hosts": items}, lambda: lines)
+    level, lines = judged(readiness, items, others)
+    answer = {"level": level.name.lower(), **readiness, "hosts": items}
+    more = {"controllers": [*others.controllers], "others": [*others.readiness], "away": {**others.away}}
+    session.say({**answer, **more}, lambda: lines)
     raise click.exceptions.Exit(level)
 
 
-def judged(readiness: Json, hosts: Sequence[Json]) -> tuple[Level, list[str]]:
+def _asked(session: Session) -> tuple[Json, Others, list[dict[str, Any]]]:
+    """Return /readyz of the controller that acts (or else of the first that answers), and all else. Raises Unreachable,
+    Refused."""
+    answered: list[tuple[Client, Json]] = []
+    away: dict[str, str] = {}
+    for client in session.client.listed:
+        try:
+            answered.append((client, client.readiness()))
+        except Unreachable as exc:
+            away[client.url] = str(exc)
+    if not answered:
+        raise Unreachable("; ".join(away.values()))
+    answered.sort(key=lambda each: not each[1]["daemon"]["active"])
+    chosen, readiness = answered[0]
+    others = Others(
+        now=time.time(),
+        controllers=_controllers(chosen),
+        readiness=[other for _, other in answered[1:]],
+        away=away,
+    )
+    return readiness, others, chosen.items("hosts")
+
+
+def _controllers(client: Client) -> list[dict[str, Any]]:
+    """Return the controllers; none if the daemon is older and does not know."""
+    try:
+        return client.get("controllers")["items"]  # type: ignore[no-any-return]  # JSON
+    except Refused as exc:
+        if exc.status != MISSED:
+            raise
+        return []
+
+
+def judged(readiness: Json, hosts: Sequence[Json], others: Others | None = None) -> tuple[Level, list[str]]:
     """Return the worst level, and the page: a line for a monitoring system, what is wrong, and the figures."""
-    daemon = readiness["daemon"]
-    problems = [*_of_the_daemon(readiness), *_of_hosts(hosts)]
+    daemon, others = readiness["daemon"], others or Others()
+    problems = [*_of_the_daemon(readiness, others), *_of_controllers(others), *_of_hosts(hosts)]
     level = max((found for found, _ in problems), default=Level.OK)
     states = Counter(host["state"] for host in hosts)
     counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items(), key=lambda item: -item[1]))
@@ -56,6 +114,7 @@ def judged(readiness: Json, hosts: Sequence[Json]) -> tuple[Level, list[str]]:
         f"  armed     {'yes' if daemon['armed'] else 'no'}",
         f"  bus       {'connected' if daemon['bus_connected'] else 'not connected'}",
         f"  lease     {'held' if daemon['active'] else 'not held'}",
+        *_named_controllers(others),
         f"  quiet     {'yes, no host is fenced automatically yet' if daemon['quiet'] else 'no'}",
         f"  held      {_named(hosts, lambda host: bool(host['held_by'])) or 'none'}",
         f"  no power device  {_counted(hosts, _has_no_device)}",
@@ -64,11 +123,14 @@ def judged(readiness: Json, hosts: Sequence[Json]) -> tuple[Level, list[str]]:
     return level, lines
 
 
-def _of_the_daemon(readiness: Json) -> Iterator[tuple[Level, str]]:
+def _of_the_daemon(readiness: Json, others: Others) -> Iterator[tuple[Level, str]]:
     daemon = readiness["daemon"]
+    is_standby = bool(daemon.get("standby")) and bool(others.active)
     for lacking in readiness["not_ready"]:
-        yield Level.CRITICAL, f"not ready: {lacking}"
-    if not daemon["active"]:
+        yield Level.WARNING if is_standby else Level.CRITICAL, f"not ready: {lacking}"
+    if daemon.get("standby") and not others.active:
+        yield Level.CRITICAL, "no controller is active, so no host is fenced"
+    elif not daemon["active"] and not is_standby:
         yield Level.CRITICAL, "the daemon does not hold the lease, so it fences no host"
     if daemon["store_held"]:
         yield Level.CRITICAL, f"automatic fencing is held: {daemon['store_held']}"
@@ -77,6 +139,31 @@ def _of_the_daemon(readiness: Json) -> Iterator[tuple[Level, str]]:
         yield Level.WARNING, f"not armed ({how}): no power command is sent"
     for warning in readiness["warnings"]:
         yield Level.WARNING, warning
+
+
+def _of_controllers(others: Others) -> Iterator[tuple[Level, str]]:
+    """Yield what is wrong beside the controller that acts: each of it makes the next takeover slower or impossible."""
+    for url, why in others.away.items():
+        yield Level.WARNING, f"no answer from {url}: {why}"
+    for readiness in others.readiness:
+        name = readiness["daemon"]["name"]
+        for lacking in readiness["not_ready"]:
+            yield Level.WARNING, f"{name} is not ready: {lacking}"
+        for warning in readiness["warnings"]:
+            yield Level.WARNING, f"{name}: {warning}"
+    for item in others.controllers:
+        if item["state"] == "offline":
+            if parse_rfc3339(item["heard"]) < others.now - FORGOTTEN_SECONDS:
+                continue
+            yield Level.WARNING, f"controller {item['name']} is offline: it last reported at {item['heard']}"
+        elif not item["fit"]:
+            yield Level.WARNING, f"controller {item['name']} is not fit: {'; '.join(item['unfit'])}"
+
+
+def _named_controllers(others: Others) -> Iterator[str]:
+    if len(others.controllers) > 1:
+        named = [f"{item['name']} {item['state']}" for item in others.controllers]
+        yield f"  controllers  {some(named, NAMES_MAX)}"
 
 
 def _of_hosts(hosts: Sequence[Json]) -> Iterator[tuple[Level, str]]:

@@ -18,7 +18,8 @@ import click
 from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import client as http_client
 from fenced.cli.fencectl import text
-from fenced.cli.fencectl.client import Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.client import CALL_TIMEOUT_SECONDS, Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.controllers import CONNECT_SECONDS, Controllers, addresses
 from fenced.cli.fencectl.place import SOCKET_DEFAULT, default_url, is_denied, why_denied
 from fenced.cli.fencectl.story import sentence
 from fenced.cli.fencectl.wait import NotEnded, display, wait
@@ -53,7 +54,7 @@ def fail(code: ExitCode) -> NoReturn:
 class Session:
     """One run of the program: the daemon and the output format."""
 
-    def __init__(self, client: Client, *, is_json: bool) -> None:
+    def __init__(self, client: Controllers, *, is_json: bool) -> None:
         self.client = client
         self.is_json = is_json
 
@@ -93,14 +94,24 @@ class Session:
             except Unreachable:
                 if heard_at is None or time.monotonic() - heard_at > AWAY_MAX_SECONDS:
                     raise
+                self.client.doubt()
             http_client.pause(RECONNECT_SECONDS)
 
 
 def open_session(url: str | None, *, token_file: str | None, ca_file: str | None, is_json: bool) -> Session:
-    """Open a session; send nothing yet. `url` None: look for the daemon. Raises click.UsageError, Unreachable."""
-    token = None if token_file is None else _read_token(Path(token_file))
+    """Open a session; send nothing yet. `url`: one address or several; None: look for the daemon.
+
+    Raises click.UsageError, Unreachable.
+    """
+    token, by = None if token_file is None else _read_token(Path(token_file)), _user()
     try:
-        client = Client(url or default_url(), token=token, ca_file=ca_file, by=_user())
+        urls = addresses(url or default_url())
+        seconds = CONNECT_SECONDS if len(urls) > 1 else CALL_TIMEOUT_SECONDS
+
+        def opened(address: str) -> Client:
+            return Client(address, token=token, ca_file=ca_file, by=by, connect_seconds=seconds)
+
+        client = Controllers(urls, opened, has_ca_file=ca_file is not None)
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
     return Session(client, is_json=is_json)

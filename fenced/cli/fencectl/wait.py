@@ -6,13 +6,14 @@ Knows no command. The wait survives a daemon that is away for a while, for examp
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from fenced.cli.echo import say
 from fenced.cli.fencectl import client as http_client
-from fenced.cli.fencectl.client import Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.client import DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.controllers import Controllers
 from fenced.cli.fencectl.story import changes
 from fenced.cli.waterfall import render
 from fenced.model.text import one_line
@@ -20,7 +21,10 @@ from fenced.model.text import one_line
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 0.5
 AWAY_MAX_SECONDS: Final = 60.0
+LAG_MAX_SECONDS: Final = 10.0
+"""How long a standby that answers in place of the active controller may not know a new operation."""
 TOO_MANY: Final = 429
+MISSED: Final = 404
 Json = dict[str, Any]
 Show = Callable[[Json], None]
 
@@ -29,7 +33,7 @@ class NotEnded(Exception):
     """The operation did not end in the given time; it goes on."""
 
 
-def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -> Json:
+def wait(client: Controllers, operation: str, *, seconds: float | None, show: Show) -> Json:
     """Return the operation once it has ended. `seconds` None: no limit (every operation has a deadline in the daemon).
 
     Raises NotEnded, Refused, and Unreachable after AWAY_MAX_SECONDS without the daemon.
@@ -40,10 +44,11 @@ def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -
         show(seen)
         return seen if seen["state"] != "running" else None
 
-    return _poll(ended, f"operation {operation}", operation, seconds=seconds)
+    lag_seconds = LAG_MAX_SECONDS if client.has_several else 0.0
+    return _poll(ended, f"operation {operation}", operation, seconds=seconds, lag_seconds=lag_seconds)
 
 
-def wait_for_drill(client: Client, host: str, operation: str, *, seconds: float | None) -> Json:
+def wait_for_drill(client: Controllers, host: str, operation: str, *, seconds: float | None) -> Json:
     """Return the drill of that operation once it has ended, when the host was heard again or `boot_grace` is over."""
 
     def ended() -> Json | None:
@@ -55,24 +60,47 @@ def wait_for_drill(client: Client, host: str, operation: str, *, seconds: float 
     return _poll(ended, f"the drill of {host}", operation, seconds=seconds)
 
 
-def _poll(look: Callable[[], Json | None], what: str, operation: str, *, seconds: float | None) -> Json:
-    """Return what `look` finds, once it finds something."""
+def wait_for_holder(client: Controllers, shard: str, before: tuple[str, int], *, seconds: float | None) -> Json:
+    """Return the controller that took the shard from `before`, its holder and epoch."""
+
+    def taken() -> Json | None:
+        found = holder(client.get("controllers")["items"], shard)
+        return found if found is not None and held(found, shard) != before else None
+
+    return _poll(taken, f"the hand-over of {shard}", "", seconds=seconds)
+
+
+def holder(controllers: Sequence[Json], shard: str) -> Json | None:
+    """Return the controller that holds the shard."""
+    return next((item for item in controllers if any(one["shard"] == shard for one in item["shards"])), None)
+
+
+def held(controller: Json, shard: str) -> tuple[str, int]:
+    """Return the name of the holder and its epoch."""
+    return controller["name"], next(int(one["epoch"]) for one in controller["shards"] if one["shard"] == shard)
+
+
+def _poll(
+    look: Callable[[], Json | None], what: str, operation: str, *, seconds: float | None, lag_seconds: float = 0.0
+) -> Json:
+    """Return what `look` finds, once it finds something. `lag_seconds`: how long a 404 may only mean "not yet"."""
     end = None if seconds is None else time.monotonic() + seconds
-    pause, away_since = FIRST_PAUSE_SECONDS, None
+    pause, away_since, missed_since = FIRST_PAUSE_SECONDS, None, None
     while True:
         try:
             found = look()
-            away_since = None
+            away_since = missed_since = None
             if found is not None:
                 return found
         except (Unreachable, DaemonFailed) as exc:
             away_since = away_since or time.monotonic()
             if time.monotonic() - away_since > AWAY_MAX_SECONDS:
-                raise Unreachable(
-                    f"{exc}; operation {operation} may go on: see `fencectl operation {operation}` later"
-                ) from exc
+                later = f"operation {operation} may go on: see `fencectl operation {operation}` later"
+                raise Unreachable(f"{exc}; {later if operation else f'{what} may go on'}") from exc
         except Refused as exc:
-            if exc.status != TOO_MANY:
+            missed_since = missed_since or time.monotonic()
+            is_late = exc.status == MISSED and time.monotonic() - missed_since < lag_seconds
+            if exc.status != TOO_MANY and not is_late:
                 raise
         left = None if end is None else end - time.monotonic()
         if left is not None and left <= 0:

@@ -6,8 +6,9 @@ from typing import Final
 
 from fenced.config.checks.draft import Draft
 from fenced.config.checks.finding import Finding, error, once_for_all, warning
-from fenced.model.addresses import is_loopback
+from fenced.model.addresses import canonical, is_loopback
 from fenced.model.api_tokens import REPORTER
+from fenced.model.api_urls import origin
 from fenced.model.names import HostName
 
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", re.ASCII)
@@ -17,6 +18,7 @@ def api(draft: Draft) -> Iterator[Finding]:
     """Off loopback the API needs tokens, and should have a certificate."""
     table, found, where = draft.main.api, draft.configuration.api, draft.where.key("api")
     yield from _callers(draft)
+    yield from _advertised(draft)
     if is_loopback(found.host):
         return
     if not table.tokens_file:
@@ -51,6 +53,30 @@ def _callers(draft: Draft) -> Iterator[Finding]:
                 f"reporter={token.reports}: no such host; the name must match exactly",
                 once=once_for_all("tokens", "reporters"),
             )
+
+
+def _advertised(draft: Draft) -> Iterator[Finding]:
+    """With a store that controllers share, each needs an address, under which its API answers."""
+    api, where = draft.configuration.api, draft.where.key("api")
+    if not api.advertise:
+        if draft.configuration.store.postgres is not None:
+            yield warning(
+                where.key("advertise"),
+                "is missing, and listen is no address for others: no standby can send a client to this controller",
+                unit="URL",
+                rests_on=(where.key("listen"), draft.where.key("store").key("url")),
+            )
+        return
+    name = origin(api.advertise)[1]
+    listed = {canonical(host) for host in (*api.hosts, api.host)}
+    if api.hosts and name not in listed and not is_loopback(name):
+        yield warning(
+            where.key("advertise"),
+            f"the API refuses requests under this name: add {name} to hosts",
+            value=api.advertise,
+            unit="URL",
+            rests_on=(where.key("hosts"),),
+        )
 
 
 def confirm_off(draft: Draft) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ def evolve_host(state: HostState, at: float, record: r.HostStateRecord) -> HostS
             return owing.sorted_out(state, record)
         case r.CommandsOutlast():
             until = dict(record.until)
-            commands = (replace(it, not_after=max(it.not_after, until.get(it.token, 0.0))) for it in state.commands)
+            commands = (replace(it, not_after=until.get(it.token, it.not_after)) for it in state.commands)
             return replace(state, commands=tuple(commands))
         case r.AnnouncementLost():
             return _announcement_lost(state, at, record)

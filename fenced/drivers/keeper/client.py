@@ -56,7 +56,7 @@ class Keeper:
     """The helper process of one daemon. It starts at once, and again after its death with the next call."""
 
     def __init__(self, *, marker: str, has_warm_agents: bool = False) -> None:
-        """`marker` names this daemon's store in the environment of every program (not secret, no `/` at its end)."""
+        """`marker` names the state directory in the environment of every program (not secret, no `/` at its end)."""
         if not marker or any(character in marker for character in "\0="):
             raise ValueError(f"not a marker: {marker!r}")
         self._marker = marker
@@ -179,7 +179,7 @@ class Keeper:
             if self._mourned is connection:
                 return
             self._mourned = connection
-            await kill_survivors(marker=connection.marker, within_seconds=LEFT_OVER_SECONDS)
+            await kill_survivors(markers=(connection.marker,), within_seconds=LEFT_OVER_SECONDS)
 
 
 def finished(call: Call, *, is_late: bool, was_fed: bool) -> Finished:

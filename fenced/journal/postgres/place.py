@@ -4,27 +4,16 @@ A daemon that was killed may take its own lease back at once: the lock file show
 directory runs. After a reboot, or on another machine, that is no proof, so the boot is part of the place (S20).
 """
 
-import uuid
 from pathlib import Path
-from typing import Final
 
-from fenced.journal.files import translated
-from fenced.journal.store_id import IdFile
-
-NAME: Final = "fenced.instance"
+from fenced.journal.instance import instance
 
 
 def place(state_dir: Path, *, boot: str) -> str:
     """Return the place, and give the directory an id if it has none. Raises StoreError."""
-    file = IdFile(state_dir, NAME)
-    with translated():
-        known = file.read()
-        if known is None:
-            known = str(uuid.uuid4())
-            file.write(known)
-    return f"{known}/{boot}"
+    return f"{instance(state_dir)}/{boot}"
 
 
-def instance(place: str) -> str:
+def instance_of(place: str) -> str:
     """Return the state directory's part of a place, which a reboot does not change."""
     return place.partition("/")[0]

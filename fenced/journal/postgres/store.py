@@ -24,7 +24,7 @@ from fenced.journal.leases import LeaseRow
 from fenced.journal.lock import LockFile
 from fenced.journal.postgres.connections import commit, engine, transaction
 from fenced.journal.postgres.errors import FAILURES, translated
-from fenced.journal.postgres.place import instance
+from fenced.journal.postgres.place import instance_of
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
 from fenced.journal.seen import Server
@@ -57,7 +57,7 @@ class PostgresJournal(SqlJournal):
         """`place`: this state directory in this boot of the machine, unlike any other in the world."""
         super().__init__(
             place=str(settings.url), shard=shard, state_dir=state_dir, lease_ttl_seconds=settings.lease_ttl_seconds,
-            where=place, instance=instance(place),
+            where=place, instance=instance_of(place),
         )  # fmt: skip
         self._settings, self._clock = settings, clock
         self._watch = LeaseWatch(place=place, lease_seconds=settings.lease_ttl_seconds)
@@ -137,11 +137,16 @@ class PostgresJournal(SqlJournal):
 
     # -- transactions -------------------------------------------------------------------------------------------------
 
-    async def _write(self, name: str, work: Callable[[Connection], T], *, batches: int = 1) -> T:
+    async def _write(
+        self, name: str, work: Callable[[Connection], T], *, batches: int = 1,
+        then: Callable[[T], None] = lambda _: None,
+    ) -> T:  # fmt: skip
         async def whole() -> T:
             async with self._writing:
                 with self._translated():
-                    return await self._commit(work, batches)
+                    result = await self._commit(work, batches)
+                then(result)
+                return result
 
         return await self._whole(name, whole())
 

@@ -88,7 +88,10 @@ class SqliteJournal(SqlJournal):
 
     # -- transactions -------------------------------------------------------------------------------------------------
 
-    async def _write(self, name: str, work: Callable[[Connection], T], *, batches: int = 1) -> T:
+    async def _write(
+        self, name: str, work: Callable[[Connection], T], *, batches: int = 1,
+        then: Callable[[T], None] = lambda _: None,
+    ) -> T:  # fmt: skip
         async def transaction() -> T:
             async with self._writing:
                 connection = self._opened(self._writer)
@@ -101,6 +104,7 @@ class SqliteJournal(SqlJournal):
                             await connection.invalidate()
                         raise
                 self._held = replace(self._held, batch=self._held.batch + batches)
+                then(result)
                 return result
 
         return await self._whole(name, transaction())

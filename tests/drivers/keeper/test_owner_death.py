@@ -64,12 +64,12 @@ async def test_survivors_of_a_life_whose_keeper_died_too_are_found_by_marker_and
         started = started_of(pid)
         assert started is not None
         another = (bystander.pid, "1@00000000")
-        killed = await kill_survivors(marker=marker, processes=[(pid, started), another])
+        killed = await kill_survivors(markers=(marker,), processes=[(pid, started), another])
         assert {pid, pid_in(marked)} <= {survivor.pid for survivor in killed}
         assert all(survivor.is_gone for survivor in killed)
         assert not is_alive(pid)
         assert is_alive(bystander.pid)
-        assert await kill_survivors(marker=marker, processes=[(pid, started), another]) == ()
+        assert await kill_survivors(markers=(marker,), processes=[(pid, started), another]) == ()
     finally:
         bystander.kill()
         bystander.wait()

@@ -288,7 +288,7 @@ async def test_survivors_of_a_life_whose_template_died_too_are_found_by_their_ma
     os.kill(owner.keeper_pid, signal.SIGKILL)
     forgotten = started_of(pids[2])
     assert forgotten is not None
-    killed = await kill_survivors(marker=marker, processes=[(pids[0], started[1]), (pids[2], forgotten)])
+    killed = await kill_survivors(markers=(marker,), processes=[(pids[0], started[1]), (pids[2], forgotten)])
     # The agent dies with its template, whichever of the two is found first.
     assert {template, *pids[1:]} <= {survivor.pid for survivor in killed}
     await all_die(template, *pids)

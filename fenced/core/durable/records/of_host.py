@@ -219,7 +219,8 @@ class DrillEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandsOutlast:
-    """Commands of another controller may act for their whole time from when this one learned of them (S21).
+    """Until when commands of another controller may act (S21): for their whole time from when this one learned of them,
+    or no longer, where their proxy says that they ended.
 
     `until`: by token, in seconds of the steady clock.
     """

@@ -1,0 +1,158 @@
+"""The controllers of one installation, behind their addresses: finds the one that answers, and the one that acts.
+
+A read goes to the controller that answered last, then to the others in the order given. A change is sent to another
+one only if it is certain that the first did nothing: without a connection, or refused by a standby.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from fenced.cli.fencectl.client import Client, NotSent, Standby, Unreachable
+from fenced.cli.fencectl.following import is_same, why_not_followed
+from fenced.cli.fencectl.place import UNIX
+from fenced.model.api_urls import is_on_loopback
+
+ADDRESSES_MAX: Final = 16
+CONNECT_SECONDS: Final = 5.0
+"""To connect to one of several: a machine that is gone answers nothing at all."""
+_BETWEEN: Final = re.compile(r",\s*(?=https?://|unix:)|,\s*$")
+Json = dict[str, Any]
+Open = Callable[[str], Client]
+T = TypeVar("T")
+
+
+def addresses(text: str) -> tuple[str, ...]:
+    """Return the addresses of `--url`, each once. Raises ValueError."""
+    found = tuple(dict.fromkeys(part.strip().rstrip("/") for part in _BETWEEN.split(text) if part.strip()))
+    if not found or len(found) > ADDRESSES_MAX:
+        raise ValueError(f"--url: give 1 to {ADDRESSES_MAX} addresses, with commas between them")
+    if any("," in url and not url.startswith(UNIX) for url in found):
+        raise ValueError("--url: each address begins with https://, http:// or unix:/")
+    if any(url.startswith("https:") for url in found):
+        clear = [url for url in found if url.startswith("http:") and not is_on_loopback(url)]
+        if clear:
+            raise ValueError(f"--url: {clear[0]} is not encrypted and others are: use https for all")
+    return found
+
+
+class Controllers:
+    """One address or several. `open_client` makes the client of an address; `has_ca_file`: as for
+    `why_not_followed`."""
+
+    def __init__(self, urls: Sequence[str], open_client: Open, *, has_ca_file: bool) -> None:
+        """Raises what `open_client` raises."""
+        self._open, self._has_ca_file = open_client, has_ca_file
+        self._listed = [open_client(url) for url in urls]
+        self._followed: list[Client] = []
+        self._current: Client | None = None
+
+    @property
+    def url(self) -> str:
+        """The address that answered last, or the first one."""
+        return (self._current or self._listed[0]).url
+
+    @property
+    def has_several(self) -> bool:
+        """Whether another controller may answer the next request."""
+        return len(self._listed) + len(self._followed) > 1
+
+    @property
+    def listed(self) -> tuple[Client, ...]:
+        """A client for each address that the user gave."""
+        return tuple(self._listed)
+
+    def get(self, *path: str, query: Mapping[str, str | int | None] | None = None) -> Json:
+        """As `Client.get`."""
+        return self._read(lambda client: client.get(*path, query=query))
+
+    def items(
+        self, *path: str, query: Mapping[str, str | int | None] | None = None, limit: int | None = None
+    ) -> list[Json]:
+        """As `Client.items`: the whole list from one controller."""
+        return self._read(lambda client: client.items(*path, query=query, limit=limit))
+
+    def stream(self, *path: str, last_id: str | None) -> Iterator[tuple[str, str]]:
+        """As `Client.stream`. Ids are positions in the store, so another controller goes on from the same one."""
+        return self._read(lambda client: client.stream(*path, last_id=last_id))
+
+    def doubt(self) -> None:
+        """Begin with the others: the one that answered last stopped in the middle."""
+        doubted, self._current = self._current, None
+        self._listed.sort(key=lambda client: client is doubted)
+
+    def send(self, method: str, *path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """As `Client.send`, at the controller that acts.
+
+        A request that got no answer is not repeated, so with several addresses a read first finds one that answers.
+        """
+        if self._current is None and self.has_several:
+            self._read(Client.readiness)
+        waiting, may_follow = deque(self._in_order()), True
+        faults: list[Unreachable] = []
+        while waiting:
+            client = waiting.popleft()
+            try:
+                answer = client.send(method, *path, body=body)
+            except NotSent as exc:
+                faults.append(_bare(exc))
+            except Standby as exc:
+                why = self._why_not(exc, client) if may_follow else "a request is followed only once"
+                if exc.active and not why:
+                    may_follow = False
+                    waiting = _first(self._at(exc.active), waiting)
+                faults.append(Unreachable(f"{exc}; not followed: {why}") if exc.active and why else _bare(exc))
+            else:
+                self._current = client
+                return answer
+        raise _none(faults, "no controller accepts the request now")
+
+    def close(self) -> None:
+        """Close every connection; idempotent."""
+        for client in (*self._listed, *self._followed):
+            client.close()
+
+    def _read(self, call: Callable[[Client], T]) -> T:
+        faults: list[Unreachable] = []
+        for client in self._in_order():
+            try:
+                found = call(client)
+            except Unreachable as exc:
+                faults.append(_bare(exc))
+            else:
+                self._current = client
+                return found
+        raise _none(faults, "no controller answers")
+
+    def _in_order(self) -> list[Client]:
+        first = [] if self._current is None else [self._current]
+        return first + [client for client in self._listed if client is not self._current]
+
+    def _why_not(self, refusal: Standby, source: Client) -> str:
+        listed = tuple(client.url for client in self._listed)
+        return why_not_followed(refusal.active, source.url, listed, has_ca_file=self._has_ca_file)
+
+    def _at(self, url: str) -> Client:
+        """Return the client of an address; the same one for two spellings."""
+        for client in (*self._listed, *self._followed):
+            if is_same(client.url, url):
+                return client
+        self._followed.append(self._open(url))
+        return self._followed[-1]
+
+
+def _first(client: Client, waiting: deque[Client]) -> deque[Client]:
+    return deque([client, *(other for other in waiting if other is not client)])
+
+
+def _bare(fault: Unreachable) -> Unreachable:
+    """Return the error without its frames: they hold the list that it is put into, and a socket."""
+    return fault.with_traceback(None)
+
+
+def _none(faults: Sequence[Unreachable], what: str) -> Unreachable:
+    """Return the error of the only address, or one that lists all reasons."""
+    if len(faults) == 1:
+        return faults[0]
+    return Unreachable(f"{what}: " + "; ".join(map(str, faults)))

@@ -1,0 +1,137 @@
+"""Decides whether this controller is fit to hold the lease, and gives the lease over at a safe point.
+
+A controller is fit while it hears the bus, follows the journal, reaches proxies and has the configuration in force. One
+that is not gives over to one that is. Fitness chooses who should act; only the store's lease says who may.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from fenced import __version__
+from fenced.core import events as e
+from fenced.core.fleet import Fleet
+from fenced.engine.controllers import Controllers
+from fenced.engine.effects import EngineEffects
+from fenced.engine.outbox import Outbox
+from fenced.engine.reactor import Reactor
+from fenced.engine.standby import Standby as Follower
+from fenced.ports.bus import Bus
+from fenced.ports.clock import Clock
+from fenced.ports.control import NotFound, Refused, Standby
+from fenced.ports.journal import ControllerReport, Journal, StoreError
+from fenced.ports.proxies import ProxyView
+
+log = structlog.get_logger(__name__)
+
+DRAIN_LOOK_SECONDS = 0.1
+
+
+class HandedOver(Exception):
+    """This controller gave up the lease at a safe point; its next life is a standby."""
+
+
+class GivingOver:
+    """Runs beside the reactor, in the engine's task group."""
+
+    def __init__(
+        self, *, fleet: Fleet, clock: Clock, journal: Journal, bus: Bus, proxies: Callable[[], Sequence[ProxyView]],
+        standby: Follower, controllers: Controllers, reactor: Reactor, effects: EngineEffects, outbox: Outbox,
+    ) -> None:  # fmt: skip
+        self._fleet, self._clock, self._journal, self._bus = fleet, clock, journal, bus
+        self._proxies, self._standby, self._controllers = proxies, standby, controllers
+        self._reactor, self._effects, self._outbox = reactor, effects, outbox
+        self._group: asyncio.TaskGroup | None = None
+        self._unfit_since: float | None = None
+        self._giving_over: asyncio.Task[None] | None = None
+
+    def run_in(self, group: asyncio.TaskGroup) -> None:
+        """Set the task group that ends with HandedOver."""
+        self._group = group
+
+    def unfit(self) -> tuple[str, ...]:
+        """Return why another controller should hold the lease; empty if this one is fit."""
+        why = []
+        if not self._bus.is_connected:
+            why.append("the bus is not connected")
+        if self._fleet.is_standby and self._standby.refusal:
+            why.append(f"the journal can't be followed: {self._standby.refusal}")
+        asked = [view for view in self._proxies() if view.is_up is not None]
+        if asked and not any(view.is_up for view in asked):
+            why.append("no proxy answers")
+        active = self._controllers.active()
+        if active is not None and not active.is_self and active.report.configuration != self._configuration:
+            why.append("config_differs: this controller has another configuration than the active one")
+        return tuple(why)
+
+    @property
+    def _configuration(self) -> str:
+        return self._fleet.durable_inventory.digest
+
+    def patience_seconds(self) -> float:
+        """Return how much longer than the lease an unfit controller waits, so that a fit one takes it first."""
+        return self._fleet.inventory.daemon.lease_ttl_seconds if self.unfit() else 0.0
+
+    def report(self) -> ControllerReport:
+        return ControllerReport(
+            name=self._fleet.inventory.daemon.name, address=self._fleet.inventory.daemon.address, version=__version__,
+            unfit=self.unfit(), lag=self._standby.lag, configuration=self._configuration,
+        )  # fmt: skip
+
+    def look(self) -> None:
+        """Give over to a fit controller once this one has been unfit for a whole lease."""
+        now = self._clock.now()
+        unfit = self.unfit()
+        if not unfit or self._fleet.is_standby:
+            self._unfit_since = None
+            return
+        if self._unfit_since is None:
+            self._unfit_since = now
+        is_long = now - self._unfit_since >= self._fleet.inventory.daemon.lease_ttl_seconds
+        if is_long and self._giving_over is None and (others := self._controllers.fit_others()):
+            log.warning("giving_over", why=list(unfit), fit=[view.report.name for view in others])
+            self._begin_to_give_over("")
+
+    async def hand_over(self, *, to: str, by: str, reason: str) -> None:
+        """Give the lease over at a safe point: `to` is a controller's name, or "" for any.
+
+        Returns once that is journalled; this life ends with HandedOver. Raises Standby, Refused, NotFound, Unavailable.
+        """
+        if self._fleet.is_standby:
+            raise Standby(self._controllers.where_active())
+        await self._controllers.look()
+        others = {view.report.name: view for view in self._controllers.views if not view.is_self}
+        if to and to not in others:
+            raise NotFound(f"no other controller {to}; known: {', '.join(sorted(others)) or 'none'}")
+        fit = [view.report.name for view in self._controllers.fit_others()]
+        if to and to not in fit:
+            view = others[to]
+            why = "; ".join(view.report.unfit) if view.is_alive else "it does not report"
+            raise Refused("unfit", f"{to} can't take over: {why}")
+        if not fit:
+            raise Refused("alone", "no other fit controller could take over")
+        await self._reactor.ask(e.HandOverAsked(to=to, by=by, reason=reason))
+        self._begin_to_give_over(to)
+
+    def _begin_to_give_over(self, to: str) -> None:
+        assert self._group is not None
+        if self._giving_over is None:
+            self._giving_over = self._group.create_task(self._give_over(to), name="give over")
+
+    async def _give_over(self, to: str) -> None:
+        await self.stop_acting()
+        self._reactor.deliver(e.LeaseLost(why="handed over"))
+        await self._outbox.settle()
+        try:
+            await self._journal.release(to=to)
+        except StoreError as exc:
+            log.error("lease_not_released", error=str(exc), advice="it ends by itself")
+        raise HandedOver(f"the lease was given to {to or 'another controller'}")
+
+    async def stop_acting(self) -> None:
+        """Start nothing new and let running power steps reach a safe point, at most `shutdown_grace`."""
+        self._reactor.deliver(e.DrainStarted())
+        end = self._clock.now() + self._fleet.inventory.daemon.shutdown_grace_seconds
+        while self._effects.commands_in_flight and self._clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
+            await asyncio.sleep(DRAIN_LOOK_SECONDS)

@@ -1,0 +1,86 @@
+"""Several controllers as the API and the bus see them: what a standby answers, who is known, who gets a shard."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from fenced.core.fleet import Fleet
+from fenced.engine.outbox import Outbox
+from fenced.model.inventory import Inventory
+from fenced.model.names import HostName
+from fenced.model.settings import DaemonSettings
+from fenced.ports.control import NotFound, Standby
+from tests.engine.test_standby import both
+from tests.fakes.journal import MemoryJournal
+from tests.world import rack as racks
+from tests.world.loop import run
+from tests.world.network import Broker, WorldBus, WorldClock
+from tests.world.rack import Rack
+
+ADDRESS = "https://fenced-a.example:8470"
+
+
+def inventory(name: str, address: str = "") -> Inventory:
+    return replace(racks.inventory(Rack()), daemon=DaemonSettings(name=name, address=address))
+
+
+def test_a_standby_refuses_every_change_and_shows_who_acts() -> None:
+    async def story() -> None:
+        world, first, second = await both()
+        assert first.engine is not None and second.engine is not None
+        active, standby = first.engine.control, second.engine.control
+        active.refuse_at_standby()
+        with pytest.raises(Standby):
+            standby.refuse_at_standby()
+        for change in (
+            standby.disarm(by="p", reason="r"),
+            standby.pause(match="*", by="p", reason="r", until=None),
+            standby.release_store(by="p", reason="r"),
+            standby.end_maintenance(HostName("node-2"), by="p", reason="r"),
+            standby.hand_over(shard="main", to="", by="p", reason="r"),
+        ):
+            with pytest.raises(Standby):
+                await asyncio.wait_for(change, 5.0)
+        assert (active.fleet().is_standby, standby.fleet().is_standby) == (False, True)
+        assert standby.fleet().is_fit and not standby.fleet().is_lease_held
+        for control in (active, standby):
+            held = {view.report.name: [one.shard for one in view.shards] for view in control.controllers()}
+            assert held == {"fenced-a": ["main"], "fenced-b": []}
+        await world.end()
+
+    run(story())
+
+
+def test_only_a_shard_that_there_is_can_be_handed_over() -> None:
+    async def story() -> None:
+        world, first, second = await both()
+        assert first.engine is not None and second.engine is not None
+        with pytest.raises(NotFound, match="no shard east"):
+            await first.engine.control.hand_over(shard="east", to="", by="p", reason="r")
+        with pytest.raises(NotFound):
+            await first.engine.control.hand_over(shard="main", to="fenced-a", by="p", reason="r")
+        await first.engine.control.hand_over(shard="main", to="fenced-b", by="p", reason="r")
+        await asyncio.sleep(5.0)
+        assert not second.engine.control.fleet().is_standby
+        await world.end()
+
+    run(story())
+
+
+@pytest.mark.parametrize(("epoch", "state", "shards"), [(7, "active", 1), (7, "offline", 0), (0, "standby", 0)])
+def test_the_controllers_topic_has_shards_address_and_version(epoch: int, state: str, shards: int) -> None:
+    async def story() -> None:
+        clock = WorldClock()
+        fleet = Fleet(inventory("fenced-a", ADDRESS), epoch=epoch, started=clock.now())
+        outbox = Outbox(
+            fleet=fleet, journal=MemoryJournal(), bus=WorldBus(Broker(clock), clock, "fenced-a"), clock=clock,
+            deliver=lambda _: None, holds_lease=lambda: False, controller="fenced-a",
+        )  # fmt: skip
+        said = json.loads(outbox.controller_message(state).payload)
+        assert (said["state"], said["epoch"], said["address"]) == (state, epoch, ADDRESS)
+        assert said["version"]
+        assert said["shards"] == [{"shard": "main", "epoch": epoch, "since": said["since"]}][:shards]
+
+    run(story())

@@ -1,0 +1,74 @@
+"""When a lease may be taken, row by row: the rules without a database. `test_leases` has them with one."""
+
+import pytest
+
+from fenced.journal.leases import LeaseRow
+from fenced.journal.taking import HAND_OVER_SECONDS, LeaseWatch
+
+LEASE = 15.0
+OWN, OTHER = "own/boot", "other/boot"
+
+
+def row(
+    *, place: str = OTHER, epoch: int = 3, batch: int = 7, until: float = 100.0, by: str = "", to: str = "",
+    is_over: bool = False, released_seconds: float | None = None,
+) -> LeaseRow:  # fmt: skip
+    return LeaseRow(
+        name="holder", place=place, epoch=epoch, batch=batch, until=until, released_by=by, released_to=to,
+        is_over=is_over, released_seconds=released_seconds,
+    )  # fmt: skip
+
+
+def may_take(found: LeaseRow | None, *, after: float = 0.0, patience: float = 0.0) -> bool:
+    """Look at a row, and again after some seconds in which it did not change."""
+    watch = LeaseWatch(place=OWN, lease_seconds=LEASE)
+    watch.saw(found, at=50.0)
+    return watch.may_take(found, name="me", at=50.0 + after, patience_seconds=patience)
+
+
+@pytest.mark.parametrize(
+    ("found", "after", "is_free"),
+    [
+        (None, 0.0, True),
+        (row(epoch=0), 0.0, True),
+        (row(), 1e6, False),
+        (row(is_over=True), LEASE - 0.1, False),
+        (row(is_over=True), LEASE, True),
+        (row(place=OWN), 0.0, True),
+        (row(until=0.0), 0.0, True),
+        (row(until=0.0, by=OTHER), 0.0, True),
+        (row(until=0.0, by=OTHER, to="me"), 0.0, True),
+        (row(until=0.0, by=OTHER, to="you", released_seconds=0.0), HAND_OVER_SECONDS - 0.1, False),
+        (row(until=0.0, by=OTHER, to="you", released_seconds=0.0), HAND_OVER_SECONDS, True),
+        (row(until=0.0, by=OTHER, to="you", released_seconds=HAND_OVER_SECONDS), 0.0, True),
+        (row(until=0.0, by=OTHER, to="you", released_seconds=-1e6), HAND_OVER_SECONDS, True),
+        (row(until=0.0, by=OWN, place=OWN, released_seconds=0.0), LEASE - 0.1, False),
+        (row(until=0.0, by=OWN, place=OWN, released_seconds=-1e6), LEASE, True),
+        (row(until=0.0, by=OWN, place=OWN, released_seconds=LEASE), 0.0, True),
+        (row(until=0.0, by=OWN, place=OWN, to="me", released_seconds=0.0), 0.0, False),
+    ],
+)
+def test_a_row_is_free_or_not(found: LeaseRow | None, after: float, is_free: bool) -> None:
+    assert may_take(found, after=after) is is_free
+
+
+def test_patience_delays_a_lease_that_was_not_released() -> None:
+    assert not may_take(row(is_over=True), after=2 * LEASE - 0.1, patience=LEASE)
+    assert may_take(row(is_over=True), after=2 * LEASE, patience=LEASE)
+
+
+def test_a_row_that_another_look_found_changed_counts_anew() -> None:
+    watch = LeaseWatch(place=OWN, lease_seconds=LEASE)
+    watch.saw(row(is_over=True), at=0.0)
+    watch.saw(row(is_over=True, batch=8), at=LEASE)
+    assert not watch.may_take(row(is_over=True, batch=8), name="me", at=2 * LEASE - 0.1, patience_seconds=0.0)
+    assert not watch.may_take(row(is_over=True, batch=9), name="me", at=2 * LEASE, patience_seconds=0.0)
+    assert watch.may_take(row(is_over=True, batch=8), name="me", at=2 * LEASE, patience_seconds=0.0)
+
+
+def test_a_look_whose_answer_was_slow_counts_from_the_answer() -> None:
+    """The holder may have renewed after the request was sent, and before the row was read."""
+    watch = LeaseWatch(place=OWN, lease_seconds=LEASE)
+    watch.saw(row(is_over=True), at=4.0)
+    assert not watch.may_take(row(is_over=True), name="me", at=LEASE, patience_seconds=0.0)
+    assert watch.may_take(row(is_over=True), name="me", at=LEASE + 4.0, patience_seconds=0.0)
