@@ -4,10 +4,10 @@ It does not know which hosts exist. A malformed message is rejected as a whole; 
 """
 
 import math
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, NotRequired, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from fenced.bus.topics import Topics, is_level
 from fenced.model.moments import parse_rfc3339

@@ -1,6 +1,7 @@
 """What the bus still shows: an old state is replaced, a lost one is decided, a newer epoch asks the store."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 from structlog.testing import capture_logs
@@ -178,7 +179,7 @@ def test_a_host_that_is_contradicted_again_and_again_waits_longer_each_time() ->
             answered.append(now)
             repeats.done(name, mark)
         now += 0.25
-    gaps = [later - earlier for earlier, later in zip(answered, answered[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(answered)]
     assert answered[0] == 1000.0 and gaps[0] == FIRST_PAUSE_SECONDS
     assert gaps == sorted(gaps) and max(gaps) == LONGEST_PAUSE_SECONDS
     repeats.drop(NODE)

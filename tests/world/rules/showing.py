@@ -57,6 +57,5 @@ class NoStaleFence(Rule):
         if shown.state != State.FENCED.value or state is None or state.is_removed:
             return
         if state.state is not State.FENCED or state.token != shown.token:
-            self.found(
-                f"the bus shows {host} as fenced under {shown.token}, the journal says {state.state.value} {state.token}"
-            )
+            journal = f"{state.state.value} under {state.token}"
+            self.found(f"the bus shows {host} as fenced under {shown.token}, the journal says {journal}")

@@ -106,6 +106,7 @@ class Entry:
 __all__ = [
     "AgentStarted",
     "AnnouncementAcknowledged",
+    "AnnouncementLost",
     "Armed",
     "BudgetDrawn",
     "BudgetReturned",
