@@ -28,7 +28,7 @@ class Listener(Protocol):
     ) -> None: ...
 
     def subscribed(self) -> None:
-        """All subscriptions but optional ones are granted. Called before any message that the broker sends after that."""
+        """All subscriptions but optional ones are granted. Called before any message that the broker sends later."""
         ...
 
     def refused(self, filters: Sequence[str]) -> None:

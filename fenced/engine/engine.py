@@ -32,7 +32,7 @@ from fenced.engine.standby import Standby as Follower
 from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
-from fenced.model.names import PlugId, ProxyName, Token
+from fenced.model.names import HostName, PlugId, ProxyName, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
@@ -66,6 +66,8 @@ class Ports:
     """Further warnings for /readyz; the daemon is still ready."""
     retired: Retired | None = None
     takeover: Surroundings = field(default_factory=Surroundings)
+    shown: Mapping[HostName, StateSeen] = field(default_factory=dict)
+    """What the life before this one left (HandedOver)."""
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
@@ -131,6 +133,7 @@ class Engine:
         self.shown = Shown(
             fleet=fleet, clock=ports.clock, telemetry=ports.telemetry, controller=daemon.name,
             again=self.outbox.again, deliver=self.reactor.deliver, hurry=self.lease.hurry,
+            begin_anew=lambda: self.giving_over.begin_anew(self.shown.left), before=ports.shown,
         )  # fmt: skip
         self._join_others(loaded)
         self.housekeeping = Housekeeping(
@@ -186,6 +189,7 @@ class Engine:
             group.create_task(self.reactor.run(), name="reactor")
             if taken is not None:
                 self._act()
+                self.shown.take_over()
             else:
                 group.create_task(self._stand_by(), name="standby")
             group.create_task(self.ports.bus.run(self.take), name="bus")

@@ -1,11 +1,13 @@
 """Answers what the bus shows of the hosts: an old state, a lost one, or one of a controller with a newer epoch.
 
 The bus alone decides nothing. An old state is replaced by the daemon's own one. A token that the journal does not know
-goes to the core. A newer epoch has the lease renewed at once: the store decides who holds it. A standby keeps what it
-saw, because retained messages come only with the subscription.
+goes to the core. A newer epoch has the lease renewed at once: the store decides who holds it. If that is this life, a
+new one begins above the kept epoch. A standby keeps what it saw, because retained messages come only with the
+subscription.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -27,17 +29,20 @@ SHOWN_MAX: Final = 3
 
 
 class Shown:
-    """`again`: publish a host's state again. `hurry`: renew the lease now; `renewed` is called after each renewal."""
+    """`again`: publish a host's state again. `hurry`: renew the lease now; `renewed` is called after each renewal.
+    `begin_anew`: take the lease again, above all epochs in `left`. `before`: what the life before this one left."""
 
     def __init__(
         self, *, fleet: Fleet, clock: Clock, telemetry: Telemetry, controller: str,
         again: Callable[[HostName], None], deliver: Callable[[e.Event], None], hurry: Callable[[], None],
+        begin_anew: Callable[[], None] = lambda: None, before: Mapping[HostName, e.StateSeen] | None = None,
     ) -> None:  # fmt: skip
         self._fleet, self._clock, self._telemetry, self._controller = fleet, clock, telemetry, controller
-        self._again, self._deliver, self._hurry = again, deliver, hurry
-        self._kept: dict[HostName, e.StateSeen] = {}
-        self._ahead: dict[HostName, float] = {}
-        """When the bus showed a newer state of a host than this life could have published."""
+        self._again, self._deliver, self._hurry, self._begin_anew = again, deliver, hurry, begin_anew
+        self._kept: dict[HostName, e.StateSeen] = dict(before or {})
+        self._ahead: dict[HostName, tuple[float, e.StateSeen]] = {}
+        """When the bus showed a newer state of a host than this life could have published, and which."""
+        self._left: dict[HostName, e.StateSeen] = {}
         self._warned: set[HostName] = set()
         self._is_store_told = False
 
@@ -61,20 +66,41 @@ class Shown:
 
     def known_epoch(self) -> int:
         """Return the highest epoch that the bus shows, or 0, for a lease that is to be taken above it."""
-        epochs = [token.epoch for event in self._kept.values() for token in (event.rev, event.token) if token]
-        return max((epoch for epoch in epochs if epoch <= EPOCH_MAX), default=0)
+        return max((epoch for event in self._kept.values() if (epoch := _epoch(event)) <= EPOCH_MAX), default=0)
+
+    def left(self) -> Mapping[HostName, e.StateSeen]:
+        """Return what the next life must know: kept states that are newer than this one's epoch.
+
+        A token of a store that this one replaced is no lost record of this one, in the next life neither.
+        """
+        is_foreign = bool(self._fleet.expected_store) or self._fleet.is_store_new
+        return {
+            host: replace(event, token=None, rev=max(token for token in (event.rev, event.token) if token))
+            if is_foreign
+            else event
+            for host, event in self._left.items()
+        }
 
     def renewed(self, began: float) -> None:
-        """Handle a renewal that began then: whatever was seen before is not from the lease's holder."""
+        """Handle a renewal that began then: whatever was seen before is not from the lease's holder.
+
+        What the broker kept is of a life that the store forgot, or of another store: a new life begins above it. What
+        comes live is of a controller that acts on another store: no epoch ends that.
+        """
         new = []
-        for host, at in list(self._ahead.items()):
+        for host, (at, event) in list(self._ahead.items()):
             if at > began:
                 continue
             del self._ahead[host]
             if host not in self._warned:
                 self._warned.add(host)
                 new.append(str(host))
-            self._again(host)
+            if event.is_retained and _epoch(event) <= EPOCH_MAX:
+                self._left[host] = event
+            else:
+                self._again(host)
+        if self._left:
+            self._begin_anew()
         if new:
             log.warning(
                 "states_of_a_newer_epoch", hosts=some(new, SHOWN_MAX, between=", "), ours=self._fleet.epoch,
@@ -86,7 +112,7 @@ class Shown:
         if fleet.expected_store and fleet.durable_state.store_hold:
             self._tell_store()
         elif any(token > fleet.token_of_durable() for token in (event.rev, event.token) if token is not None):
-            self._ahead[event.host] = self._clock.now()
+            self._ahead[event.host] = self._clock.now(), event
             self._hurry()
         elif lost.is_lost(fleet, fleet.durable(event.host), event):
             self._deliver(event)
@@ -103,3 +129,7 @@ class Shown:
         if not self._is_store_told:
             self._is_store_told = True
             log.warning("states_of_another_store", reason=self._fleet.own.store_doubt, advice="see gate `store`")
+
+
+def _epoch(event: e.StateSeen) -> int:
+    return max((token.epoch for token in (event.rev, event.token) if token is not None), default=0)

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from fenced.core import events as e
 from fenced.core.durable.replacing import replace
 from fenced.core.fleet import Fleet
+from fenced.engine.giving_over import HandedOver, shown_before
 from fenced.engine.lease import HURRY_SECONDS, LeaseKeeper
 from fenced.engine.repeats import CALM_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Repeats
 from fenced.engine.shown import EPOCH_MAX, Shown
@@ -42,14 +43,18 @@ class Bench:
         self.telemetry = CountingTelemetry()
         self.again: list[HostName] = []
         self.delivered: list[e.Event] = []
-        self.hurried = 0
+        self.hurried = self.lives = 0
         self.shown = Shown(
             fleet=self.fleet, clock=self.clock, telemetry=self.telemetry, controller="fenced-a",
             again=self.again.append, deliver=self.delivered.append, hurry=self._hurry,
+            begin_anew=self._begin_anew,
         )  # fmt: skip
 
     def _hurry(self) -> None:
         self.hurried += 1
+
+    def _begin_anew(self) -> None:
+        self.lives += 1
 
     @property
     def outcome(self) -> tuple[int, int, int]:
@@ -102,19 +107,61 @@ def test_a_token_that_the_journal_does_not_know_goes_to_the_core() -> None:
 def test_a_newer_state_is_answered_only_once_the_store_has_renewed_the_lease() -> None:
     def story(it: Bench) -> None:
         seen_at = it.clock.now()
-        it.shown.seen(shown("fenced", token(EPOCH + 1)))
-        it.shown.seen(shown("fenced", token(EPOCH, 1)))  # of this epoch, and this life never had it
+        live = replace(shown("fenced", token(EPOCH + 1)), is_retained=False)
+        it.shown.seen(live)
+        of_this_epoch = token(EPOCH, 1)  # and this life never had it
+        it.shown.seen(replace(live, token=of_this_epoch, rev=of_this_epoch))
         assert it.outcome == (0, 0, 2)
         with capture_logs() as logs:
             it.shown.renewed(seen_at - 0.001)
             assert it.outcome == (0, 0, 2), "that renewal began before it was seen"
             it.shown.renewed(seen_at)
-            it.shown.seen(shown("fenced", token(EPOCH + 1)))
+            it.shown.seen(live)
             it.shown.renewed(seen_at)
-        assert it.outcome == (2, 0, 3)
+        assert it.outcome == (2, 0, 3) and it.lives == 0, "no epoch ends a controller that acts on another store"
         assert [log["hosts"] for log in logs] == ["node-2"], "once a host"
 
     at_a_bench(story)
+
+
+def test_above_a_newer_state_that_the_broker_kept_a_new_life_begins() -> None:
+    def story(it: Bench) -> None:
+        kept = shown("fenced", token(EPOCH + 3, 5))
+        it.shown.seen(kept)
+        it.shown.seen(replace(kept, host=HostName("node-1"), rev=token(EPOCH_MAX + 1)))
+        assert it.lives == 0
+        it.shown.renewed(it.clock.now())
+        assert it.lives == 1 and it.shown.left() == {NODE: kept}
+        assert it.again == ["node-1"], "an absurd epoch is answered, and no lease is taken above it"
+        following = Shown(
+            fleet=it.fleet, clock=it.clock, telemetry=it.telemetry, controller="fenced-a", again=it.again.append,
+            deliver=it.delivered.append, hurry=it._hurry, before=it.shown.left(),
+        )  # fmt: skip
+        assert following.known_epoch() == EPOCH + 3
+        it.fleet.epoch = EPOCH + 4
+        following.take_over()
+        assert it.delivered == [kept]
+
+    at_a_bench(story)
+
+
+def test_the_next_life_takes_no_token_of_another_store_for_a_lost_record() -> None:
+    def story(it: Bench) -> None:
+        it.fleet.is_store_new = True
+        it.shown.seen(shown("fenced", token(EPOCH + 3, 5), rev=token(EPOCH + 3, 6)))
+        it.shown.renewed(it.clock.now())
+        (left,) = it.shown.left().values()
+        assert (left.token, left.rev) == (None, token(EPOCH + 3, 6))
+
+    at_a_bench(story)
+
+
+def test_what_is_left_to_the_next_life_is_found_in_a_group() -> None:
+    left = {NODE: shown()}
+    group = BaseExceptionGroup("a life", [BaseExceptionGroup("its tasks", [HandedOver("given to b")])])
+    assert shown_before(group) == {}
+    assert shown_before(BaseExceptionGroup("a life", [group, HandedOver("a newer epoch", left)])) == left
+    assert shown_before(None) == {}
 
 
 def test_a_standby_keeps_the_last_state_of_each_host_for_the_takeover() -> None:
@@ -136,7 +183,8 @@ def test_a_standby_keeps_the_last_state_of_each_host_for_the_takeover() -> None:
 
 def test_no_lease_is_taken_above_an_absurd_epoch() -> None:
     def story(it: Bench) -> None:
-        it.shown.seen(shown("healthy", token(9), rev=token(EPOCH_MAX + 1)))
+        it.shown.seen(shown("healthy", token(9)))
+        it.shown.seen(replace(shown("healthy", token(EPOCH_MAX + 1)), host=HostName("node-1")))
         assert it.shown.known_epoch() == 9
 
     at_a_bench(story, epoch=0)

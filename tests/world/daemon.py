@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.core.fleet import Fleet
 from fenced.engine.engine import Engine, Ports
-from fenced.engine.giving_over import HandedOver
+from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.replaying import replay
 from fenced.host import machine as host_machine
 from fenced.model.inventory import Inventory
@@ -109,6 +109,8 @@ class Daemon:
         self.on_point: Callable[[Point], None] = lambda point: None
         self._bus: WorldBus | None = None
         self._caller: WorldCaller | None = None
+        self._shown: Shown = {}
+        """What the last life left to the next one of the same process."""
         self._process: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -139,6 +141,7 @@ class Daemon:
         watcher.cancel()
         await asyncio.wait({watcher})
         await self._kill()
+        self._shown = {}
         for fault in self.faults:
             raise fault
 
@@ -174,6 +177,7 @@ class Daemon:
                 await asyncio.wait({self._process})
                 if not self._has_ended_well(self._process):
                     return
+                self._shown = shown_before(self._process.exception() if not self._process.cancelled() else None)
                 await self._kill()
             await asyncio.sleep(RESTART_SECONDS)
 
@@ -224,7 +228,7 @@ class Daemon:
             ports=Ports(
                 bus=bus, journal=journal, local=caller, remote=remote, clock=clock,
                 liveness=WorldLiveness(list(around.machines.values()), around.wires), telemetry=around.telemetry,
-                reach=remote.reach,
+                reach=remote.reach, shown=self._shown,
                 anchor=lambda: ClockAnchor(boot_id=board.boot_id, boottime=board.boottime(), steady=clock.now()),
             ),
         )  # fmt: skip
