@@ -56,3 +56,18 @@ async def test_an_old_state_does_not_stand_and_a_lost_fenced_is_revoked(tmp_path
         assert metrics['fenced_bus_messages_total{kind="state",result="ok"}'] >= 1
         assert metrics['fenced_bus_messages_total{kind="state",result="retained"}'] >= 1
         assert len(it.story.of("node-2", "host.revoked")) == 1 and not it.story.of("node-1", "host.revoked")
+
+
+async def test_a_store_that_forgot_its_epochs_goes_on_above_them(tmp_path: Path) -> None:
+    """As after a snapshot of the whole machine: only the bus knows of the lost time."""
+    agent = Agent(tmp_path / "agents")
+    async with bed(tmp_path, {name: [agent.device(name)] for name in ("node-1", "node-2")}) as it:
+        await it.daemon.kill()
+        await show(it, "node-2", state="fenced", token="9-1", rev="9-2", proof="device_verified")
+        await until(lambda: it.story.states["node-2"]["state"] == "fenced", what="the state of the lost time")
+        await it.start()
+        revoked = await it.story.event("node-2", "host.revoked", seconds=40)
+        assert revoked.data["replaces"] == "9-1" and Token.parse(revoked.data["token"]).epoch == 10
+        await it.story.state("node-2", "healthy")
+        await it.ready()
+        assert (await it.api.metrics())["fenced_epoch"] == 10
