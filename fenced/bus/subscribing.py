@@ -11,7 +11,7 @@ from fenced.bus.topics import Subscription
 REFUSED: Final = 0x80
 """This code and all above it refuse a subscription (MQTT 5, 3.9.3; 3.1.1, 3.9.3)."""
 
-Codes = Sequence[ReasonCode] | Sequence[int]
+Codes = Sequence[ReasonCode | int]
 """The broker's answer, in the order of the filters."""
 
 
