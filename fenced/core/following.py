@@ -44,3 +44,5 @@ def folded(fleet: Fleet, entry: r.Entry, now: float) -> None:
     """Note that a record of another controller was folded."""
     if isinstance(entry.record, r.Listened):  # both listened at the same time, and only one of them counts
         fleet.own = replace(fleet.own, listening_recorded=fleet.own.ear.now(now))
+    elif isinstance(entry.record, r.StoreReleased):  # a person trusts the store that this one doubts, too
+        fleet.own = replace(fleet.own, store_doubt="", is_store_older=False)

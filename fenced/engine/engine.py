@@ -128,6 +128,7 @@ class Engine:
             ttl_seconds=daemon.lease_ttl_seconds,
             deliver=self.reactor.deliver,
             anchor=ports.anchor,
+            epoch=lambda: fleet.epoch,
             renewed=lambda began: self.shown.renewed(began),
         )
         self.shown = Shown(
@@ -144,7 +145,8 @@ class Engine:
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
             warnings=self._warnings, proxies=ports.proxies,
-            misnamed=self.misnamed, controllers=self.controllers, unfit=self.giving_over.unfit, hand_over=self.hand_over,
+            misnamed=self.misnamed, controllers=self.controllers, unfit=self.giving_over.unfit,
+            hand_over=self.hand_over,
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
@@ -205,7 +207,7 @@ class Engine:
         await self._begin(taken, await self.takeover.hold(taken))
         self._act()
         for event in self._kept.give():
-            self.reactor.deliver(event)
+            self.take(event)
         self.shown.take_over()
 
     async def _begin(self, taken: Taken, moved_seconds: float) -> None:
@@ -272,6 +274,8 @@ class Engine:
             missing.append("the journal is being replayed")
         if not self.ports.bus.is_connected:
             missing.append("the bus is not connected")
+        if self.fleet.is_standby and self.standby.refusal:
+            missing.append(f"the journal can't be followed: {self.standby.refusal}")
         return tuple(missing)
 
     def _warnings(self) -> tuple[str, ...]:
@@ -282,7 +286,7 @@ class Engine:
     def _met_higher_epoch(self, epoch: int) -> None:
         """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
         log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
-        self.lease.hurry()
+        self.lease.hurry(epoch)
 
     # -- other controllers --------------------------------------------------------------------------------------------
 

@@ -81,6 +81,9 @@ class GivingOver:
         asked = [view for view in self._proxies() if view.is_up is not None]
         if asked and not any(view.is_up for view in asked):
             why.append("no proxy answers")
+        suspected = [name for name in self._fleet.troubled if self._fleet.host(name).is_own_machine]
+        if suspected:  # this controller must not decide about its own machine (S18)
+            why.append(f"it runs on {min(suspected)}, which is {self._fleet.hosts[min(suspected)].state.value}")
         active = self._controllers.active()
         if active is not None and not active.is_self and active.report.configuration != self._configuration:
             why.append("config_differs: this controller has another configuration than the active one")
@@ -112,6 +115,7 @@ class GivingOver:
         is_long = now - self._unfit_since >= self._fleet.inventory.daemon.lease_ttl_seconds
         if is_long and self._giving_over is None and (others := self._controllers.fit_others()):
             log.warning("giving_over", why=list(unfit), fit=[view.report.name for view in others])
+            self._reactor.deliver(e.HandOverAsked(to="", by="fenced", reason="; ".join(unfit)))
             self._begin_to_give_over("")
 
     async def hand_over(self, *, to: str, by: str, reason: str) -> None:

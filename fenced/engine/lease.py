@@ -28,16 +28,23 @@ class LeaseKeeper:
 
     def __init__(
         self, *, journal: Journal, clock: Clock, ttl_seconds: float, deliver: Callable[[e.Event], None],
-        anchor: Callable[[], ClockAnchor | None], renewed: Callable[[float], None] = lambda began: None,
+        anchor: Callable[[], ClockAnchor | None], epoch: Callable[[], int] = lambda: 0,
+        renewed: Callable[[float], None] = lambda began: None,
     ) -> None:  # fmt: skip
         self._journal, self._clock, self._ttl = journal, clock, ttl_seconds
         self._deliver, self._anchor, self._renewed = deliver, anchor, renewed
+        self._epoch, self._met = epoch, 0
         self._hurried = asyncio.Event()
         self._tried_at = clock.now()
         self.until = 0.0
 
-    def hurry(self) -> None:
-        """Renew at once, but not more than once a second: another controller may have taken the lease."""
+    def hurry(self, met: int = 0) -> None:
+        """Renew at once, but not more than once a second: another controller may have taken the lease.
+
+        `met`: an epoch that a proxy knows. If the store still confirms the lease, the store has lost that epoch, and no
+        proxy obeys ours.
+        """
+        self._met = max(self._met, met)
         self._hurried.set()
 
     async def renew(self) -> None:
@@ -47,6 +54,12 @@ class LeaseKeeper:
         self._deliver(e.LeaseRenewed(until=self.until))
         self._renewed(began)
 
+    async def _compare(self) -> None:
+        """Raises EpochLost if a proxy knows a higher epoch than the one held: the next life takes one above it."""
+        if self._epoch() and self._met > self._epoch():
+            await self._journal.know_epoch(self._met)
+            raise EpochLost(f"a proxy knows epoch {self._met}, and the store gave {self._epoch()}: begin anew above it")
+
     async def run(self) -> None:
         """Run until cancelled, or raise EpochLost, StoreWentBack."""
         is_lost = False
@@ -55,6 +68,7 @@ class LeaseKeeper:
             try:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()
+                    await self._compare()
                 is_lost = False
             except (EpochLost, StoreWentBack) as exc:
                 self._deliver(e.LeaseLost(why=str(exc)))

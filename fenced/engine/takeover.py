@@ -133,8 +133,8 @@ class Kept:
             else:
                 self.reports[event.host] = event
 
-    def give(self) -> list[e.Event]:
+    def give(self) -> list[e.BusEvent]:
         """Return everything that was kept, and forget it. The core answers a request only once, and drops old ones."""
-        found: list[e.Event] = [*self.reports.values(), *self.requests]
+        found: list[e.BusEvent] = [*self.reports.values(), *self.requests]
         self.requests, self.reports = [], {}
         return found

@@ -101,6 +101,12 @@ class SqlJournal(SqlQueries, ABC):
             await asyncio.to_thread(self._id_file.write, self._store_id)
             await asyncio.to_thread(self._memory.write)
 
+    async def know_epoch(self, epoch: int) -> None:
+        self._check_open()
+        self._memory.know_epoch(epoch)
+        with files.translated():
+            await asyncio.to_thread(self._memory.write)
+
     async def remember(self, words: Words) -> None:
         """While the store lacks what the file holds, the words of that past stay in the file (`seen`)."""
         self._check_open()

@@ -229,6 +229,13 @@ class Journal(Protocol):
         """
         ...
 
+    async def know_epoch(self, epoch: int) -> None:
+        """Remember durably an epoch that is known elsewhere: each later taking of this controller is above it.
+
+        Raises StoreError.
+        """
+        ...
+
     async def remember(self, words: Words) -> None:
         """Keep words in the state directory, durably, for a store that goes back. Raises StoreError."""
         ...

@@ -174,29 +174,29 @@ async def test_nonsense_is_not_followed(active: object) -> None:
     assert len(came) == 1
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "listed", "has_ca_file", "why"),
-    [
-        (B, A, (B,), True, ""),
-        (B, A, (B,), False, "--ca-file"),
-        (B, A, (B, A), False, ""),
-        (B, A + "/", (B, "https://FENCED-A.example:8470"), False, ""),
-        (B, A, (B, "https://fenced-a.example"), False, "--ca-file"),  # another port
-        (B, "http://fenced-a.example:8470", (B,), True, "https to http"),
-        (B, "http://127.0.0.1:8470", (B, "http://127.0.0.1:8470"), True, "https to http"),
-        ("http://b.example:8470", A, ("http://b.example:8470",), True, "forged"),
-        ("http://b.example:8470", "http://a.example:8470", ("http://b.example:8470",), True, "forged"),
-        ("http://b:1", "http://a:1", ("http://b:1", "http://a:1"), False, ""),
-        ("http://127.0.0.1:8470", A, ("http://127.0.0.1:8470",), True, ""),
-        ("http://127.0.0.1:8470", A, ("http://127.0.0.1:8470",), False, "--ca-file"),
-        ("unix:/run/fenced/api.sock", A, ("unix:/run/fenced/api.sock",), True, ""),
-        ("unix:/run/fenced/api.sock", "http://a.example:8470", ("unix:/run/fenced/api.sock",), True, "not encrypted"),
-        ("http://127.0.0.1:8470", "http://127.0.0.1:8471", ("http://127.0.0.1:8470",), False, ""),
-        (B, "https://user:secret@fenced-a.example", (B,), True, "login"),
-        (B, "unix:/run/fenced/api.sock", (B,), True, "https://HOST"),
-        ("http://127.0.0.1:1", "https://127.0.0.1.evil.example", ("http://127.0.0.1:1",), False, "--ca-file"),
-    ],
-)
+FOLLOWED: dict[str, tuple[str, str, tuple[str, ...], bool, str]] = {
+    "the user's authority": (B, A, (B,), True, ""),
+    "any authority": (B, A, (B,), False, "--ca-file"),
+    "listed": (B, A, (B, A), False, ""),
+    "listed in another spelling": (B, A + "/", (B, "https://FENCED-A.example:8470"), False, ""),
+    "another port": (B, A, (B, "https://fenced-a.example"), False, "--ca-file"),
+    "https to http": (B, "http://fenced-a.example:8470", (B,), True, "https to http"),
+    "https to http on loopback": (B, "http://127.0.0.1:8470", (B, "http://127.0.0.1:8470"), True, "https to http"),
+    "http": ("http://b.example:8470", A, ("http://b.example:8470",), True, "forged"),
+    "http to http": ("http://b:1", "http://a:1", ("http://b:1",), True, "forged"),
+    "http, listed": ("http://b:1", "http://a:1", ("http://b:1", "http://a:1"), False, ""),
+    "loopback": ("http://127.0.0.1:8470", A, ("http://127.0.0.1:8470",), True, ""),
+    "loopback, any authority": ("http://127.0.0.1:8470", A, ("http://127.0.0.1:8470",), False, "--ca-file"),
+    "loopback to loopback": ("http://127.0.0.1:1", "http://127.0.0.1:2", ("http://127.0.0.1:1",), False, ""),
+    "loopback to a name like one": ("http://[::1]:1", "http://127.0.0.1.x.org", ("http://[::1]:1",), True, "encrypted"),
+    "socket": ("unix:/run/api.sock", A, ("unix:/run/api.sock",), True, ""),
+    "socket to http": ("unix:/run/api.sock", "http://a.example:8470", ("unix:/run/api.sock",), True, "not encrypted"),
+    "to a socket": (B, "unix:/run/fenced/api.sock", (B,), True, "https://HOST"),
+    "a login": (B, "https://user:secret@fenced-a.example", (B,), True, "login"),
+}
+
+
+@pytest.mark.parametrize(("source", "target", "listed", "has_ca_file", "why"), FOLLOWED.values(), ids=FOLLOWED.keys())
 def test_whom_it_follows(source: str, target: str, listed: tuple[str, ...], has_ca_file: bool, why: str) -> None:
     found = why_not_followed(target, source, listed, has_ca_file=has_ca_file)
     assert (why in found) if why else found == ""

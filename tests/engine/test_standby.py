@@ -8,6 +8,8 @@ import pytest
 
 from fenced.core import events as e
 from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import Words
+from fenced.core.operation.steps import longest_command_seconds
 from fenced.model.names import HostName
 from fenced.model.power import Action, OperationState
 from fenced.ports.control import NotFound, Standby
@@ -140,6 +142,29 @@ def test_the_successor_obeys_a_request_that_came_while_nobody_decided() -> None:
         await asyncio.sleep(60.0)
         assert second.engine is not None
         assert [it.request.id for it in records(world, r.RequestAnswered)] == ["r-1"]
+        await world.end()
+
+    play(main())
+
+
+def test_after_a_store_went_back_nothing_is_decided_until_no_lost_command_can_act() -> None:
+    async def main() -> None:
+        world = World(Rack())
+        world.begin()
+        daemon = world.daemon
+        daemon.journal.went_back, daemon.journal.words = "the store lacks record 7", Words(is_disarmed=True)
+        await daemon.start()
+        begun = asyncio.get_running_loop().time()
+        assert daemon.engine is not None
+        while daemon.engine.fleet.is_standby:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.1)
+        waited = asyncio.get_running_loop().time() - begun
+        assert waited >= longest_command_seconds(daemon.engine.fleet.inventory) - 2.0
+        await asyncio.sleep(5.0)
+        state = daemon.engine.fleet.state
+        assert state.is_disarmed and state.store_hold == "the store lacks record 7"
+        doubted = [entry.record for entry in world.disk.durable.entries.values()]
+        assert [it.is_older for it in doubted if isinstance(it, r.StoreDoubted)] == [True]
         await world.end()
 
     play(main())

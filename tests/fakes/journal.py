@@ -101,6 +101,7 @@ class MemoryJournal:
         """What `open` says that the store lacks."""
         self.words: Words | None = None
         """What `remember` kept."""
+        self.known_epoch = 0
         self._epoch: int | None = None
         self._is_open = False
 
@@ -152,7 +153,7 @@ class MemoryJournal:
         before, is_own = durable.holder, durable.place == self.place
         rest = await self.follow(after=after, limit=10**9)
         durable.owner, durable.holder, durable.place = self, self.name, self.place
-        durable.epoch = max(durable.epoch, at_least) + 1
+        durable.epoch = max(durable.epoch, at_least, self.known_epoch) + 1
         durable.lease_until, durable.given_to = now, None
         self._epoch = durable.epoch
         return Taken(
@@ -183,6 +184,9 @@ class MemoryJournal:
             )
             for name, one in sorted(durable.controllers.items())
         ]  # fmt: skip
+
+    async def know_epoch(self, epoch: int) -> None:
+        self.known_epoch = max(self.known_epoch, epoch)
 
     async def remember(self, words: Words) -> None:
         self.words = words

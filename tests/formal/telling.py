@@ -1,54 +1,20 @@
-"""Print a way through the model as a story, one line per step, with the two devices called A and B throughout.
+"""Print a way through a model as a story, one line per step.
 
-The explorer's worlds stand for all equivalent ones, with their devices in a fixed order;
-here they get their names back.
+The explorer's worlds stand for all equivalent ones, with what has no name in a fixed order; here everything keeps the
+name that it got first.
 """
 
-from tests.formal.explore import Bounds, successors
-from tests.formal.model import Action, Does, World
-from tests.formal.rules import after
-from tests.formal.symmetry import canonical
+from tests.formal.explore import A, Model, W
 
 
-def told(way: tuple[Action, ...], bounds: Bounds) -> list[str]:
+def told(way: tuple[A, ...], model: Model[W, A]) -> list[str]:
     """Return the way in words."""
-    world, like, lines = World(), World(), []
-    for number, action in enumerate(way, start=1):
-        like = canonical(after(like, action, bounds.without), bounds.without)
-        step, world = next(
-            (step, following)
-            for step, following in successors(world, bounds)
-            if step.does is action.does and canonical(following, bounds.without) == like
+    world, like, lines = model.first(), model.canonical(model.first()), []
+    for number, wanted in enumerate(way, start=1):
+        like = next(model.canonical(world) for action, world in model.successors(like) if action == wanted)
+        step, following = next(
+            (action, following) for action, following in model.successors(world) if model.canonical(following) == like
         )
-        lines.append(f"{number:>3}  {named(world, step)}")
+        lines.append(f"{number:>3}  {model.named(world, step)}")
+        world = following
     return lines
-
-
-def named(world: World, action: Action) -> str:
-    """Return one step in words."""
-    device = "AB"[action.device]
-    command = next((it for it in world.devices[action.device].commands if it.token == action.token), None)
-    power = "" if command is None else f"{'ON' if command.is_on else 'OFF'} {command.token} of {device}"
-    old = "the daemon without the lease: " if action.is_stale else ""
-    sends = "records and sends" if action.is_recorded else "sends without a record"
-    words = {
-        Does.BEGIN: f"records that {action.kind.name} begins",
-        Does.JOIN: f"the operation becomes {action.kind.name}",
-        Does.OFF: f"{sends} OFF to {device} by path {action.path + 1}",
-        Does.ON: f"{sends} ON to {device} by path {action.path + 1}",
-        Does.READ: f"takes {device} as read OFF",
-        Does.FENCE: "records fenced",
-        Does.ANNOUNCE: f"tells the bus {'fenced' if action.is_yes else 'not fenced'}",
-        Does.WAIT: "announce_wait is over",
-        Does.RESTORE: "records that power is given back",
-        Does.GIVE_BACK: "stops; records that what was switched off is given back",
-        Does.STOP: "stops; nothing more is sent",
-        Does.END: f"records the end, {'fenced' if action.is_yes else 'not fenced'}",
-        Does.REVOKE: "revokes fenced",
-        Does.TAKEOVER: "dies or loses the lease; a daemon with a newer epoch goes on",
-        Does.ARRIVE: f"a path takes {power}",
-        Does.ACT: f"{power} acts",
-        Does.LOSE: f"{power} is lost, refused or past its not_after",
-        Does.HAND: f"somebody switches {device} {'ON' if action.is_yes else 'OFF'}",
-    }
-    return old + words[action.does]

@@ -4,7 +4,8 @@ that it protects.
 
 import pytest
 
-from tests.formal.explore import Bounds, explore
+from tests.formal.explore import explore
+from tests.formal.fence import Fence
 from tests.formal.model import RULES
 from tests.formal.telling import told
 
@@ -32,16 +33,16 @@ WAY_AT_MOST = 12
 
 def test_all_promises_hold() -> None:
     """Explores every reachable state with two commands on their way to each device, for runs of any length."""
-    explored = explore(Bounds(pending=2))
-    assert explored.broken is None, "\n".join(told(explored.way, Bounds(pending=2)))
+    explored = explore(Fence(pending=2))
+    assert explored.broken is None, "\n".join(told(explored.way, Fence(pending=2)))
     assert explored.states > 15_000
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_is_needed(rule: str) -> None:
-    bounds = Bounds(pending=1 if rule == "watch" else 2, without=frozenset({rule}))  # liveness checks all states
-    explored = explore(bounds)
-    way = told(explored.way, bounds)
+    fence = Fence(pending=1 if rule == "watch" else 2, without=frozenset({rule}))  # liveness checks all states
+    explored = explore(fence)
+    way = told(explored.way, fence)
     assert explored.broken is not None and explored.broken.startswith(BREAKS[rule]), way
     assert len(way) <= WAY_AT_MOST
 
@@ -52,11 +53,11 @@ ANNOUNCEMENT = ("S1:", "S5: the host counts")
 @pytest.mark.parametrize("rule", ["epoch", "one operation", "token", "not after", "record first"])
 def test_without_a_rule_a_host_that_is_on_is_announced_as_fenced(rule: str) -> None:
     """A rule whose absence first breaks another promise also leads to the worst: fenced, and ON or about to be."""
-    assert explore(Bounds(pending=1, without=frozenset({rule}), only=ANNOUNCEMENT)).broken is not None
+    assert explore(Fence(pending=1, without=frozenset({rule}), only=ANNOUNCEMENT)).broken is not None
 
 
 def test_a_settled_read_comes_after_a_settled_end() -> None:
     """An operation that ends too early breaks S14, but announces nothing wrong: the second line of defence holds."""
     first = frozenset({"settled end"})
-    assert explore(Bounds(pending=1, without=first, only=ANNOUNCEMENT)).broken is None
-    assert explore(Bounds(pending=1, without=first | {"settled read"}, only=ANNOUNCEMENT)).broken is not None
+    assert explore(Fence(pending=1, without=first, only=ANNOUNCEMENT)).broken is None
+    assert explore(Fence(pending=1, without=first | {"settled read"}, only=ANNOUNCEMENT)).broken is not None

@@ -106,6 +106,19 @@ async def test_a_name_that_was_given_up_is_no_longer_listed(database: PostgresRi
     assert [view.report.name for view in await other.report(B)] == ["fenced-b"]
 
 
+async def test_a_controller_with_a_new_name_is_listed_once(database: PostgresRig) -> None:
+    """Its old name would look like a controller that is missing."""
+    folder = database.directory / "state"
+    folder.mkdir()
+    before = database.build(place="machine-1/boot-1", directory=folder)
+    await before.open(holder="fenced-a", now=1.0)
+    await before.report(A)
+    await before.close()
+    after = database.build(place="machine-1/boot-1", directory=folder)
+    await after.open(holder="fenced-b", now=1.0)
+    assert [view.report.name for view in await after.report(B)] == ["fenced-b"]
+
+
 async def test_a_standby_reports_while_the_lease_is_held(database: PostgresRig) -> None:
     """A report neither needs the lease nor changes its row."""
     await database.open()

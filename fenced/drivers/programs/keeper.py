@@ -46,7 +46,17 @@ def now() -> float:
 class Call:
     """One agent: from its fork until every process that it started is gone."""
 
-    __slots__ = ("deadline", "id", "is_over_deadline", "pid", "stdin", "swept_until", "unwritten", "wait_status")
+    __slots__ = (
+        "deadline",
+        "fed_until",
+        "id",
+        "is_over_deadline",
+        "pid",
+        "stdin",
+        "swept_until",
+        "unwritten",
+        "wait_status",
+    )
 
     def __init__(self, call_id: bytes, pid: int, stdin: int, deadline: float) -> None:
         self.id = call_id
@@ -55,6 +65,8 @@ class Call:
         """The write end of the agent's standard input, or -1. Open for a held agent, which must not see EOF."""
         self.unwritten = b""
         self.deadline = deadline
+        self.fed_until = deadline
+        """No parameter is written from then on: an agent that gets them may act (S21)."""
         self.is_over_deadline = False
         self.wait_status = 0
         self.swept_until = 0.0
@@ -150,7 +162,7 @@ class Keeper:
             if what == b"spawn":
                 self._spawn(call_id, fields, fds)
             elif what == b"feed":
-                self._feed(call_id, fields[0])
+                self._feed(call_id, fields[1], float(fields[0]))
             elif what == b"kill":
                 self._kill(call_id)
         finally:
@@ -185,7 +197,7 @@ class Keeper:
         if held == b"1":
             self._say(b"started", call_id, b"%d" % pid, start_ticks(pid))
         else:
-            self._feed(call_id, parameters)
+            self._feed(call_id, parameters, deadline)
 
     def _become_agent(
         self, call_id: bytes, argv: list[bytes], environment: list[bytes], stdio: tuple[int, ...]
@@ -217,15 +229,24 @@ class Keeper:
         """Execute the agent, which inherits the three pipes alone. A warm template overrides this."""
         os.execve(argv[0], argv, dict(pair.split(b"=", 1) for pair in environment))  # noqa: S606 - no shell wanted
 
-    def _feed(self, call_id: bytes, parameters: bytes) -> None:
+    def _feed(self, call_id: bytes, parameters: bytes, fed_until: float) -> None:
         """Give a held agent its parameters, then the end of file."""
         call = self._calls.get(call_id)
         if call is not None and call.stdin >= 0:
             call.unwritten = parameters
+            call.fed_until = min(call.fed_until, fed_until)
             self._write(call)
 
     def _write(self, call: Call) -> None:
-        """Write as much as the pipe takes. Ignore an agent that has closed its standard input."""
+        """Write as much as the pipe takes. Ignore an agent that has closed its standard input.
+
+        Kill an agent whose time is over instead: the daemon, or this machine, was stopped since it decided.
+        """
+        if now() >= call.fed_until:
+            call.is_over_deadline = True
+            call.unwritten = b""
+            kill_group(call.pid)
+            return
         try:
             call.unwritten = call.unwritten[os.write(call.stdin, call.unwritten) :]
         except BlockingIOError:

@@ -1,0 +1,1 @@
+"""The second formal model: several controllers, one lease, a store that may lose its tail (docs/formal-model.md)."""
