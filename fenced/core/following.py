@@ -41,8 +41,17 @@ def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
 
 
 def folded(fleet: Fleet, entry: r.Entry, now: float) -> None:
-    """Note that a record of another controller was folded."""
-    if isinstance(entry.record, r.Listened):  # both listened at the same time, and only one of them counts
-        fleet.own = replace(fleet.own, listening_recorded=fleet.own.ear.now(now))
-    elif isinstance(entry.record, r.StoreReleased):  # a person trusts the store that this one doubts, too
-        fleet.own = replace(fleet.own, store_doubt="", is_store_older=False)
+    """Note that a record of another controller was folded.
+
+    A beat that ends a proof of OFF is not kept here, because only the controller that decides can judge it: its record
+    says that the host was heard.
+    """
+    match entry.record:
+        case r.Listened():  # both listened at the same time, and only one of them counts
+            fleet.own = replace(fleet.own, listening_recorded=fleet.own.ear.now(now))
+        case r.StoreReleased():  # a person trusts the store that this one doubts, too
+            fleet.own = replace(fleet.own, store_doubt="", is_store_older=False)
+        case r.HostHeard() | r.HostRevoked(is_alive=True) if entry.host is not None and entry.host in fleet.sights:
+            fleet.see(entry.host, heard_at=now, heard_ear=fleet.own.ear.now(now))
+        case _:
+            pass

@@ -52,10 +52,7 @@ class Controllers:
             async with asyncio.timeout(self._ttl):
                 self._said = self._report()
                 self.views = tuple(await self._journal.report(self._said))
-                words = self._words()
-                if words != self._kept:
-                    await self._journal.remember(words)
-                    self._kept = words
+                await self._remember()
         except StoreHeld:
             raise
         except (StoreError, OSError) as exc:  # includes TimeoutError
@@ -66,6 +63,21 @@ class Controllers:
             return
         self._refusal = ""
         self._seen()
+
+    async def keep_words(self) -> None:
+        """Keep what operators said before this life ends."""
+        try:
+            await self._remember()
+        except (StoreError, OSError) as exc:
+            log.error(
+                "words_not_kept", error=str(exc), advice="check the disk of state_dir; then check pauses and arming"
+            )
+
+    async def _remember(self) -> None:
+        words = self._words()
+        if words != self._kept:
+            await self._journal.remember(words)
+            self._kept = words
 
     def active(self) -> ControllerView | None:
         """Return the controller that holds the lease, as the store last knew; None if nobody does."""

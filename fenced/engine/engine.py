@@ -36,7 +36,7 @@ from fenced.model.names import HostName, PlugId, ProxyName, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
-from fenced.ports.journal import ClockAnchor, Journal, Loaded, Taken
+from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreWentBack, Taken, Words
 from fenced.ports.liveness import Liveness
 from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
@@ -165,7 +165,7 @@ class Engine:
         )  # fmt: skip
         self.controllers = Controllers(
             journal=ports.journal, ttl_seconds=fleet.inventory.daemon.lease_ttl_seconds,
-            report=lambda: self.giving_over.report(), words=lambda: words_of(fleet),
+            report=lambda: self.giving_over.report(), words=self._words,
             seen=lambda: self.giving_over.look(),
         )  # fmt: skip
         self.giving_over = GivingOver(
@@ -180,6 +180,13 @@ class Engine:
     async def run(self, *, on_running: Callable[[], None] | None = None) -> None:
         """Run until cancelled. Raises in a group: EpochLost when another controller took over, StoreWentBack,
         HandedOver, and StoreHeld if another living controller has this name."""
+        try:
+            await self._run(on_running)
+        except* StoreWentBack:
+            await self.controllers.keep_words()  # the store may have lost the newest of them
+            raise
+
+    async def _run(self, on_running: Callable[[], None] | None) -> None:
         taken = await self.standby.look()
         moved = await self.takeover.hold(taken) if taken is not None else 0.0
         async with asyncio.TaskGroup() as group:
@@ -206,7 +213,8 @@ class Engine:
         log.warning("lease_taken", before=taken.before, epoch=taken.epoch)
         await self._begin(taken, await self.takeover.hold(taken))
         self._act()
-        for event in self._kept.give():
+        oldest = self.ports.clock.now() - self.fleet.inventory.daemon.request_max_age_seconds
+        for event in self._kept.give(since=oldest):
             self.take(event)
         self.shown.take_over()
 
@@ -240,6 +248,8 @@ class Engine:
             self._kept.keep(event)
             if isinstance(event, BusConnected):
                 self.effects.spawn(self.outbox.say("standby"), "say standby")
+            if isinstance(event, BusRequest):  # given at the takeover, once its devices can be read
+                return
         elif isinstance(event, BusRequest) and self._is_confirmation(event):
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
             return
@@ -282,6 +292,11 @@ class Engine:
         refusal = self.reactor.store_refusal
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
         return (*of_store, *self.outbox.stuck_words(), *self.ports.remarks())
+
+    def _words(self) -> Words:
+        """Return what operators said, as far as this controller knows: the store may have lost it."""
+        lost = self.takeover.words if self.fleet.is_standby else None
+        return lost if lost is not None else words_of(self.fleet)
 
     def _met_higher_epoch(self, epoch: int) -> None:
         """Ask the store at once whether the lease is lost: a proxy knows a later holder."""

@@ -19,6 +19,7 @@ from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.standby import Standby
 from fenced.model.names import ProxyName
+from fenced.ports.bus import BusEvent
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, StoreError, Taken
 from fenced.ports.proxies import FloorEcho, Floors
@@ -57,9 +58,19 @@ class Takeover:
         spawn: Callable[[Coroutine[Any, Any, Any], str], object],
     ) -> None:  # fmt: skip
         self._fleet, self._journal, self._clock, self._standby = fleet, journal, clock, standby
-        self._lease, self._around, self._is_older, self._words = lease, around, is_older, words
-        self._spawn = spawn
+        self._lease, self._around, self._spawn = lease, around, spawn
+        self._was_older, self._lost_words = is_older, words
         self._echoes: Mapping[ProxyName, FloorEcho] = {}
+
+    @property
+    def _is_older(self) -> bool:
+        """Whether the store lacks what this controller saw, and no operator released it since."""
+        return self._was_older and bool(self._fleet.own.store_doubt)
+
+    @property
+    def words(self) -> Words | None:
+        """What operators said, if the store lost it; None otherwise."""
+        return self._lost_words if self._is_older else None
 
     async def hold(self, taken: Taken) -> float:
         """Continue the time of the records, and renew the lease. Return by how many seconds the clock moved.
@@ -90,7 +101,7 @@ class Takeover:
             await asyncio.sleep(seconds)
         outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
         before = taken.before if not taken.is_own else ""
-        return epoch, e.Started(before=before, outlast=outlast, words=self._words)
+        return epoch, e.Started(before=before, outlast=outlast, words=self.words)
 
     async def _raise_floors(self, taken: Taken) -> int:
         """Tell the proxies the epoch. If one knows a higher one, the store lost it: take the lease anew, above it."""
@@ -133,8 +144,12 @@ class Kept:
             else:
                 self.reports[event.host] = event
 
-    def give(self) -> list[e.BusEvent]:
-        """Return everything that was kept, and forget it. The core answers a request only once, and drops old ones."""
-        found: list[e.BusEvent] = [*self.reports.values(), *self.requests]
+    def give(self, *, since: float) -> list[BusEvent]:
+        """Return what was kept, and forget it; of the requests only those that came since then.
+
+        The core answers a request only once. What is older was answered by another controller, or is refused as stale.
+        """
+        recent = [request for request in self.requests if request.received >= since]
+        found: list[BusEvent] = [*self.reports.values(), *recent]
         self.requests, self.reports = [], {}
         return found

@@ -21,15 +21,16 @@ from tests.world.world import World
 NODE = HostName("node-2")
 RACK = Rack(other_daemons=("fenced-b",))
 TTL_SECONDS = 15.0
+ACCEPTED = "daemon.accept_requests"
 
 
 def play(work: Coroutine[Any, Any, None]) -> None:
     run(work)
 
 
-async def both() -> tuple[World, Daemon, Daemon]:
+async def both(rack: Rack = RACK) -> tuple[World, Daemon, Daemon]:
     """Return a world whose first controller is active and whose second one is a standby for some minutes."""
-    world = World(RACK)
+    world = World(rack)
     world.begin()
     first, second = world.daemons.values()
     await first.start()
@@ -147,12 +148,76 @@ def test_the_successor_obeys_a_request_that_came_while_nobody_decided() -> None:
     play(main())
 
 
+def asked(world: World, action: str, name: str) -> e.BusRequest:
+    now = world.clock.now()
+    return e.BusRequest(
+        host=NODE, received=now, is_retained=False, id=name, action=action, reason="a test", by="a person",
+        sent_at=now, reply_topic=f"replies/{name}", correlation=None,
+    )  # fmt: skip
+
+
+def replies(world: World) -> list[str]:
+    return [message.topic for _, message in world.broker.published if message.topic.startswith("replies/")]
+
+
+def test_the_successor_reads_the_devices_before_it_believes_a_request_that_confirms_an_off() -> None:
+    async def main() -> None:
+        settings: dict[str, Any] = {ACCEPTED: ("confirm_off",), "host.automatic": False}
+        world, first, _ = await both(Rack(other_daemons=("fenced-b",), settings=settings))
+        world.machine(NODE).is_hung = True
+        await asyncio.sleep(60.0)
+        await first.crash()
+        await asyncio.sleep(1.0)
+        world.broker.send(asked(world, "confirm_off", "r-1"))
+        await asyncio.sleep(40.0)
+        assert replies(world) == ["replies/r-1"]
+        assert not records(world, r.HostFenced), "its devices read ON"
+        await world.end()
+
+    play(main())
+
+
+def test_the_successor_leaves_alone_what_was_answered_long_ago() -> None:
+    async def main() -> None:
+        settings: dict[str, Any] = {ACCEPTED: ("maintenance_on",)}
+        world, first, second = await both(Rack(other_daemons=("fenced-b",), settings=settings))
+        world.broker.send(asked(world, "maintenance_on", "r-1"))
+        await asyncio.sleep(7200.0)
+        await first.crash()
+        await asyncio.sleep(60.0)
+        assert second.engine is not None and not second.engine.fleet.is_standby
+        assert replies(world) == ["replies/r-1"]
+        await world.end()
+
+    play(main())
+
+
+def test_a_host_whose_beat_ended_its_fence_at_the_active_controller_counts_as_heard_at_the_standby() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        world.machine(NODE).die()
+        while not (returned := [it for it in records(world, r.HostHeard) if it.why == "restored"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        assert len(returned) == 1
+        await asyncio.sleep(1.0)
+        await first.stop()
+        await asyncio.sleep(3.0)
+        assert second.engine is not None and not second.engine.fleet.is_standby
+        assert len(records(world, r.HostSuspected)) == 1, "its next beat comes later"
+        await asyncio.sleep(60.0)
+        assert len(records(world, r.OperationStarted)) == 1
+        await world.end()
+
+    play(main())
+
+
 def test_after_a_store_went_back_nothing_is_decided_until_no_lost_command_can_act() -> None:
     async def main() -> None:
         world = World(Rack())
         world.begin()
         daemon = world.daemon
-        daemon.journal.went_back, daemon.journal.words = "the store lacks record 7", Words(is_disarmed=True)
+        seen = daemon.board.kept.seen
+        seen.went_back, seen.words = "the store lacks record 7", Words(is_disarmed=True)
         await daemon.start()
         begun = asyncio.get_running_loop().time()
         assert daemon.engine is not None

@@ -6,6 +6,7 @@ from tests.planted.bugs_access import ACCESS_BUGS
 from tests.planted.bugs_agents import AGENT_BUGS
 from tests.planted.bugs_arming import ARMING_BUGS
 from tests.planted.bugs_clients import CLIENT_BUGS
+from tests.planted.bugs_controllers import CONTROLLER_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
@@ -25,6 +26,7 @@ from tests.planted.bugs_shown import SHOWN_BUGS
 
 BUGS: Final = (
     POWER_BUGS
+    + CONTROLLER_BUGS
     + DECIDING_BUGS
     + DEVICE_BUGS
     + AGENT_BUGS

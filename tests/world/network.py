@@ -38,9 +38,10 @@ class Broker:
     """The broker; it outlives the daemon. `is_cut`: connected, but nothing passes (the daemon's own link is dead).
 
     Faults in one direction: `is_unheard`: nothing from it reaches the daemon; `is_swallowing`: nothing from the daemon
-    reaches it; `deaf` and `dumb`: the same for these daemons only. `refused`: last words of topics for which it allows
-    no publisher. `reached`: when the newest message of each host arrived at a daemon, and from which run. `spell`:
-    returns what a message means, and what a daemon makes of it (None: nothing).
+    reaches it; `deaf` and `dumb`: the same for these daemons only; `away`: daemons whose connection is lost.
+    `refused`: last words of topics for which it allows no publisher. `reached`: when the newest message of each host
+    arrived at a daemon, and from which run. `spell`: returns what a message means, and what a daemon makes of it
+    (None: nothing).
     """
 
     clock: Clock
@@ -61,6 +62,7 @@ class Broker:
     refused: frozenset[str] = frozenset()
     deaf: frozenset[str] = frozenset()
     dumb: frozenset[str] = frozenset()
+    away: frozenset[str] = frozenset()
     reached: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
     _subscribers: dict[str, Callable[[BusEvent], None]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,8 +80,17 @@ class Broker:
     async def changed(self) -> None:
         await self._changed.wait()
 
-    async def until(self, *, is_up: bool) -> None:
-        while self.is_up is not is_up:
+    def serves(self, client: str) -> bool:
+        """Return whether that client is or can be connected."""
+        return self.is_up and client not in self.away
+
+    def send_away(self, client: str, *, is_away: bool) -> None:
+        """Close a client's connection and refuse a new one, or accept it again."""
+        self.away = self.away | {client} if is_away else self.away - {client}
+        self.set_up(self.is_up)
+
+    async def until(self, client: str, *, is_up: bool) -> None:
+        while self.serves(client) is not is_up:
             await self.changed()
 
     def subscribe(self, client: str, subscriber: Callable[[BusEvent], None] | None) -> None:
@@ -124,7 +135,7 @@ class Broker:
     @property
     def is_willing(self) -> bool:
         """Whether it accepts at once what an authorised daemon sends."""
-        is_through = self.is_heard and not self.is_swallowing and not self.dumb
+        is_through = self.is_heard and not (self.is_swallowing or self.dumb or self.away)
         return is_through and not self.is_refusing and self.acknowledge_seconds <= ACKNOWLEDGE_SECONDS
 
     def take(self, message: Message) -> None:
@@ -171,13 +182,13 @@ class WorldBus:
         broker = self._broker
         try:
             while True:
-                await broker.until(is_up=True)
+                await broker.until(self._owner, is_up=True)
                 self._is_connected = True
                 deliver(BusConnected(at=self._clock.now()))
                 broker.subscribe(self._owner, lambda event: self._hear(event, deliver))
                 broker.on_subscribed(lambda event: self._hear(event, deliver))
                 broker.show_kept(self._owner)
-                await broker.until(is_up=False)
+                await broker.until(self._owner, is_up=False)
                 self._is_connected = False
                 broker.subscribe(self._owner, None)
                 deliver(BusDisconnected(at=self._clock.now(), why="the broker is gone"))

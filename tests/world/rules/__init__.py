@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.world.rules.base import Rule, Truth
 from tests.world.rules.commands import CommandsAreNotRaced, NoCycle, NothingOutlivesItsDaemon, OwnMachine
+from tests.world.rules.controllers import NothingIsLostWithTheStore, OneOwner, SuccessorAssumesNothing
 from tests.world.rules.crash import AfterACrash
 from tests.world.rules.drills import DrillsProve
 from tests.world.rules.gates import AutomaticOff
@@ -27,6 +28,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
     DrillsProve, NoStaleFence,
+    OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore,
 )  # fmt: skip
 
 

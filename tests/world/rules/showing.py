@@ -33,13 +33,14 @@ class NoStaleFence(Rule):
 
     def stepped(self) -> None:
         broker, now = self.truth.broker, self.truth.now()
-        if not broker.is_willing or broker.refused or not broker.is_subscribed or self.truth.up_since is None:
+        is_bad = not broker.is_willing or broker.refused or broker.deaf or not broker.is_subscribed
+        if is_bad or self.truth.up_since is None:
             self._troubled_at = now
         for topic, message in broker.kept.items():
             if self._checked.get(topic) is message or self._shown.get(topic, (None, 0.0))[0] is message:
                 continue
             self._checked.pop(topic, None)
-            if b'"fenced"' in message.payload:
+            if b'"fenced"' in message.payload and self._troubled_at < now:  # what nobody heard waits for a connection
                 self._shown[topic] = message, now
             else:
                 self._shown.pop(topic, None)
