@@ -54,6 +54,7 @@ class _StateBody(TypedDict):
     rev: NotRequired[_Token | Literal[""] | None]
     proof: NotRequired[Annotated[str, Field(max_length=64)] | None]
     controller: NotRequired[_Name]
+    operation: NotRequired[Annotated[str, Field(max_length=64)] | None]
 
 
 _EVIDENCE: Final = TypeAdapter(_EvidenceBody)
@@ -104,6 +105,7 @@ def state(payload: bytes, *, host: HostName, received: float, is_retained: bool)
         token=_token(body.get("token")),
         rev=_token(body.get("rev")),
         controller=body.get("controller", ""),
+        operation=body.get("operation") or "",
     )
 
 

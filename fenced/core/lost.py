@@ -10,6 +10,7 @@ from fenced.core.events import StateSeen
 from fenced.core.fleet import Fleet
 from fenced.core.operation.phases import stop
 from fenced.core.work import HostWork
+from fenced.model.power import State
 
 
 def is_lost(fleet: Fleet, state: HostState, event: StateSeen) -> bool:
@@ -24,17 +25,20 @@ def is_lost(fleet: Fleet, state: HostState, event: StateSeen) -> bool:
 
 
 def look(work: HostWork, event: StateSeen) -> None:
-    """Record a lost announcement, and stop an operation that rests on an older proof."""
+    """Record a lost announcement. Power is not given back any more by an operation that rests on an older proof."""
     if event.token is None or not is_lost(work.fleet, work.state, event):
         return
+    proof = work.state.proof
+    is_kept = proof is not None and event.operation == proof.operation and event.state == State.RESTORING.value
     why = f"the bus shows {event.state or 'nothing'} with token {event.token}, and the store has lost that record"
-    if work.operation is not None and work.operation.is_fenced:
+    if work.operation is not None and work.operation.is_fenced and event.state == State.FENCED.value:
         stop(work, f"revoked: {why}")
     work.record(
         r.AnnouncementLost(
             lost=event.token,
             shown=event.state,
-            is_proven=event.is_proven,
+            is_proven=event.is_proven and not is_kept,
+            is_proof_kept=is_kept,
             token=work.fleet.next_token(),
             why=why,
         )

@@ -15,7 +15,7 @@ import structlog
 from fenced.core import events as e
 from fenced.core import lost
 from fenced.core.fleet import Fleet
-from fenced.model.names import HostName
+from fenced.model.names import HostName, Token
 from fenced.model.text import some
 from fenced.ports.bus import MessageKind, MessageResult
 from fenced.ports.clock import Clock
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 EPOCH_MAX: Final = 10**12
 """No store counts so far. A higher epoch is nonsense, and a lease must not be taken above it."""
 SHOWN_MAX: Final = 3
+NO_TOKEN: Final = Token(epoch=0, sequence=0)
 
 
 class Shown:
@@ -52,10 +53,10 @@ class Shown:
         self._telemetry.bus_message(MessageKind.STATE, result)
         if not self._fleet.is_durable(event.host):
             return
-        if self._fleet.is_standby:
-            self._kept[event.host] = event
-        else:
+        if not self._fleet.is_standby:
             self._answer(event)
+        elif event.host not in self._kept or _newest(event) >= _newest(self._kept[event.host]):
+            self._kept[event.host] = event  # an older one that comes later hides no newer one
 
     def take_over(self) -> None:
         """Answer what was kept as a standby, once this controller decides."""
@@ -66,7 +67,8 @@ class Shown:
 
     def known_epoch(self) -> int:
         """Return the highest epoch that the bus shows, or 0, for a lease that is to be taken above it."""
-        return max((epoch for event in self._kept.values() if (epoch := _epoch(event)) <= EPOCH_MAX), default=0)
+        epochs = (_newest(event).epoch for event in self._kept.values())
+        return max((epoch for epoch in epochs if epoch <= EPOCH_MAX), default=0)
 
     def left(self) -> Mapping[HostName, e.StateSeen]:
         """Return what the next life must know: kept states that are newer than this one's epoch.
@@ -75,9 +77,7 @@ class Shown:
         """
         is_foreign = bool(self._fleet.expected_store) or self._fleet.is_store_new
         return {
-            host: replace(event, token=None, rev=max(token for token in (event.rev, event.token) if token))
-            if is_foreign
-            else event
+            host: replace(event, token=None, rev=_newest(event)) if is_foreign else event
             for host, event in self._left.items()
         }
 
@@ -95,7 +95,7 @@ class Shown:
             if host not in self._warned:
                 self._warned.add(host)
                 new.append(str(host))
-            if event.is_retained and _epoch(event) <= EPOCH_MAX:
+            if event.is_retained and _newest(event).epoch <= EPOCH_MAX:
                 self._left[host] = event
             else:
                 self._again(host)
@@ -111,7 +111,7 @@ class Shown:
         fleet = self._fleet
         if fleet.expected_store and fleet.durable_state.store_hold:
             self._tell_store()
-        elif any(token > fleet.token_of_durable() for token in (event.rev, event.token) if token is not None):
+        elif _newest(event) > fleet.token_of_durable():
             self._ahead[event.host] = self._clock.now(), event
             self._hurry()
         elif lost.is_lost(fleet, fleet.durable(event.host), event):
@@ -131,5 +131,6 @@ class Shown:
             log.warning("states_of_another_store", reason=self._fleet.own.store_doubt, advice="see gate `store`")
 
 
-def _epoch(event: e.StateSeen) -> int:
-    return max((token.epoch for token in (event.rev, event.token) if token is not None), default=0)
+def _newest(event: e.StateSeen) -> Token:
+    """Return the higher one of its two numbers."""
+    return max((token for token in (event.rev, event.token) if token is not None), default=NO_TOKEN)

@@ -25,7 +25,7 @@ def test_a_state_of_this_program_is_read() -> None:
     seen = state(state_payload(shown, "fenced-a", rev="3-18"))
     assert seen == StateSeen(
         host=HOST, received=1.0, is_retained=True, state="fenced", is_proven=True, token=Token(epoch=3, sequence=17),
-        rev=Token(epoch=3, sequence=18), controller="fenced-a",
+        rev=Token(epoch=3, sequence=18), controller="fenced-a", operation="",
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A token on the bus that the journal does not know: the store lost its record (S22)."""
 
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -110,7 +111,8 @@ def test_a_lost_state_that_claimed_no_off_has_no_event() -> None:
     at = successor(Desk())
     decision = at.do(shown("fencing"))
     assert [type(entry.record) for entry in decision.entries] == [r.AnnouncementLost]
-    assert decision.told == () and at.state().lost_token == LOST
+    assert decision.told == () and at.state().lost_token is None
+    assert at.state().token == decision.entries[0].record.token
 
 
 def test_an_older_proof_of_the_journal_counts_no_more() -> None:
@@ -148,6 +150,29 @@ def test_a_restore_that_rests_on_an_older_proof_stops() -> None:
     decision = successor(at).do(shown())
     assert any(isinstance(command, c.DropOns) for command in decision.commands)
     assert at.state().state is State.RESTORING and at.state().proof is None
+
+
+def test_a_restore_whose_on_was_lost_goes_on_with_its_proof() -> None:
+    """The bus shows the same operation further on: the host was off, and may have power since."""
+    at = Desk()
+    operation = at.ask(Action.RESTART).split()[1]
+    at.serve(until="host_fenced")
+    assert at.state().state is State.FENCED and at.state().proof is not None
+    further = replace(shown("restoring", is_proven=True), operation=operation)
+    decision = successor(at).do(further)
+    assert decision.told == () and at.state().lost_token is None
+    assert at.state().state is State.RESTORING and at.state().proof is not None
+    at.serve(until="operation_ended")
+    assert at.records(r.HostRestored) and [it.why for it in at.records(r.EndingDecided)] == [""]
+
+
+def test_a_restore_of_another_operation_is_no_proof_of_this_one() -> None:
+    at = Desk()
+    at.ask(Action.RESTART)
+    at.serve(until="host_fenced")
+    decision = successor(at).do(replace(shown("restoring", is_proven=True), operation="1-899"))
+    assert [it.data["replaces"] for it in decision.told] == ["1-900"]
+    assert at.state().proof is None and at.state().operation is not None
 
 
 def test_a_fence_under_way_goes_on_to_its_proof() -> None:

@@ -164,10 +164,12 @@ def test_what_is_left_to_the_next_life_is_found_in_a_group() -> None:
     assert shown_before(None) == {}
 
 
-def test_a_standby_keeps_the_last_state_of_each_host_for_the_takeover() -> None:
+def test_a_standby_keeps_the_newest_state_of_each_host_for_the_takeover() -> None:
     def story(it: Bench) -> None:
         it.shown.seen(shown("healthy", token(2)))
         it.shown.seen(shown("fenced", token(3, 21)))
+        it.shown.seen(shown("suspect", token(3, 20)))  # an older one that comes later
+        it.shown.seen(replace(shown("", None), rev=None))
         it.shown.seen(replace(shown("suspect", token(3)), host=HostName("node-1")))
         it.shown.seen(replace(shown("fenced", token(3)), host=HostName("gone")))
         assert it.outcome == (0, 0, 0) and it.shown.known_epoch() == 3

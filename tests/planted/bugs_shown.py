@@ -39,8 +39,8 @@ SHOWN_BUGS: Final = (
         name="a host stays fenced by a proof that is older than a lost record",
         rule="S22",
         file="core/durable/evolve_host.py",
-        old="return replace(state, token=record.token, proof=None, lost_token=record.lost)",
-        new="pass\n    if True:\n        return replace(state, token=record.token, lost_token=record.lost)",
+        old="    proof = state.proof if record.is_proof_kept else None\n",
+        new="    proof = state.proof\n",
         killers=(f"{LOST}::test_an_older_proof_of_the_journal_counts_no_more",),
     ),
     Bug(
@@ -87,9 +87,9 @@ SHOWN_BUGS: Final = (
         name="a standby forgets what the bus showed it",
         rule="S22",
         file="engine/shown.py",
-        old="            self._kept[event.host] = event\n",
+        old="            self._kept[event.host] = event  # an older one that comes later hides no newer one\n",
         new="            pass\n",
-        killers=(f"{SHOWN}::test_a_standby_keeps_the_last_state_of_each_host_for_the_takeover",),
+        killers=(f"{SHOWN}::test_a_standby_keeps_the_newest_state_of_each_host_for_the_takeover",),
     ),
     Bug(
         name="a machine whose snapshot was put back stays below the bus's epoch",

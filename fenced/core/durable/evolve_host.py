@@ -201,18 +201,20 @@ def _revoked_to(state: HostState, *, is_alive: bool) -> State:
 
 
 def _announcement_lost(state: HostState, at: float, record: r.AnnouncementLost) -> HostState:
-    """Drop the proof: the lost records are newer, so the host may have run since. What an operator keeps off stays off
-    until its devices show otherwise (S19)."""
+    """Drop an older proof: the lost records are newer, so the host may have run since. What an operator keeps off stays
+    off until its devices show otherwise (S19)."""
+    proof = state.proof if record.is_proof_kept else None
+    lost_token = record.lost if record.is_proven else state.lost_token
     if state.state is not State.FENCED:
-        return replace(state, token=record.token, proof=None, lost_token=record.lost)
+        return replace(state, token=record.token, proof=proof, lost_token=lost_token)
     is_kept_off = state.is_stay_off and state.is_off_by_person
     return to_state(
         owing.ran_again(state),
         State.RESTORING,
         at,
         token=record.token,
-        proof=None,
-        lost_token=record.lost,
+        proof=proof,
+        lost_token=lost_token,
         is_stay_off=is_kept_off,
         is_on_forbidden=state.is_on_forbidden or is_kept_off,
         held_by=(),

@@ -92,7 +92,7 @@ class StateSeen:
     """`state/HOST` as the bus shows it: the daemon's own message, or one of another controller or an earlier life.
 
     `state`: "" if the topic was cleared. `is_proven`: it claims that the host is off. `rev`: the number of the message;
-    None: an older program wrote it. `controller`: who published it.
+    None: an older program wrote it. `controller`: who published it. `operation`: the host's running or last one, or "".
     """
 
     host: HostName
@@ -103,3 +103,4 @@ class StateSeen:
     token: Token | None
     rev: Token | None
     controller: str
+    operation: str = ""

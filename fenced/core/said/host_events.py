@@ -70,7 +70,7 @@ def _revoked(record: r.HostRevoked) -> Data:
 
 def _announcement_lost(record: r.AnnouncementLost, before: HostState) -> CloudEvents:
     """Return `revoked` if the bus, or the journal, called the host off. `replaces`: the token of the lost proof."""
-    if not record.is_proven and before.proof is None:
+    if not record.is_proven and (record.is_proof_kept or before.proof is None):
         return []
     replaces = str(record.lost) if record.is_proven else None
     return [(HOST + "revoked", {"reason": record.why, "alive": False, "distrusted": [], "replaces": replaces})]

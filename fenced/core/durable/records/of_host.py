@@ -233,7 +233,8 @@ class CommandsOutlast:
 class AnnouncementLost:
     """The bus shows a token of this host that the journal does not know: the store lost the record (S22).
 
-    `lost`: that token. `shown`: the state that the bus showed. `is_proven`: it claimed that the host is off. `token`:
+    `lost`: that token. `shown`: the state that the bus showed. `is_proven`: it rested on a proof of OFF that the
+    journal does not know. `is_proof_kept`: it rested on the journal's proof, and only an ON after it was lost. `token`:
     the host's new token, above the lost one.
     """
 
@@ -242,6 +243,7 @@ class AnnouncementLost:
     is_proven: bool
     token: Token
     why: str
+    is_proof_kept: bool = False
     kind: Literal["announcement_lost"] = "announcement_lost"
 
 
