@@ -7,7 +7,7 @@ Each event goes to one module: messages to `suspected.hearing`, timers to `suspe
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions, listening, taking
+from fenced.core import closed_gates, fleet_decisions, listening, lost, taking
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
@@ -63,6 +63,9 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
     match event:
         case e.Health() | e.Presence() | e.Evidence():
             is_news = _heard(work.on(event.host), event)
+        case e.StateSeen():
+            if event.host in fleet.hosts:
+                lost.look(work.on(event.host), event)
         case e.BusRequest():
             answer = fleet_decisions.bus_request(work, event)
         case e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost():

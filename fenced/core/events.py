@@ -15,6 +15,7 @@ from fenced.core.heard.messages import Evidence as Evidence
 from fenced.core.heard.messages import Health as Health
 from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
+from fenced.core.heard.messages import StateSeen as StateSeen
 from fenced.model.inventory import Inventory
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Action, Outcome, Power
@@ -336,7 +337,7 @@ class StoreReleaseAsked:
     reason: str
 
 
-BusEvent = Health | Presence | Evidence | BusRequest | BusConnected | BusDisconnected
+BusEvent = Health | Presence | Evidence | BusRequest | StateSeen | BusConnected | BusDisconnected
 Asked = (
     ActionAsked
     | DrillAsked
