@@ -360,6 +360,8 @@ class SqlJournal(SqlQueries, ABC):
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # asyncio would log one that nobody retrieves
             raise
 
     def _opened(self, part: T | None) -> T:

@@ -67,8 +67,9 @@ def played(name: str, points: tuple[Point, ...]) -> bool:
         except AssertionError as exc:
             click.echo(f"{said}: {exc}")
             return False
-    gap = "no command" if outcome.gap_seconds is None else f"first command after {outcome.gap_seconds:.2f} s"
-    click.echo(f"{said}: {gap}, {time.monotonic() - began:.0f} s" + "".join(f"\n  {it}" for it in outcome.breaches))
+    click.echo(
+        f"{said}: {outcome.gaps}; {time.monotonic() - began:.0f} s" + "".join(f"\n  {it}" for it in outcome.breaches)
+    )
     return not outcome.breaches
 
 

@@ -41,6 +41,15 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """A standby took the lease."""
+
+    controller: str
+    at: float
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """An event that is durable in the journal."""
 
@@ -59,6 +68,7 @@ class Evidence:
     changes: Sequence[Change]
     commands: Sequence[Command]
     floors: Sequence[Floor]
+    takings: Sequence[Taking]
     carried: Sequence[Carried]
     kept: Sequence[Kept]
     open_operations: Sequence[str]
@@ -102,9 +112,15 @@ async def collect(it: Bed) -> Evidence:
                 commands.append(_command(proxy, line))
             elif line.get("event") == "floor raised":
                 floors.append(Floor(proxy=proxy, at=moment(line), epoch=int(str(line["epoch"]))))
+    takings = [
+        Taking(controller=name, at=moment(line), epoch=int(str(line["epoch"])))
+        for name, controller in it.controllers.items()
+        for line in lines(controller.program.log)
+        if line.get("event") == "lease_taken"
+    ]
     return Evidence(
         plugs=it.plugs, lives=list(it.lives), calls=list(it.chassis.calls), changes=list(it.chassis.changes),
-        commands=commands, floors=floors, carried=list(it.wire.carried), kept=await kept(it),
+        commands=commands, floors=floors, takings=takings, carried=list(it.wire.carried), kept=await kept(it),
         open_operations=await open_operations(it),
     )  # fmt: skip
 

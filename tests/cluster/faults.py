@@ -131,7 +131,17 @@ async def both_restarted(hit: Hit) -> None:
 
 
 async def handed_over(hit: Hit) -> None:
-    """SIGTERM: the active lets its steps reach a safe point, and releases the lease."""
+    """An operator lets the active give the lease to the standby. It lets its steps reach a safe point first."""
+    body = {"to": hit.standby.name, "reason": "a test"}
+    answer = await hit.active.api.call("POST", "controllers/hand-over", body=body)
+    assert answer.status == 202, answer.text
+    hit.strike()
+    hit.it.chassis.release()
+    await hit.takes()
+
+
+async def terminated(hit: Hit) -> None:
+    """SIGTERM of the active."""
     hit.active.program.signal(signal.SIGTERM)
     hit.strike()
     hit.it.chassis.release()
@@ -162,6 +172,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "promoted without the end": Fault(hit=promoted_without_the_end, loses=True),
     "both restarted": Fault(hit=both_restarted),
     "handed over": Fault(hit=handed_over),
+    "terminated": Fault(hit=terminated),
     "rolled": Fault(hit=rolled),
 }
 

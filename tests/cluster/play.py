@@ -22,12 +22,24 @@ PAUSED: Final = "paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """`gap_seconds`: from the fault to the successor's first command; None if there was none."""
+class Gaps:
+    """Seconds from the fault until a standby took the lease, and until a proxy got the first command of a new epoch;
+    None if that did not happen."""
 
+    to_taking: float | None
+    to_command: float | None
+
+    def __str__(self) -> str:
+        parts = {"taken": self.to_taking, "first command": self.to_command}
+        said = [f"{name} after {seconds:.2f} s" for name, seconds in parts.items() if seconds is not None]
+        return ", ".join(said) or "nothing taken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
     evidence: Evidence
     breaches: Sequence[str]
-    gap_seconds: float | None
+    gaps: Gaps
 
 
 async def play(folder: Path, name: str, points: Sequence[Point]) -> Outcome:
@@ -52,7 +64,7 @@ async def play(folder: Path, name: str, points: Sequence[Point]) -> Outcome:
         except AssertionError as exc:
             raise AssertionError(f"{exc}\n{told(it)}") from exc
         evidence = await collect(it)
-        return Outcome(evidence=evidence, breaches=judge(evidence), gap_seconds=gap(evidence, struck))
+        return Outcome(evidence=evidence, breaches=judge(evidence), gaps=_gaps(evidence, struck))
 
 
 async def paused(controller: Controller) -> str:
@@ -104,11 +116,15 @@ async def _until(it: Bed, condition: Callable[[], bool] | Callable[[], Awaitable
         await until(condition, what=what)
 
 
-def gap(evidence: Evidence, struck: float) -> float | None:
-    """Return how long after the fault the successor's first command came."""
-    before = max((command.epoch for command in evidence.commands if command.started < struck), default=0)
-    after = [command.started for command in evidence.commands if command.epoch > before]
-    return min(after) - struck if after else None
+def _gaps(evidence: Evidence, struck: float) -> Gaps:
+    takings = [taking for taking in evidence.takings if taking.at > struck]
+    taken = min(takings, key=lambda taking: taking.at, default=None)
+    epoch = max((command.epoch for command in evidence.commands if command.started < struck), default=0)
+    command = min((command.started for command in evidence.commands if command.epoch > epoch), default=None)
+    return Gaps(
+        to_taking=None if taken is None else taken.at - struck,
+        to_command=None if command is None else command - struck,
+    )  # fmt: skip
 
 
 def told(it: Bed) -> str:

@@ -30,4 +30,4 @@ async def test_fences_at_every_point_survive(
     outcome = await play(tmp_path, fault, tuple(Point))
     assert not outcome.breaches
     assert len(outcome.evidence.commands) >= len(Point)
-    record_property("gap_seconds", outcome.gap_seconds)
+    record_property("gaps", str(outcome.gaps))

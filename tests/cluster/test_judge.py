@@ -49,6 +49,7 @@ SOUND = Evidence(
         command("off", "a", 12.0), command("off", "b", 12.1), command("on", "a", 16.0), command("on", "b", 16.1),
     ],
     floors=[Floor(proxy="px1", at=5.0, epoch=1)],
+    takings=[],
     carried=[event("host.fencing", "1-2", 11.0), event("host.fenced", "1-3", 15.0), event("host.fenced", "1-3", 15.5)],
     kept=[Kept(id="1-2", kind="host.fencing", host=HOST), Kept(id="1-3", kind="host.fenced", host=HOST)],
     open_operations=[],
