@@ -55,7 +55,7 @@ class LeaseKeeper:
         self._renewed(began)
 
     async def _compare(self) -> None:
-        """Raises EpochLost if a proxy knows another holder, of this epoch or a higher one: the next life is above it."""
+        """Raises EpochLost if a proxy knows another holder of this epoch, or a higher epoch: the next life is above."""
         if self._epoch() and self._met >= self._epoch():
             await self._journal.know_epoch(self._met)
             raise EpochLost(f"a proxy knows epoch {self._met}, and the store gave {self._epoch()}: begin anew above it")
