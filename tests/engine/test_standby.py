@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fenced.app.running import STUCK_SECONDS, _is_following
 from fenced.core import events as e
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Words
@@ -213,7 +214,7 @@ def test_a_host_whose_beat_ended_its_fence_at_the_active_controller_counts_as_he
 
 def test_after_a_store_went_back_nothing_is_decided_until_no_lost_command_can_act() -> None:
     async def main() -> None:
-        world = World(Rack())
+        world = World(Rack(settings={"power.attempt_timeout_seconds": 90.0}))
         world.begin()
         daemon = world.daemon
         seen = daemon.board.kept.seen
@@ -223,6 +224,8 @@ def test_after_a_store_went_back_nothing_is_decided_until_no_lost_command_can_ac
         assert daemon.engine is not None
         while daemon.engine.fleet.is_standby:  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.1)
+            assert daemon.now() - daemon.engine.reactor.turned_at < STUCK_SECONDS, "systemd would restart it"
+            assert _is_following(daemon.engine, daemon.now())
         waited = asyncio.get_running_loop().time() - begun
         assert waited >= longest_command_seconds(daemon.engine.fleet.inventory) - 2.0
         await asyncio.sleep(5.0)
