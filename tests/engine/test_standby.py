@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from fenced.model.power import Action, OperationState
 from fenced.ports.control import NotFound, Standby
 from tests.world.daemon import Daemon
 from tests.world.loop import run
-from tests.world.rack import Rack
+from tests.world.rack import Rack, inventory
 from tests.world.world import World
 
 NODE = HostName("node-2")
@@ -258,6 +259,59 @@ def test_a_successor_that_dies_before_it_decides_still_waits_for_the_first_ones_
         while world.disk.durable.newest_epoch != world.disk.row.epoch:  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.05)
         assert len(records(world, r.CommandsOutlast)) == 1
+        await world.end()
+
+    play(main())
+
+
+def test_a_stores_clock_that_jumps_ends_no_wait_for_the_own_commands_of_an_earlier_start() -> None:
+    async def main() -> None:
+        world = World(Rack())
+        world.begin()
+        daemon = world.daemon
+        await daemon.start()
+        await asyncio.sleep(60.0)
+        assert daemon.engine is not None
+        await daemon.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        while not records(world, r.StepStarted):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.01)
+        await daemon.crash()
+        sent = {it.token: it.not_after for it in records(world, r.StepStarted)}
+        world.disk.ahead_seconds = 1000.0
+        await daemon.start()
+        while world.disk.durable.newest_epoch != world.disk.row.epoch:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        assert daemon.engine is not None
+        ends = {it.token: it.not_after for it in daemon.engine.fleet.known(NODE).commands}
+        assert ends and all(end > sent[token] + 990.0 for token, end in ends.items())
+        await world.end()
+
+    play(main())
+
+
+def test_a_command_of_other_settings_is_waited_out_by_a_successor_that_started_after_it() -> None:
+    async def main() -> None:
+        slow, quick = ({"power.attempt_timeout_seconds": seconds} for seconds in (200.0, 10.0))
+        world = World(Rack(other_daemons=("fenced-b",), settings=slow))
+        world.begin()
+        first, second = world.daemons.values()
+        await first.start()
+        await asyncio.sleep(60.0)
+        assert first.engine is not None
+        await first.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        while not records(world, r.StepStarted):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.01)
+        snapshot, durable = first.engine.fleet.known(NODE), world.disk.durable
+        await first.crash()
+        durable.hosts[NODE] = (durable.sequence, snapshot)
+        sent = {it.token: it.not_after for it in records(world, r.StepStarted)}
+        edited = inventory(Rack(other_daemons=("fenced-b",), settings=quick))
+        second._around = replace(second._around, read_inventory=lambda: edited)
+        await second.start()
+        while durable.newest_epoch == 1:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        (outlast,) = records(world, r.CommandsOutlast)
+        assert all(until >= sent[token] for token, until in outlast.until)
         await world.end()
 
     play(main())
