@@ -12,6 +12,7 @@ from fenced.core import events as e
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Words
 from fenced.core.operation.steps import longest_command_seconds
+from fenced.model.answers import RefusedBy
 from fenced.model.names import HostName
 from fenced.model.power import Action, OperationState
 from fenced.ports.control import NotFound, Standby
@@ -223,7 +224,7 @@ def test_after_a_store_went_back_nothing_is_decided_until_no_lost_command_can_ac
         await daemon.start()
         begun = asyncio.get_running_loop().time()
         assert daemon.engine is not None
-        while daemon.engine.fleet.is_standby:  # noqa: ASYNC110 - virtual time
+        while daemon.engine.fleet.is_standby:
             await asyncio.sleep(0.1)
             assert daemon.now() - daemon.engine.reactor.turned_at < STUCK_SECONDS, "systemd would restart it"
             assert _is_following(daemon.engine, daemon.now())
@@ -312,6 +313,23 @@ def test_a_command_of_other_settings_is_waited_out_by_a_successor_that_started_a
             await asyncio.sleep(0.05)
         (outlast,) = records(world, r.CommandsOutlast)
         assert all(until >= sent[token] for token, until in outlast.until)
+        await world.end()
+
+    play(main())
+
+
+def test_a_standby_refuses_an_inventory_whose_files_are_lost() -> None:
+    """At its takeover it would remove every host."""
+
+    async def main() -> None:
+        world, _, second = await both()
+        assert second.engine is not None
+        fleet = second.engine.fleet
+        answer = await second.engine.reactor.ask(e.InventoryRead(inventory=replace(fleet.inventory, hosts={})))
+        assert isinstance(answer, RefusedBy) and answer.rule == "no_host"
+        assert NODE in fleet.hosts
+        again = await second.engine.reactor.ask(e.InventoryRead(inventory=replace(fleet.inventory)))
+        assert again is None
         await world.end()
 
     play(main())
