@@ -59,10 +59,8 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     Decided here and not by the API, because an event in the inbox may start such an operation first.
     """
     fleet = work.fleet
-    if fleet.inventory.hosts and not event.inventory.hosts:
-        return RefusedBy(
-            rule="no_host", why="it has no host any more, as when its files are lost; if that is intended, restart"
-        )
+    if (refused := lost_all(fleet, event.inventory)) is not None:
+        return refused
     for name, state in fleet.hosts.items():
         if (why := edited.spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
             return RefusedBy(rule="busy", why=why)
@@ -78,6 +76,15 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
             recovery.settle_edit(work.on(name))
         work.on(name).wake(work.now)
     return Accepted(operation=OperationId(""))
+
+
+def lost_all(fleet: Fleet, inventory: Inventory) -> RefusedBy | None:
+    """Refuse a new inventory that has no host any more."""
+    if not fleet.inventory.hosts or inventory.hosts:
+        return None
+    return RefusedBy(
+        rule="no_host", why="it has no host any more, as when its files are lost; if that is intended, restart"
+    )
 
 
 def stalled(own: Own, event: e.Stalled) -> Own:

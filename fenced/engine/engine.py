@@ -193,12 +193,15 @@ class Engine:
             self._group = group
             self.effects.run_in(group)
             self.giving_over.run_in(group)
-            if taken is not None:
+            is_at_once = taken is not None and not self.takeover.is_older
+            if taken is not None and is_at_once:
                 await self._begin(taken, moved)
             group.create_task(self.reactor.run(), name="reactor")
-            if taken is not None:
+            if is_at_once:
                 self._act()
                 self.shown.take_over()
+            elif taken is not None:  # a standby until no lost command can act: systemd does not wait that long
+                group.create_task(self._take_over(taken, moved), name="standby")
             else:
                 group.create_task(self._stand_by(), name="standby")
             group.create_task(self.ports.bus.run(self.take), name="bus")
@@ -211,7 +214,11 @@ class Engine:
         """Follow until the lease is taken, then act."""
         taken = await self.standby.until_taken()
         log.warning("lease_taken", before=taken.before, epoch=taken.epoch)
-        await self._begin(taken, await self.takeover.hold(taken))
+        await self._take_over(taken, await self.takeover.hold(taken))
+
+    async def _take_over(self, taken: Taken, moved_seconds: float) -> None:
+        """Act, and obey what came while this controller could not decide."""
+        await self._begin(taken, moved_seconds)
         self._act()
         oldest = self.ports.clock.now() - self.fleet.inventory.daemon.request_max_age_seconds
         for event in self._kept.give(since=oldest):

@@ -115,6 +115,8 @@ class Standby:
                 known = self._learned.get(name, {}).get(command.token)
                 at, seconds = known if known is not None else (self._loaded_at, longest)
                 end = at + seconds + moved_seconds
+                if known is None:  # sent before this start, perhaps under other settings
+                    end = max(end, command.not_after)
                 if has_ended(command):
                     end = min(end, now + self._settle_seconds(name, command.device))
                 if max(end, command.not_after) > now:
@@ -122,6 +124,17 @@ class Standby:
             if ends:
                 found[name] = tuple(ends)
         return found
+
+    def moved(self, seconds: float) -> Mapping[HostName, tuple[tuple[Token, float], ...]]:
+        """Return until when this controller's own commands may act, after its clock was set forward by the store's.
+
+        The proxies count a command's time by their own clocks, and the store's clock may have jumped.
+        """
+        found = {
+            name: tuple((it.token, it.not_after + seconds) for it in state.commands if not it.is_ended)
+            for name, state in (*self._fleet.hosts.items(), *self._fleet.gone.items())
+        }
+        return {name: ends for name, ends in found.items() if ends}
 
     def _settle_seconds(self, host: HostName, device: DeviceName) -> float:
         """Return how long a device may still act on a command whose end is known."""
