@@ -213,6 +213,27 @@ def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
     return Accepted(operation=OperationId(""))
 
 
+# -- requests with an idempotency key ---------------------------------------------------------------------------------
+
+
+def answered_before(work: Work, event: e.Keyed) -> Answer | None:
+    """Return the first answer to a request with this key; None if there was none."""
+    for answered in work.fleet.state.requests:
+        if answered.id == event.key:
+            if answered.content == event.content:
+                return from_text(answered.answer)
+            why = "this Idempotency-Key came with another request before; give each request a key of its own"
+            return RefusedBy(rule="idempotency_key", why=why)
+    return None
+
+
+def note_answer(work: Work, event: e.Keyed, answer: Answer | None) -> None:
+    """Record an answer, so that the request is obeyed once also by a successor."""
+    text = to_text(answer if answer is not None else Accepted(operation=OperationId("")))
+    answered = AnsweredRequest(id=event.key, at=work.now, answer=text, content=event.content)
+    work.record_fleet(r.RequestAnswered(request=answered))
+
+
 # -- requests of the bus ----------------------------------------------------------------------------------------------
 
 

@@ -42,12 +42,12 @@ class Standby:
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, position: int, tail: Iterable[Entry],
-        patience: Callable[[], float], followed: Callable[[], None],
+        patience: Callable[[], float], followed: Callable[[], None], known_epoch: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
         """`tail`: what the replay folded. `patience`: how much longer than the lease to wait for a better controller,
-        in seconds. `followed`: called after records were folded."""
+        in seconds. `followed`: called after records were folded. `known_epoch`: the highest one that the bus shows."""
         self._fleet, self._journal, self._clock = fleet, journal, clock
-        self._patience, self._followed = patience, followed
+        self._patience, self._followed, self._known_epoch = patience, followed, known_epoch
         self.position, self.lag = position, 0
         self.turned_at = clock.now()
         self._loaded_at = clock.now()
@@ -65,7 +65,10 @@ class Standby:
             if not followed.behind:
                 break
             await asyncio.sleep(0)
-        taken = await self._journal.take(after=self.position, now=self._clock.now(), patience_seconds=self._patience())
+        taken = await self._journal.take(
+            after=self.position, now=self._clock.now(), patience_seconds=self._patience(),
+            at_least=self._known_epoch(),
+        )  # fmt: skip
         if taken is not None:
             self._fold(taken.rest)
         return taken

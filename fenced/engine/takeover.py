@@ -100,7 +100,7 @@ class Takeover:
             log.warning("store_went_back", reason=self._fleet.own.store_doubt, waiting_seconds=round(seconds, 1))
             await asyncio.sleep(seconds)
         outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
-        before = taken.before if not taken.is_own else ""
+        before = taken.before if taken.reason != "start" else ""
         return epoch, e.Started(before=before, outlast=outlast, words=self.words)
 
     async def _raise_floors(self, taken: Taken) -> int:

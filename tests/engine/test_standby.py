@@ -233,3 +233,28 @@ def test_after_a_store_went_back_nothing_is_decided_until_no_lost_command_can_ac
         await world.end()
 
     play(main())
+
+
+def test_a_successor_that_dies_before_it_decides_still_waits_for_the_first_ones_commands() -> None:
+    """Its next start finds the lease of its own place, and yet another controller's commands may act."""
+
+    async def main() -> None:
+        world, first, second = await both()
+        assert first.engine is not None
+        await first.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        while not records(world, r.StepStarted):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.01)
+        await first.crash()
+        world.disk.slow_seconds = 0.5
+        while world.disk.row.name != "fenced-b":  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        await second.crash()
+        assert not records(world, r.ControlTaken), "it died before it decided anything"
+        world.disk.slow_seconds = 0.0
+        await second.start()
+        while world.disk.durable.newest_epoch != world.disk.row.epoch:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        assert len(records(world, r.CommandsOutlast)) == 1
+        await world.end()
+
+    play(main())
