@@ -38,9 +38,11 @@ BROKER, PRIMARY, STANDBY = "broker", "db1", "db2"
 BUS_PORT: Final = 1883
 API_PORT: Final = 8470
 PROXY_PORT: Final = 8480
+PAUSED: Final = "paused"
+"""A host whose automatic fencing is paused."""
 RUN: Final = "from fenced.cli.main import main; main()"
 LEASE_SECONDS: Final = 4
-ATTEMPT_SECONDS: Final = 10
+ATTEMPT_SECONDS: Final = 6
 READ_SECONDS: Final = 30
 """Calls wait at gates until all fences are at their points, on a busy machine as well. A takeover may wait for the
 whole time of a command, so that is the shorter one."""
@@ -77,6 +79,10 @@ class Controller:
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
 
+    async def pauses(self) -> list[str]:
+        """Return the ids of the pauses that it knows."""
+        return [str(pause["id"]) for pause in (await self.api.get("pauses"))["items"]]
+
     @property
     def takings(self) -> int:
         """Return how often it took the lease as a standby."""
@@ -107,6 +113,7 @@ class Bed:
     controllers: dict[str, Controller] = field(default_factory=dict)
     proxies: dict[str, Program] = field(default_factory=dict)
     lives: list[Life] = field(default_factory=list)
+    pauses: list[str] = field(default_factory=list)
 
     def die(self, *hosts: str) -> None:
         """Let hosts crash: they fall silent, and their power stays on."""
@@ -128,6 +135,19 @@ class Bed:
 
     def freeze_broker(self, *, is_frozen: bool) -> None:
         self.broker.send_signal(signal.SIGSTOP if is_frozen else signal.SIGCONT)
+
+    async def pause(self, active: Controller) -> None:
+        """Pause automatic fencing of a host that lives on. Return once each controller has read that in the store."""
+        body = {"match": f"host={PAUSED}", "reason": "a test"}
+        answer = await active.api.call("POST", "pauses", body=body)
+        assert answer.status in {200, 201}, answer.text
+        pause = str(answer.body["id"])
+        self.pauses.append(pause)
+
+        async def is_known() -> bool:
+            return all([pause in await controller.pauses() for controller in self.controllers.values()])
+
+        await until(is_known, what="every controller knows the pause")
 
     def is_up(self, host: str) -> bool:
         """Return whether a host runs with all its power."""

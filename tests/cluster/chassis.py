@@ -118,14 +118,16 @@ class Chassis:
         self._kept += self._closed.values()
         self._closed.clear()
 
-    def release(self, *plugs: str) -> None:
-        """Let every call pass, or only those of these plugs."""
-        if not plugs:
-            self.pass_new()
-            for opened in self._kept:
-                opened.set()
-        for key in [key for key in self._closed if key[1] in plugs]:
-            self._closed.pop(key).set()
+    def open(self, gate: Gate, *plugs: str) -> None:
+        """Let calls pass this gate."""
+        for plug in plugs:
+            self._closed.pop((gate, plug)).set()
+
+    def release(self) -> None:
+        """Let every call pass."""
+        self.pass_new()
+        for gate in self._kept:
+            gate.set()
 
     async def waits(self, gate: Gate, *plugs: str) -> None:
         """Return once a call waits at the gate of each of these plugs."""

@@ -115,12 +115,13 @@ async def promoted_without_the_fences(hit: Hit) -> None:
 
 
 async def promoted_without_the_end(hit: Hit) -> None:
-    """The standby database takes over, and lacks what followed the points: announcements, if fences got so far."""
+    """The standby database takes over, and lacks what followed the points: announcements, and a pause."""
     await no_replication(hit.it)
     hit.it.chassis.release()
     hit.strike()
     for point in hit.points:
         await hit.it.wire.event("host.fenced", host_at(point))
+    await hit.it.pause(hit.active)
     await _promote(hit.it)
 
 

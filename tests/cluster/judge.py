@@ -77,14 +77,19 @@ def no_announcement_is_lost(evidence: Evidence) -> Iterator[str]:
 
 
 def no_announcement_is_doubled(evidence: Evidence) -> Iterator[str]:
-    """A fence is announced under one id, repeated or not. Another one says what it replaces."""
+    """A fence is announced under one id, repeated or not. Another one says what it replaces (S22).
+
+    One that the store lost does not count: its successor does not know it, and names nothing to replace.
+    """
+    durable = {event.id for event in evidence.kept}
     for host in evidence.plugs:
         known: dict[str, str] = {}
         for message in _announcements(evidence, host):
-            operation = str(message.data.get("operation"))
+            operation, id = str(message.data.get("operation")), str(message.body["id"])
             if operation in known and "replaces" not in message.data:
-                yield f"{operation} of {host}: {known[operation]} and {message.body['id']}"
-            known.setdefault(operation, message.body["id"])
+                yield f"{operation} of {host}: {known[operation]} and {id}"
+            if id in durable:
+                known.setdefault(operation, id)
 
 
 RULES: tuple[Rule, ...] = (

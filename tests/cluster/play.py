@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.cluster.bed import Bed, Controller, bed
+from tests.cluster.bed import PAUSED, Bed, bed
 from tests.cluster.evidence import Evidence, collect, open_operations, unsent
 from tests.cluster.faults import FAULTS, Hit
 from tests.cluster.judge import judge
@@ -17,8 +17,6 @@ from tests.net import until
 LOG_CHARACTERS: Final = 8000
 SPARE: Final = "spare"
 """A host that lives until the fault is over."""
-PAUSED: Final = "paused"
-"""A host that lives, with automatic fencing paused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +49,7 @@ async def play(folder: Path, name: str, points: Sequence[Point]) -> Outcome:
         assert await first.is_active()
         if fault.before is not None:
             await fault.before(it)
-        pause = await paused(first)
+        await it.pause(first)
         try:
             await bring(it, *points)
             struck = time.time()
@@ -60,19 +58,11 @@ async def play(folder: Path, name: str, points: Sequence[Point]) -> Outcome:
             if fault.loses:
                 await released(it)
             await well(it)
-            assert pause in [each["id"] for each in (await (await it.active()).api.get("pauses"))["items"]]
+            assert set(it.pauses) <= set(await (await it.active()).pauses()), "a pause was lost"
         except AssertionError as exc:
             raise AssertionError(f"{exc}\n{told(it)}") from exc
         evidence = await collect(it)
         return Outcome(evidence=evidence, breaches=judge(evidence), gaps=_gaps(evidence, struck))
-
-
-async def paused(controller: Controller) -> str:
-    """Return the id of a pause that has to outlast everything."""
-    body = {"match": f"host={PAUSED}", "reason": "a test"}
-    answer = await controller.api.call("POST", "pauses", body=body)
-    assert answer.status in {200, 201}, answer.text
-    return str(answer.body["id"])
 
 
 async def repair(it: Bed) -> None:

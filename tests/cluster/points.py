@@ -2,6 +2,7 @@
 
 import json
 from enum import Enum
+from typing import Final
 
 from tests.cluster.bed import Bed
 from tests.cluster.chassis import Gate
@@ -18,10 +19,14 @@ class Point(Enum):
     ON = "on"
 
 
-GATES = {
-    Point.RACE: Gate.RACE, Point.OFF: Gate.OFF, Point.VERIFY: Gate.VERIFY, Point.ANNOUNCING: Gate.VERIFY,
-    Point.ON: Gate.ON,
-}  # fmt: skip
+GATES: Final = {
+    Point.RACE: (Gate.RACE,),
+    Point.OFF: (Gate.RACE, Gate.OFF),
+    Point.VERIFY: (Gate.VERIFY,),
+    Point.ANNOUNCING: (Gate.VERIFY,),
+    Point.ON: (Gate.VERIFY, Gate.ON),
+}
+"""Where each waits, one gate after the other. A read may wait long for the other hosts, a command only shortly."""
 
 
 def host_at(point: Point) -> str:
@@ -31,17 +36,23 @@ def host_at(point: Point) -> str:
 async def bring(it: Bed, *points: Point) -> None:
     """Let a host die for each point, and return once each fence is there. The broker is frozen if one is announcing."""
     for point in points:
-        it.chassis.close(GATES[point], *it.plugs[host_at(point)])
+        for gate in GATES[point]:
+            it.chassis.close(gate, *it.plugs[host_at(point)])
     it.die(*(host_at(point) for point in points))
     for point in points:
-        await it.chassis.waits(GATES[point], *it.plugs[host_at(point)])
+        await it.chassis.waits(GATES[point][0], *it.plugs[host_at(point)])
+    further = [point for point in points if len(GATES[point]) > 1]
+    for point in further:
+        it.chassis.open(GATES[point][0], *it.plugs[host_at(point)])
+    for point in further:
+        await it.chassis.waits(GATES[point][1], *it.plugs[host_at(point)])
     if Point.ANNOUNCING in points:
         it.freeze_broker(is_frozen=True)
         host = host_at(Point.ANNOUNCING)
-        it.chassis.release(*it.plugs[host])
+        it.chassis.open(Gate.VERIFY, *it.plugs[host])
         await until(lambda: _is_announcing(it, host), what=f"{host} waits for the broker")
     for point in points:
-        is_held = point is Point.ANNOUNCING or it.chassis.is_waiting(GATES[point], *it.plugs[host_at(point)])
+        is_held = point is Point.ANNOUNCING or it.chassis.is_waiting(GATES[point][-1], *it.plugs[host_at(point)])
         assert is_held, f"{host_at(point)} left its point before the fault: the machine is too slow for the time limits"
 
 

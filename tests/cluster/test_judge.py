@@ -98,5 +98,12 @@ def test_each_breach_is_found(rule: str, evidence: Evidence) -> None:
     assert rule in found
 
 
+def test_an_announcement_anew_of_one_that_the_store_lost_is_no_second_one() -> None:
+    lost = dataclasses.replace(SOUND, kept=SOUND.kept[:1])
+    anew = [*lost.carried, event("host.fenced", "2-9", 15.2)]
+    kept = [*lost.kept, Kept(id="2-9", kind="host.fenced", host=HOST)]
+    assert judge(dataclasses.replace(lost, carried=anew, kept=kept)) == []
+
+
 def test_an_announcement_that_says_what_it_replaces_is_no_second_one() -> None:
     assert judge(changed(carried=[event("host.fenced", "1-9", 15.2, replaces="1-3")])) == []
