@@ -113,6 +113,13 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtReported:
+    """Another controller saw records that the store lacks now (S22)."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandOverAsked:
     """An operator wants another controller to hold the lease. `to`: its name, or "" for any."""
 
@@ -361,6 +368,7 @@ Event = (
     | ProxiesSeen
     | PathsListed
     | Started
+    | DoubtReported
     | HandOverAsked
     | Keyed
     | InventoryRead

@@ -27,6 +27,8 @@ from fenced.ports.proxies import ProxyView
 log = structlog.get_logger(__name__)
 
 DRAIN_LOOK_SECONDS = 0.1
+WENT_BACK = "store_went_back: "
+"""Begins the reason of a standby that saw records which the store lacks now."""
 GATHER_SECONDS = 2.0
 """Kept states of all hosts come at once with the subscription."""
 
@@ -65,6 +67,7 @@ class GivingOver:
         self._reactor, self._effects, self._outbox = reactor, effects, outbox
         self._group: asyncio.TaskGroup | None = None
         self._unfit_since: float | None = None
+        self._doubts: set[str] = set()
         self._giving_over: asyncio.Task[None] | None = None
 
     def run_in(self, group: asyncio.TaskGroup) -> None:
@@ -81,6 +84,8 @@ class GivingOver:
         asked = [view for view in self._proxies() if view.is_up is not None]
         if asked and not any(view.is_up for view in asked):
             why.append("no proxy answers")
+        if self._fleet.is_standby and self._fleet.own.is_store_older:
+            why.append(f"{WENT_BACK}{self._fleet.own.store_doubt}")
         suspected = [name for name in self._fleet.troubled if self._fleet.host(name).is_own_machine]
         if suspected:  # this controller must not decide about its own machine (S18)
             why.append(f"it runs on {min(suspected)}, which is {self._fleet.hosts[min(suspected)].state.value}")
@@ -104,7 +109,8 @@ class GivingOver:
         )  # fmt: skip
 
     def look(self) -> None:
-        """Give over to a fit controller once this one has been unfit for a whole lease."""
+        """Give over to a fit controller once this one has been unfit for a whole lease, and hear its doubts."""
+        self._hear_doubts()
         now = self._clock.now()
         unfit = self.unfit()
         if not unfit or self._fleet.is_standby:
@@ -117,6 +123,17 @@ class GivingOver:
             log.warning("giving_over", why=list(unfit), fit=[view.report.name for view in others])
             self._reactor.deliver(e.HandOverAsked(to="", by="fenced", reason="; ".join(unfit)))
             self._begin_to_give_over("")
+
+    def _hear_doubts(self) -> None:
+        """Hold automatic fencing if another controller saw more of the store than there is now."""
+        if self._fleet.is_standby:
+            return
+        for view in self._controllers.views:
+            for reason in view.report.unfit if view.is_alive and not view.is_self else ():
+                doubt = f"{view.report.name} says that {reason.removeprefix(WENT_BACK)}"
+                if reason.startswith(WENT_BACK) and doubt not in self._doubts:
+                    self._doubts.add(doubt)  # once: an operator's release of it stands
+                    self._reactor.deliver(e.DoubtReported(why=doubt))
 
     async def hand_over(self, *, to: str, by: str, reason: str) -> None:
         """Give the lease over at a safe point: `to` is a controller's name, or "" for any.

@@ -333,3 +333,23 @@ def test_a_standby_refuses_an_inventory_whose_files_are_lost() -> None:
         await world.end()
 
     play(main())
+
+
+def test_what_only_a_standby_saw_of_a_lost_past_holds_the_active_controller() -> None:
+    async def main() -> None:
+        world = World(RACK)
+        world.begin()
+        first, second = world.daemons.values()
+        await first.start()
+        await asyncio.sleep(2.0)
+        second.board.kept.seen.went_back = "the store lacks record 7"
+        await second.start()
+        await asyncio.sleep(20.0)
+        assert first.engine is not None and not first.engine.fleet.is_standby
+        assert "the store lacks record 7" in first.engine.fleet.state.store_hold
+        await first.engine.control.release_store(by="a person", reason="looked at")
+        await asyncio.sleep(60.0)
+        assert first.engine.fleet.state.store_hold == "", "the release stands"
+        await world.end()
+
+    play(main())
