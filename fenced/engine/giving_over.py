@@ -163,7 +163,7 @@ class GivingOver:
 
     async def _give_over(self, to: str) -> None:
         await self.stop_acting()
-        self._reactor.deliver(e.LeaseLost(why="handed over"))
+        self._reactor.give_up("handed over")
         await self._outbox.settle()
         try:
             await self._journal.release(to=to)

@@ -90,7 +90,7 @@ class Reactor:
         self._dropped = 0
         self._losses = 0
         """Losses of the lease that were delivered and are not yet decided."""
-        self._is_draining = False
+        self._is_draining = self._is_given_up = False
         self._gates_looked_at = clock.now()
         self.last_sequence = 0
         self.store_refusal = ""
@@ -133,13 +133,19 @@ class Reactor:
         self._inbox.extendleft((Asked(started, now), Asked(e.LeaseRenewed(until=lease_until), now)))
         self._awake.set()
 
+    def give_up(self, why: str) -> None:
+        """Act and publish no more in this life, even if the lease is renewed once more: a message that is under way at
+        the release may come after the successor's."""
+        self._is_given_up = True
+        self.deliver(e.LeaseLost(why=why))
+
     def holds_lease(self) -> bool:
         """Whether this daemon owns the store. False as soon as the loss is delivered."""
-        return not self._losses and self.fleet.holds_lease(self._clock.now())
+        return not self._losses and not self._is_given_up and self.fleet.holds_lease(self._clock.now())
 
     def has_lease(self) -> bool:
         """Whether a power command may start: the lease is held and the daemon is not stopping."""
-        return not self._losses and not self._is_draining and self.fleet.has_lease(self._clock.now())
+        return self.holds_lease() and not self._is_draining and self.fleet.has_lease(self._clock.now())
 
     async def ask(self, event: e.Event) -> Answer | None:
         """Deliver and wait until the decision is durable. Raises Unavailable when the store rejects it."""

@@ -353,3 +353,19 @@ def test_what_only_a_standby_saw_of_a_lost_past_holds_the_active_controller() ->
         await world.end()
 
     play(main())
+
+
+def test_a_renewal_does_not_bring_back_a_lease_that_is_given_over() -> None:
+    """Else a message is under way again when the lease is released, and may come after the successor's."""
+
+    async def main() -> None:
+        world, first, _ = await both()
+        assert first.engine is not None
+        reactor, until = first.engine.reactor, first.engine.lease.until
+        assert reactor.holds_lease()
+        reactor.give_up("handed over")
+        await asyncio.sleep(TTL_SECONDS)
+        assert first.engine.lease.until > until and not reactor.holds_lease() and not reactor.has_lease()
+        await world.end()
+
+    play(main())

@@ -159,8 +159,8 @@ CONTROLLER_BUGS: Final = (
         name="control is handed over while commands are under way",
         rule="S21",
         file="engine/giving_over.py",
-        old='        await self.stop_acting()\n        self._reactor.deliver(e.LeaseLost(why="handed over"))\n',
-        new='        self._reactor.deliver(e.LeaseLost(why="handed over"))\n',
+        old='        await self.stop_acting()\n        self._reactor.give_up("handed over")\n',
+        new='        self._reactor.give_up("handed over")\n',
         killers=(f"{TAKEN}::test_control_is_handed_over_at_a_safe_point",),
     ),
     Bug(

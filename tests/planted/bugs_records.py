@@ -145,8 +145,8 @@ RECORD_BUGS: Final = (
         name="a lost lease waits for its decision",
         rule="S10",
         file="engine/reactor.py",
-        old="        return not self._losses and self.fleet.holds_lease(self._clock.now())",
-        new="        return self.fleet.holds_lease(self._clock.now())",
+        old="        return not self._losses and not self._is_given_up and self.fleet.holds_lease(self._clock.now())",
+        new="        return not self._is_given_up and self.fleet.holds_lease(self._clock.now())",
         killers=("tests/engine/test_reactor.py::test_a_lost_lease_kills_ons_although_the_store_takes_nothing",),
     ),
     Bug(
