@@ -35,7 +35,7 @@ from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
 from fenced.drivers.registry import DriverRegistry, drivers
 from fenced.engine.engine import SHARD, Engine, Ports
-from fenced.engine.giving_over import HandedOver
+from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.replaying import replay
 from fenced.engine.retired import Retired
 from fenced.engine.takeover import Surroundings
@@ -68,7 +68,8 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """What the engine, the metrics and the API are built on. `remarks`: lines for /readyz; "" says nothing."""
+    """What the engine, the metrics and the API are built on. `shown`: what the last life left. `remarks`: lines for
+    /readyz; "" says nothing."""
 
     configuration: Configuration
     reloader: Reloader
@@ -79,6 +80,7 @@ class _Parts:
     watch: ProxyWatch
     certificates: Certificates
     metrics: Metrics
+    shown: Shown
     remarks: list[Callable[[], str]] = field(default_factory=list)
 
 
@@ -91,20 +93,22 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
     allow_open_files()
     stop = _stop_on_signals()
     _make_state_dir(configuration.state_dir)
+    shown: Shown = {}
     while True:
         try:
-            await _live(reloader.configuration, reloader, stop)
+            await _live(reloader.configuration, reloader, stop, shown)
         except BaseExceptionGroup as group:
             handed_over, others = group.split((HandedOver, EpochLost))  # a write may come right after the release
             if others is not None or handed_over is None or handed_over.subgroup(HandedOver) is None:
                 raise
+            shown = shown_before(group)
             log.warning("handed_over", advice="this controller goes on as a standby")
         else:
             return
 
 
-async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.Event) -> None:
-    """Run from the opening of the store to a stop. Raises HandedOver in a group if another controller is to act now."""
+async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.Event, shown: Shown) -> None:
+    """Run from the opening of the store to a stop. Raises HandedOver in a group if another life is to act now."""
     async with contextlib.AsyncExitStack() as stack:
         journal, clocks, loaded = await _open_journal(configuration, stack)
         await _embedded_broker(configuration, stack)
@@ -123,6 +127,7 @@ async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.
             watch=ProxyWatch(remote, configuration.inventory.proxies.values(), clock=clocks.steady),
             certificates=Certificates(configuration, remote, _bus_settings(configuration)),
             metrics=Metrics(),
+            shown=shown,
         )
         engine, bus = _engine(parts, fleet, loaded)
         _register_gauges(parts, engine, bus)
@@ -234,7 +239,7 @@ def _engine(parts: _Parts, fleet: Fleet, loaded: Loaded) -> tuple[Engine, BusCli
             liveness=TcpLiveness(), clock=clock, telemetry=parts.metrics, anchor=parts.clocks.anchor,
             reach=parts.remote.reach, proxies=parts.watch.views, wall=parts.clocks.wall,
             remarks=lambda: tuple(filter(None, (remark() for remark in parts.remarks))),
-            retired=_retired(parts.configuration), takeover=_around(parts),
+            retired=_retired(parts.configuration), takeover=_around(parts), shown=parts.shown,
         ),
     )  # fmt: skip
     engines.append(engine)

@@ -8,8 +8,9 @@ from fenced.core import events as e
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
 from fenced.core.fleet import Fleet
-from fenced.core.fleet_decisions import bus_connected, bus_disconnected, stalled, take_inventory
+from fenced.core.fleet_decisions import bus_connected, bus_disconnected, lost_all, stalled, take_inventory
 from fenced.core.suspected import hearing
+from fenced.model.answers import RefusedBy
 
 
 def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
@@ -38,6 +39,11 @@ def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
         case _:
             return False
     return True
+
+
+def refused(fleet: Fleet, event: e.Event) -> RefusedBy | None:
+    """Return why a standby does not take a new inventory: the takeover would remove all hosts."""
+    return lost_all(fleet, event.inventory) if isinstance(event, e.InventoryRead) else None
 
 
 def folded(fleet: Fleet, entry: r.Entry, now: float) -> None:

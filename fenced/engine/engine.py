@@ -27,12 +27,13 @@ from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
 from fenced.engine.retired import Retired
+from fenced.engine.shown import Shown
 from fenced.engine.standby import Standby as Follower
 from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
-from fenced.model.names import PlugId, ProxyName, Token
-from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest
+from fenced.model.names import HostName, PlugId, ProxyName, Token
+from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
 from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreWentBack, Taken, Words
@@ -65,6 +66,8 @@ class Ports:
     """Further warnings for /readyz; the daemon is still ready."""
     retired: Retired | None = None
     takeover: Surroundings = field(default_factory=Surroundings)
+    shown: Mapping[HostName, StateSeen] = field(default_factory=dict)
+    """What the life before this one left (HandedOver)."""
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
@@ -126,7 +129,13 @@ class Engine:
             deliver=self.reactor.deliver,
             anchor=ports.anchor,
             epoch=lambda: fleet.epoch,
+            renewed=lambda began: self.shown.renewed(began),
         )
+        self.shown = Shown(
+            fleet=fleet, clock=ports.clock, telemetry=ports.telemetry, controller=daemon.name,
+            again=self.outbox.again, deliver=self.reactor.deliver, hurry=self.lease.hurry,
+            begin_anew=lambda: self.giving_over.begin_anew(self.shown.left), before=ports.shown,
+        )  # fmt: skip
         self._join_others(loaded)
         self.housekeeping = Housekeeping(
             journal=ports.journal, clock=ports.clock, keep_seconds=lambda: fleet.inventory.daemon.keep_seconds
@@ -148,6 +157,7 @@ class Engine:
         self.standby = Follower(
             fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
             patience=lambda: self.giving_over.patience_seconds(), followed=lambda: self.control.nudge(has_events=True),
+            known_epoch=self.shown.known_epoch,
         )  # fmt: skip
         self.takeover = Takeover(
             fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
@@ -183,11 +193,15 @@ class Engine:
             self._group = group
             self.effects.run_in(group)
             self.giving_over.run_in(group)
-            if taken is not None:
+            is_at_once = taken is not None and not self.takeover.is_older
+            if taken is not None and is_at_once:
                 await self._begin(taken, moved)
             group.create_task(self.reactor.run(), name="reactor")
-            if taken is not None:
+            if is_at_once:
                 self._act()
+                self.shown.take_over()
+            elif taken is not None:  # a standby until no lost command can act: systemd does not wait that long
+                group.create_task(self._take_over(taken, moved), name="standby")
             else:
                 group.create_task(self._stand_by(), name="standby")
             group.create_task(self.ports.bus.run(self.take), name="bus")
@@ -200,11 +214,16 @@ class Engine:
         """Follow until the lease is taken, then act."""
         taken = await self.standby.until_taken()
         log.warning("lease_taken", before=taken.before, epoch=taken.epoch)
-        await self._begin(taken, await self.takeover.hold(taken))
+        await self._take_over(taken, await self.takeover.hold(taken))
+
+    async def _take_over(self, taken: Taken, moved_seconds: float) -> None:
+        """Act, and obey what came while this controller could not decide."""
+        await self._begin(taken, moved_seconds)
         self._act()
         oldest = self.ports.clock.now() - self.fleet.inventory.daemon.request_max_age_seconds
         for event in self._kept.give(since=oldest):
             self.take(event)
+        self.shown.take_over()
 
     async def _begin(self, taken: Taken, moved_seconds: float) -> None:
         """Let the reactor decide, once the takeover is prepared."""
@@ -214,6 +233,7 @@ class Engine:
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
         assert not keeping.done(), "the group ends with it"
         self.workers.remember(highest_tokens(self.fleet))
+        self.fleet.is_store_new = not self.standby.position and not self.fleet.own.is_store_older
         self.reactor.begin(started, epoch=epoch, lease_until=self.lease.until)
 
     def _act(self) -> None:
@@ -228,6 +248,9 @@ class Engine:
             self.outbox.connected()
         elif isinstance(event, BusDisconnected):
             self.outbox.disconnected()
+        elif isinstance(event, StateSeen):
+            self.shown.seen(event)
+            return
         if self.fleet.is_standby:
             self._kept.keep(event)
             if isinstance(event, BusConnected):

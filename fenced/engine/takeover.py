@@ -63,14 +63,14 @@ class Takeover:
         self._echoes: Mapping[ProxyName, FloorEcho] = {}
 
     @property
-    def _is_older(self) -> bool:
+    def is_older(self) -> bool:
         """Whether the store lacks what this controller saw, and no operator released it since."""
         return self._was_older and bool(self._fleet.own.store_doubt)
 
     @property
     def words(self) -> Words | None:
         """What operators said, if the store lost it; None otherwise."""
-        return self._lost_words if self._is_older else None
+        return self._lost_words if self.is_older else None
 
     async def hold(self, taken: Taken) -> float:
         """Continue the time of the records, and renew the lease. Return by how many seconds the clock moved.
@@ -91,16 +91,18 @@ class Takeover:
         epoch = taken.epoch
         if self._around.settle is not None:
             await self._around.settle(self._fleet, taken.is_own)
-        if not taken.is_own or self._is_older:
+        if not taken.is_own or self.is_older:
             epoch = await self._raise_floors(taken)
         else:
             self._spawn(self._tell_proxies(taken.epoch, taken.holder), "raise floors")  # nobody else sent commands
-        if self._is_older:
+        if self.is_older:
             seconds = longest_command_seconds(self._fleet.inventory)
             log.warning("store_went_back", reason=self._fleet.own.store_doubt, waiting_seconds=round(seconds, 1))
             await asyncio.sleep(seconds)
         outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
-        before = taken.before if not taken.is_own else ""
+        if taken.is_own and moved_seconds:
+            outlast = self._standby.moved(moved_seconds)
+        before = taken.before if taken.reason != "start" else ""
         return epoch, e.Started(before=before, outlast=outlast, words=self.words)
 
     async def _raise_floors(self, taken: Taken) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from fenced.journal import controllers, files, following, leases, reading, writing
+from fenced.journal import controllers, files, following, leases, reading, taking, writing
 from fenced.journal.following import Mark, Position
 from fenced.journal.leases import Held, LeaseRow
 from fenced.journal.queries import Reader, SqlQueries
@@ -177,7 +177,7 @@ class SqlJournal(SqlQueries, ABC):
             rest=rest,
             until=until,
             holder=held.holder,
-            is_own=row is None or row.is_of_nobody or row.place == self._where,
+            is_own=taking.is_own(row, place=self._where, newest_epoch=position.mark.epoch),
             before="" if row is None else row.name,
             reason=_reason(row, self._where),
             last_at=reading.newest_moment(connection, shard=shard),

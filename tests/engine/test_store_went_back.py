@@ -22,6 +22,7 @@ async def disarmed(world: World) -> None:
 def test_a_disarming_that_the_store_lost_at_once_is_set_again() -> None:
     async def main() -> None:
         world, first, _ = await both()
+        await asyncio.sleep(2.0)  # past a report
         world.disk.keep_copy()
         await disarmed(world)
         await asyncio.sleep(0.6)  # the standby follows twice a second, and keeps words only now and then

@@ -67,6 +67,8 @@ class Durable:
     lease_until: float = 0.0
     anchor: ClockAnchor | None = None
     sequence: int = 0
+    newest_epoch: int = 0
+    """The epoch of the newest record."""
     last_at: float | None = None
     owner: "MemoryJournal | None" = None
     entries: dict[int, Entry] = field(default_factory=dict)
@@ -158,7 +160,8 @@ class MemoryJournal:
         self._epoch = durable.epoch
         return Taken(
             epoch=durable.epoch, rest=rest, until=now, holder=f"{self.name}-{durable.epoch}",
-            is_own=is_own or not before, before=before, last_at=durable.last_at,
+            is_own=is_own or not before, before=before, reason="start" if is_own or not before else "expired",
+            last_at=durable.last_at,
         )  # fmt: skip
 
     def _may_take(self, patience_seconds: float) -> bool:
@@ -199,7 +202,7 @@ class MemoryJournal:
         for entry in batch.entries:
             durable.sequence += 1
             durable.entries[durable.sequence] = entry
-            durable.last_at = entry.at
+            durable.last_at, durable.newest_epoch = entry.at, self._epoch or 0
         for host in batch.snapshots:
             durable.hosts[host.name] = (durable.sequence, host)
             durable.faults.pop(host.name, None)

@@ -104,6 +104,8 @@ class Play:
         self.lines: list[str] = []
         self._teller = Teller()
         self._seen = 0
+        self._shown: set[str] = set()
+        """Hosts of which the bus shows what the script put there."""
         self.world = World(
             story.rack,
             told=lambda name, text: self._say("~", f"{name} {text}"),
@@ -138,6 +140,10 @@ class Play:
 
     def _on_published(self, message: Message) -> None:
         self._published(message)
+        topic = message.topic.rpartition("/")[2]
+        if "/state/" in message.topic and topic in self._shown:
+            self._shown.remove(topic)
+            self._say("bus", f"{topic} is shown {json.loads(message.payload)['state']}")
         if "/event/" not in message.topic:
             return
         event = json.loads(message.payload)
@@ -220,6 +226,8 @@ class Play:
             case ["acknowledges", "after", seconds]:
                 broker.acknowledge_seconds = float(seconds)
             case what:
+                if what[0] == "shows":
+                    self._shown.add(what[1])
                 if not faults.bus(self.world, what):
                     raise BadStory(f"bus {rest!r}")
 

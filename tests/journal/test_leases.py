@@ -152,8 +152,24 @@ async def test_patience_leaves_a_released_lease_to_a_better_controller(database:
 
 async def test_the_own_lease_of_this_boot_is_taken_at_once(database: PostgresRig) -> None:
     await database.open()
+    await database.journal.append(Batch(entries=[entry()]))
     await database.crash()
     assert (database.taken.epoch, database.taken.is_own) == (2, True)
+
+
+async def test_a_start_that_decided_nothing_hides_no_other_controller(database: PostgresRig) -> None:
+    """It may have taken the lease from another one, and died before it recorded that one's commands as acting."""
+    await database.open()
+    await database.journal.append(Batch(entries=[entry()]))
+    await database.journal.close()
+    other = await standby(database)
+    first = await other.look()
+    again = await other.look()
+    assert first is not None and again is not None
+    assert (first.is_own, again.is_own, again.reason) == (False, False, "start")
+    await other.journal.append(Batch(entries=[entry()]))
+    third = await other.look()
+    assert third is not None and third.is_own
 
 
 async def test_the_holder_may_take_it_again_above_an_epoch_that_a_proxy_knows(database: PostgresRig) -> None:

@@ -78,12 +78,12 @@ CLIENT_BUGS: Final = (
         killers=(f"{FOLLOWED}[any authority]",),
     ),
     Bug(
-        name="a change without an answer is sent to another controller",
+        name="a repeated change has another key",
         rule="interface",
         file="cli/fencectl/controllers.py",
-        old="            except NotSent as exc:\n",
-        new="            except (NotSent, Unreachable) as exc:\n",
-        killers=(f"{CLIENTS}::test_a_change_without_an_answer_is_not_sent_to_another",),
+        old="body=body, key=key)\n",
+        new="body=body, key=uuid.uuid4().hex)\n",
+        killers=(f"{CLIENTS}::test_a_change_that_is_repeated_keeps_its_key",),
     ),
     Bug(
         name="the change itself finds out that a controller is frozen",

@@ -196,6 +196,7 @@ class Checker:
         self._folding.begin_anew()
         self._running.clear()
         self._tokens.clear()
+        self._plug_tokens.clear()  # a controller that saw nothing of the lost epochs may draw one of them again
         self._last_told.clear()
         for name, told in self._operations.items():
             _, operation = self.durable.operations.get(name, (0, None))

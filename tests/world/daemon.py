@@ -13,7 +13,7 @@ from typing import Final
 
 from fenced.core.fleet import Fleet
 from fenced.engine.engine import Engine, Ports
-from fenced.engine.giving_over import HandedOver
+from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.replaying import replay
 from fenced.engine.takeover import Surroundings as Takeover
 from fenced.host import machine as host_machine
@@ -134,6 +134,8 @@ class Daemon:
         self.on_point: Callable[[Point], None] = lambda point: None
         self._bus: WorldBus | None = None
         self._caller: WorldCaller | None = None
+        self._shown: Shown = {}
+        """What the last life left to the next one of the same process."""
         self._process: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -178,6 +180,7 @@ class Daemon:
         watcher.cancel()
         await asyncio.wait({watcher})
         await self._kill()
+        self._shown = {}
         for fault in self.faults:
             raise fault
 
@@ -218,6 +221,7 @@ class Daemon:
                 await asyncio.wait({process})
                 if not self._has_ended_well(process):
                     return
+                self._shown = shown_before(process.exception() if not process.cancelled() else None)
                 await self.journal.close()
                 is_next_life = _is_of(process, HandedOver)
                 await self._kill()
@@ -273,7 +277,7 @@ class Daemon:
             ports=Ports(
                 bus=bus, journal=journal, local=caller, remote=remote, clock=clock,
                 liveness=WorldLiveness(list(around.machines.values()), around.wires), telemetry=around.telemetry,
-                reach=remote.reach,
+                reach=remote.reach, shown=self._shown,
                 anchor=lambda: ClockAnchor(boot_id=board.boot_id, boottime=board.boottime(), steady=clock.now()),
                 takeover=Takeover(advance=clock.advance, floors=remote if around.proxies else None),
             ),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from fenced.bus import messages
 from fenced.core import events as e
 from fenced.core.durable.replacing import replace
 from fenced.model.names import BootId, HostName
@@ -49,6 +50,7 @@ class Broker:
     is_refusing: bool = False
     acknowledge_seconds: float = ACKNOWLEDGE_SECONDS
     published: list[tuple[float, Message]] = field(default_factory=list)
+    kept: dict[str, Message] = field(default_factory=dict)
     on_published: Callable[[Message], None] = lambda message: None
     on_sender: Callable[[str, Message], None] = lambda client, message: None
     on_subscribed: Callable[[Callable[[BusEvent], None]], None] = lambda subscriber: None
@@ -140,6 +142,26 @@ class Broker:
         self.published.append((self.clock.now(), message))
         self.on_published(message)
 
+    def show(self, client: str, message: Message) -> None:
+        """Keep a host's state, and pass it on to all clients but the one that published it (no-local)."""
+        if "/state/" not in message.topic:
+            return
+        self.kept[message.topic] = message
+        if self.is_heard:
+            for other, subscriber in list(self._subscribers.items()):
+                if other != client and other not in self.deaf:
+                    subscriber(self.state_of(message, is_retained=False))
+
+    def show_kept(self, client: str) -> None:
+        """Send the states that it keeps to a client that has just subscribed."""
+        for message in self.kept.values() if self.is_heard and client not in self.deaf else ():
+            if message.payload:
+                self._subscribers[client](self.state_of(message, is_retained=True))
+
+    def state_of(self, message: Message, *, is_retained: bool) -> e.StateSeen:
+        host = HostName(message.topic.rpartition("/")[2])
+        return messages.state(message.payload, host=host, received=self.clock.now(), is_retained=is_retained)
+
 
 class WorldBus:
     """ports.bus.Bus: one daemon's connection. `is_dead`: that daemon was killed, so nothing of it is sent any more.
@@ -165,6 +187,7 @@ class WorldBus:
                 deliver(BusConnected(at=self._clock.now()))
                 broker.subscribe(self._owner, lambda event: self._hear(event, deliver))
                 broker.on_subscribed(lambda event: self._hear(event, deliver))
+                broker.show_kept(self._owner)
                 await broker.until(self._owner, is_up=False)
                 self._is_connected = False
                 broker.subscribe(self._owner, None)
@@ -203,6 +226,7 @@ class WorldBus:
             raise BusRefused("refused: not authorized")
         broker.on_sender(self._owner, message)
         broker.take(message)
+        broker.show(self._owner, message)
         await asyncio.sleep(min(broker.acknowledge_seconds, timeout_seconds))
         if not self.is_connected:
             raise BusLost("connection lost")

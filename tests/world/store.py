@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fenced.core.durable.records import Entry, StoreDoubted, StoreReleased
-from fenced.journal.taking import LeaseWatch
+from fenced.journal.taking import LeaseWatch, is_own
 from fenced.ports.journal import (
     Batch,
     ClockAnchor,
@@ -190,8 +190,9 @@ class WorldJournal(MemoryJournal):
         disk.on_taken(before, disk.row)
         return Taken(
             epoch=epoch, rest=rest, until=now + self._lease_seconds, holder=self.holder,
-            is_own=before.epoch == 0 or before.place == self.place, before=before.name, last_at=durable.last_at,
-            steady_at=steady_at,
+            is_own=is_own(before.row(disk.now()), place=self.place, newest_epoch=durable.newest_epoch),
+            before=before.name, reason="start" if before.place in {"", self.place} else "expired",
+            last_at=durable.last_at, steady_at=steady_at,
         )  # fmt: skip
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:

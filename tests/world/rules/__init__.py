@@ -18,6 +18,7 @@ from tests.world.rules.giving_back import NoOnAgainstAPerson, NothingIsForgotten
 from tests.world.rules.listening import SilenceIsListened
 from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptFromBeingHeard
 from tests.world.rules.proof import NamesAreWhole, PathsAgree, UnknownIsNotOff
+from tests.world.rules.showing import NoStaleFence
 from tests.world.rules.trusting import AnnouncedIsOff
 from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
 
@@ -26,7 +27,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
-    DrillsProve,
+    DrillsProve, NoStaleFence,
     OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore,
 )  # fmt: skip
 
