@@ -28,8 +28,8 @@ gc.disable()
 
 LONG: Final = (
     "planted", "packages", "cluster/faults", "simulation", "e2e/lifecycle", "system", "bench", "drivers/contract",
-    "e2e", "snmp/devices", "proxy/program", "properties", "fuzz", "keeper", "formal", "lab/story", "house/tour",
-    "site/site", "api/fencectl", "proxy", "journal",
+    "e2e", "snmp/devices", "proxy/program", "formal", "properties", "golden/stories", "fuzz", "keeper", "lab/story",
+    "house/tour", "config/scale", "golden/scenes", "site/site", "api/fencectl", "proxy", "journal",
 )  # fmt: skip
 """Folders and files whose tests take longest, the longest first."""
 

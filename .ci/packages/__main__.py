@@ -48,16 +48,16 @@ def main(arguments: Sequence[str]) -> int:
 def _build(kinds: Sequence[str], asked: argparse.Namespace, work: Path) -> list[Path]:
     revisions, made = asked.revision or ["1"], []
     if {"python", "daemon"} & {*kinds}:
-        out = asked.out if "python" in kinds else work
-        wheel, archive = python.build(out)
-        made += [wheel, archive] if "python" in kinds else []
+        is_wanted = "python" in kinds
+        built = python.build(asked.out if is_wanted else work, is_archived=is_wanted)
+        made += built if is_wanted else []
     if "daemon" in kinds:
         if not asked.offline:
             asked.wheels.mkdir(parents=True, exist_ok=True)
-            python.download(wheel, asked.wheels)
+            python.download(built[0], asked.wheels)
         wheels = sorted(asked.wheels.glob("*.whl"))
         tree = work / "daemon"
-        site = daemon.site(wheel, wheels, tree)
+        site = daemon.site(built[0], wheels, tree)
         bill = sbom.text(site, wheels)
         for revision in revisions:
             made.append(daemon.build(wheels, bill, tree, asked.out, revision=revision, compression=asked.compression))

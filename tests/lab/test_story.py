@@ -14,6 +14,7 @@ import pytest
 
 from tests.needs import find, needs
 from tests.pages.registry import shell
+from tests.warm import programs
 
 HAS_NAMESPACES = os.geteuid() == 0 and all(find(program) for program in ("ip", "unshare", "nsenter", "setpriv"))
 UNTIL_CTRL_C = 'mosquitto_sub() { command mosquitto_sub "$@" -W 1 || [ $? = 27 ]; }'
@@ -116,7 +117,6 @@ async def test_a_lab_that_stays_up_obeys_its_console_and_ends_by_a_signal() -> N
     ],
 )
 async def test_mistakes_are_reported(arguments: list[str], said: str) -> None:
-    process = await started(*arguments)
-    lines = await told(process)
-    assert process.returncode != 0
-    assert said in "\n".join(lines)
+    ended = await programs.run([sys.executable, "-c", RUN, "lab", *arguments], seconds=60)
+    assert ended.status != 0
+    assert said in " ".join(f"{ended.out}{ended.err}".split())

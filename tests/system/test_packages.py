@@ -8,7 +8,7 @@ import pytest
 from tests.needs import needs, needs_root
 from tests.packages.built import packages, why_not_here
 from tests.pages.registry import shell
-from tests.system.machine import Machine, machine
+from tests.system.machine import Machine, machine, program
 from tests.system.production import states, until_state
 
 pytestmark = [
@@ -35,15 +35,21 @@ SETUP = "fenced setup --broker 127.0.0.1 --host node-1 && systemctl daemon-reloa
 
 @pytest.fixture
 def bed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Return a booted machine with the packages in /srv."""
+    """Return a booted machine with the heartbeat's packages in /srv."""
     if why := why_not_here():
         pytest.skip(why)
     dist = packages(tmp_path_factory)
     with machine(tmp_path) as made:
         made.boot()
-        for path in [*dist.glob("*.deb"), *dist.glob("*.rpm")]:
-            made.path(f"/srv/{path.name}").write_bytes(path.read_bytes())
+        copy(dist, "fenced-beat*", made)
         yield made
+
+
+def copy(dist: Path, pattern: str, bed: Machine) -> None:
+    """Copy packages to /srv of the machine. The daemon's are large, and two tests do without."""
+    for path in dist.glob(pattern):
+        if path.suffix in {".deb", ".rpm"}:
+            bed.path(f"/srv/{path.name}").write_bytes(path.read_bytes())
 
 
 def is_active(bed: Machine, unit: str) -> bool:
@@ -54,7 +60,10 @@ def pid(bed: Machine, unit: str) -> str:
     return bed.run(f"systemctl show -P MainPID {unit}").strip()
 
 
-def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> None:
+def test_the_daemon_is_installed_upgraded_removed_and_purged(
+    bed: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy(packages(tmp_path_factory), "fenced_*", bed)
     (install,), (upgrade,) = shell("install", __name__), shell("upgrade", __name__)
     bed.run("echo 'APT::Get::Assume-Yes yes;' > /etc/apt/apt.conf.d/answers")
     bed.run(f"cd /srv; mkdir dist next; mv fenced_0.1.0-1_*.deb dist; ln fenced_0.1.0-2_*.deb next; {install}")
@@ -104,7 +113,8 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> No
 
 
 def test_the_heartbeat_as_deb(bed: Machine) -> None:
-    bed.run("dpkg -i /srv/fenced_0.1.0-1_*.deb /srv/fenced-beat_0.1.0-1_all.deb")
+    """The daemon beside it is the tested tree's: the test above installs its package."""
+    bed.run(f"{program('fenced', 'fenced.cli.main')}; dpkg -i /srv/fenced-beat_0.1.0-1_all.deb")
     assert not is_active(bed, "fenced-beat")
     bed.run(f"{SETUP}; systemctl start fenced; cd /srv; tar xf /etc/fenced/bundles/node-1.tar.gz; node-1/install")
     until_state(bed, "node-1", "healthy")
