@@ -144,15 +144,15 @@ class SqlJournal(SqlQueries, ABC):
             if done is None:
                 return None
             taken, _, position = done
+            self._positions = {after: since, position.mark.sequence: position}
+            self._memory.advanced(position)
+            self._memory.saw_entries(taken.rest.entries)
+            await self._keep_memory()
             if taken.is_promoted:
                 log.warning(
                     "lease_taken_in_doubt", store=self._place, epoch=taken.epoch, timeline=self._held.timeline,
                     advice=await self._advice_on_losses(),
                 )  # fmt: skip
-            self._positions = {after: since, position.mark.sequence: position}
-            self._memory.advanced(position)
-            self._memory.saw_entries(taken.rest.entries)
-            await self._keep_memory()
             return taken
 
         return await self._noticing(self._whole("take", whole()))
