@@ -53,7 +53,7 @@ fuzz: $(READY) ## random input at every border (FOR=10m); CI runs the same tests
 	@$(BIN)/python -m tests.fuzz --for $(FOR)
 
 .PHONY: soak
-soak: $(READY) ## complete state machines, formal model and crash sweep (half an hour), then random faults (FOR=10m)
+soak: $(READY) ## state machines, formal model, crash sweep (half an hour), then real and random faults (FOR=10m each)
 	@.ci/soak $(BIN)/python $(CORES) $(FOR)
 
 .PHONY: bench

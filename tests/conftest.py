@@ -27,9 +27,9 @@ gc.disable()
 """Until the end of the collection (`pytest_collection_finish`), which makes a great many lasting objects."""
 
 LONG: Final = (
-    "planted", "packages", "simulation", "e2e/lifecycle", "system", "bench", "drivers/contract", "e2e", "snmp/devices",
-    "proxy/program", "properties", "fuzz", "keeper", "formal", "lab/story", "house/tour", "site/site", "api/fencectl",
-    "proxy", "journal",
+    "planted", "packages", "cluster/faults", "simulation", "e2e/lifecycle", "system", "bench", "drivers/contract",
+    "e2e", "snmp/devices", "proxy/program", "properties", "fuzz", "keeper", "formal", "lab/story", "house/tour",
+    "site/site", "api/fencectl", "proxy", "journal",
 )  # fmt: skip
 """Folders and files whose tests take longest, the longest first."""
 

@@ -22,6 +22,7 @@ from fenced.api.bodies import unknown_keys
 from fenced.api.call import Call, Route, Services
 from fenced.api.callers import Principal, Role
 from fenced.api.events import StreamBroken
+from fenced.api.idempotency import key_of
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection, faults_of, response_of, unprocessable
 from fenced.net.bodies import read_whole, refuse_encoded
@@ -96,7 +97,10 @@ async def _admit(route: Route, services: Services, request: web.Request) -> Call
     body, warnings = await _parse_body(route, services, request)
     if route.role is not None and not services.is_valid(principal):
         raise no_token()  # a reload revoked the token while the body arrived
-    return Call(services=services, request=request, principal=principal, body=body, query=query, warnings=warnings)
+    key = await key_of(request, principal) if route.is_change else None
+    return Call(
+        services=services, request=request, principal=principal, body=body, query=query, warnings=warnings, key=key
+    )
 
 
 async def _identify(route: Route, services: Services, request: web.Request) -> Principal:

@@ -18,6 +18,7 @@ from fenced.api.access import Access
 from fenced.api.bodies import Body, NoQuery, Query
 from fenced.api.browsers import Browsers
 from fenced.api.callers import Principal, Role
+from fenced.api.idempotency import Key
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection
 from fenced.api.shapes import Shape
@@ -126,7 +127,8 @@ class Services:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, admitted and parsed. `warnings`: the ignored keys of its body."""
+    """One request, admitted and parsed. `warnings`: the ignored keys of its body. `key`: the one of its
+    `Idempotency-Key`."""
 
     services: Services
     request: web.Request
@@ -134,10 +136,12 @@ class Call:
     body: BaseModel | None
     query: BaseModel
     warnings: tuple[str, ...] = ()
+    key: Key | None = None
 
     @property
     def control(self) -> Control:
-        return self.services.control
+        control = self.services.control
+        return control if self.key is None else control.keyed(self.key.caller, self.key.content)
 
     @property
     def host(self) -> HostName:

@@ -156,28 +156,32 @@ async def end_pause(call: Call) -> None:
 
 async def fleet(call: Call) -> shapes.Fleet:
     """The daemon: whether it is armed, connected, active or a standby, and who acts."""
-    return views.fleet(call.control)
+    return _fleet(call)
+
+
+def _fleet(call: Call) -> shapes.Fleet:
+    return views.fleet(call.control.fleet(), call.control.controllers())
 
 
 async def arm(call: Call) -> shapes.Fleet:
     """Revoke every earlier disarm (refused while the configuration says armed = false)."""
     body = call.given(bodies.ReasonBody)
     await call.control.arm(by=call.principal.by(body.by), reason=body.reason)
-    return views.fleet(call.control)
+    return _fleet(call)
 
 
 async def disarm(call: Call) -> shapes.Fleet:
     """Forbid every power command until the next `arm`."""
     body = call.given(bodies.ReasonBody)
     await call.control.disarm(by=call.principal.by(body.by), reason=body.reason)
-    return views.fleet(call.control)
+    return _fleet(call)
 
 
 async def release_store(call: Call) -> shapes.Fleet:
     """Accept a store that is in doubt, so that it decides again (409 if no store is in doubt)."""
     body = call.given(bodies.ReleaseBody)
     await call.control.release_store(by=call.principal.by(body.by), reason=body.reason)
-    return views.fleet(call.control)
+    return _fleet(call)
 
 
 async def reload(call: Call) -> shapes.Reloaded:
@@ -220,7 +224,7 @@ async def readyz(call: Call) -> web.Response:
         ready=seen.is_ready,
         not_ready=list(seen.not_ready),
         warnings=list(seen.warnings),
-        daemon=views.fleet(call.control),
+        daemon=views.fleet(seen, call.control.controllers()),
     )
     status = HTTPStatus.OK if seen.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
     return web.Response(text=shape.model_dump_json(), status=int(status), content_type="application/json")

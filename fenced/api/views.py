@@ -18,7 +18,8 @@ from fenced.model.inventory import Inventory, Secret
 from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName, Token
 from fenced.model.power import Action, Power
-from fenced.ports.control import Accepted, Control, Explanation, HostView
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView
+from fenced.ports.journal import ControllerView
 from fenced.ports.proxies import ProxyView
 
 MOMENTS: Final = frozenset(
@@ -282,9 +283,8 @@ def pause(given: Pause) -> shapes.Pause:
     )
 
 
-def fleet(control: Control) -> shapes.Fleet:
-    """Return the daemon's state."""
-    given = control.fleet()
+def fleet(given: FleetView, controllers: Sequence[ControllerView]) -> shapes.Fleet:
+    """Return the daemon's state, and who acts."""
     return shapes.Fleet(
         name=given.name,
         site=given.site,
@@ -298,5 +298,5 @@ def fleet(control: Control) -> shapes.Fleet:
         standby=given.is_standby,
         fit=given.is_fit,
         unfit=list(given.unfit),
-        holders={held.shard: view.report.name for view in control.controllers() for held in view.shards},
+        holders={held.shard: view.report.name for view in controllers for held in view.shards},
     )

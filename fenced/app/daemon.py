@@ -25,17 +25,17 @@ from fenced.app.note import Note
 from fenced.app.old_name import retired
 from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
-from fenced.app.store import journal_of, markers_of
+from fenced.app.store import journal_of
+from fenced.app.survivors import kill_marked, kill_named
 from fenced.bus.client import BusClient
 from fenced.bus.settings import BusSettings
 from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
 from fenced.core.fleet import Fleet
 from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
-from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import DriverRegistry, drivers
-from fenced.engine.engine import SHARD, Engine, Ports, unfinished
-from fenced.engine.giving_over import HandedOver
+from fenced.engine.engine import SHARD, Engine, Ports
+from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.replaying import replay
 from fenced.engine.retired import Retired
 from fenced.engine.takeover import Surroundings
@@ -49,7 +49,7 @@ from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
 from fenced.net.unix_socket import SocketError, listening_at
 from fenced.ports.bus import BusError, Message
-from fenced.ports.journal import Loaded, StoreError
+from fenced.ports.journal import EpochLost, Loaded, StoreError
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import TlsFiles
 from fenced.proxy.watch import ProxyWatch
@@ -68,7 +68,8 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """What the engine, the metrics and the API are built on. `remarks`: lines for /readyz; "" says nothing."""
+    """What the engine, the metrics and the API are built on. `shown`: what the last life left. `remarks`: lines for
+    /readyz; "" says nothing."""
 
     configuration: Configuration
     reloader: Reloader
@@ -79,6 +80,7 @@ class _Parts:
     watch: ProxyWatch
     certificates: Certificates
     metrics: Metrics
+    shown: Shown
     remarks: list[Callable[[], str]] = field(default_factory=list)
 
 
@@ -91,22 +93,26 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
     allow_open_files()
     stop = _stop_on_signals()
     _make_state_dir(configuration.state_dir)
+    shown: Shown = {}
     while True:
         try:
-            await _live(reloader.configuration, reloader, stop)
+            await _live(reloader.configuration, reloader, stop, shown)
         except BaseExceptionGroup as group:
-            if group.split(HandedOver)[1] is not None:
+            handed_over, others = group.split((HandedOver, EpochLost))  # a write may come right after the release
+            if others is not None or handed_over is None or handed_over.subgroup(HandedOver) is None:
                 raise
+            shown = shown_before(group)
             log.warning("handed_over", advice="this controller goes on as a standby")
         else:
             return
 
 
-async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.Event) -> None:
-    """Run from the opening of the store to a stop. Raises HandedOver in a group if another controller is to act now."""
+async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.Event, shown: Shown) -> None:
+    """Run from the opening of the store to a stop. Raises HandedOver in a group if another life is to act now."""
     async with contextlib.AsyncExitStack() as stack:
         journal, clocks, loaded = await _open_journal(configuration, stack)
         await _embedded_broker(configuration, stack)
+        await kill_marked(configuration, store_id=loaded.store_id)
         registry = await _drivers(configuration, loaded, stack)
         fleet = replay(configuration.inventory, loaded, started=clocks.steady.now())
         memory.give_back()
@@ -121,6 +127,7 @@ async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.
             watch=ProxyWatch(remote, configuration.inventory.proxies.values(), clock=clocks.steady),
             certificates=Certificates(configuration, remote, _bus_settings(configuration)),
             metrics=Metrics(),
+            shown=shown,
         )
         engine, bus = _engine(parts, fleet, loaded)
         _register_gauges(parts, engine, bus)
@@ -193,17 +200,8 @@ async def _drivers(configuration: Configuration, loaded: Loaded, stack: contextl
     )
 
 
-def _around(parts: _Parts, loaded: Loaded) -> Surroundings:
-    store, state_dir = parts.configuration.store, parts.configuration.state_dir
-    markers = markers_of(store, state_dir=state_dir, store_id=loaded.store_id)
-
-    async def settle(fleet: Fleet, is_own: bool) -> None:
-        """Kill the agents that an earlier run left behind. Process ids of another machine mean nothing here."""
-        processes = set(unfinished(fleet)) if is_own else set()
-        for survivor in await kill_survivors(markers=markers, processes=processes):
-            log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
-
-    return Surroundings(advance=parts.clocks.steady.advance, settle=settle, floors=parts.remote)
+def _around(parts: _Parts) -> Surroundings:
+    return Surroundings(advance=parts.clocks.steady.advance, settle=kill_named, floors=parts.remote)
 
 
 def _remote(
@@ -241,7 +239,7 @@ def _engine(parts: _Parts, fleet: Fleet, loaded: Loaded) -> tuple[Engine, BusCli
             liveness=TcpLiveness(), clock=clock, telemetry=parts.metrics, anchor=parts.clocks.anchor,
             reach=parts.remote.reach, proxies=parts.watch.views, wall=parts.clocks.wall,
             remarks=lambda: tuple(filter(None, (remark() for remark in parts.remarks))),
-            retired=_retired(parts.configuration), takeover=_around(parts, loaded),
+            retired=_retired(parts.configuration), takeover=_around(parts), shown=parts.shown,
         ),
     )  # fmt: skip
     engines.append(engine)

@@ -81,8 +81,9 @@ def _started(notify: Notify, parts: Running) -> None:
 
 
 def _is_following(engine: Engine, now: float) -> bool:
-    """A standby whose store is away looks for it, and needs no restart."""
-    return now - engine.standby.turned_at < SENDER_STUCK_SECONDS
+    """A standby whose store is away looks for it, and needs no restart. One that prepares its takeover keeps the lease,
+    for as long as a lost command may act."""
+    return now - engine.standby.turned_at < SENDER_STUCK_SECONDS or now < engine.lease.until + STUCK_SECONDS
 
 
 def _is_acting(engine: Engine, now: float) -> bool:

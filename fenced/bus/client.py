@@ -5,7 +5,7 @@ each message as it reads it and queues nothing: the engine's inbox is the only q
 messages that it drops (malformed, oversized, unknown host); the engine counts the other results.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 import structlog
@@ -117,11 +117,21 @@ class _Receiver:
         self._deliver = deliver
         self._warnings = {result: _RateLimit(WARNING_INTERVAL_SECONDS) for result in MessageResult}
         self._unreachable_why: str | None = None
+        self._is_refusal_told = False
 
     def subscribed(self) -> None:
         self._unreachable_why = None
         _log.info("bus_connected", broker=self._broker)
         self._deliver(BusConnected(at=self._clock.now()))
+
+    def refused(self, filters: Sequence[str]) -> None:
+        """Log it once, because the next connection meets the same access list."""
+        if not self._is_refusal_told:
+            self._is_refusal_told = True
+            _log.warning(
+                "bus_subscription_refused", broker=self._broker, topics=list(filters),
+                advice="let this user read them: without them an old state may stand until the next connection",
+            )  # fmt: skip
 
     def lost(self, why: str) -> None:
         _log.warning("bus_lost", broker=self._broker, reason=why)
@@ -142,7 +152,10 @@ class _Receiver:
         if not self._is_host(address.host):
             if address.kind is MessageKind.HEALTH and not is_retained:
                 self._on_stranger(address.host)
-            self._drop(address.kind, MessageResult.UNKNOWN_HOST, topic, "the inventory has no such host")
+            if address.kind is MessageKind.STATE:  # a host that was removed: its topic is cleared, or soon will be
+                self._telemetry.bus_message(address.kind, MessageResult.UNKNOWN_HOST)
+            else:
+                self._drop(address.kind, MessageResult.UNKNOWN_HOST, topic, "the inventory has no such host")
             return
         if len(payload) > self._payload_bytes_max:
             self._drop(address.kind, MessageResult.OVERSIZED, topic, f"{len(payload)} bytes")
@@ -169,6 +182,8 @@ class _Receiver:
                 return messages.evidence(
                     payload, host=host, source=address.source, received=now, is_retained=is_retained
                 )
+            case MessageKind.STATE:
+                return messages.state(payload, host=host, received=now, is_retained=is_retained)
             case MessageKind.REQUEST:
                 return messages.request(
                     payload,

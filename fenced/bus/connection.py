@@ -22,14 +22,15 @@ from aiomqtt.types import PahoSocket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from fenced.bus import subscribing
 from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded, why_ended
 from fenced.bus.overriding import override
 from fenced.bus.pacing import Reader
 from fenced.bus.reading import Incoming
 from fenced.bus.settings import BusSettings
 from fenced.bus.tls import explanation
+from fenced.bus.topics import Subscription
 from fenced.ports.bus import BusAway, BusError, BusLost, BusRefused, Message
 
 CLOSE_SECONDS: Final = 2.0
@@ -77,6 +78,7 @@ class Connection(aiomqtt.Client):
         self._open_timeout_seconds = 2 * settings.connect_timeout_seconds
         self._hand_over = on_message
         self._subscribed = on_subscribed
+        self._wanted: Sequence[Subscription] = ()
         self._thread = threading.get_ident()
         self._is_abandoned = False
         self.is_taken_over = False  # the broker reported that another client uses this name (MQTT 5 only)
@@ -108,23 +110,25 @@ class Connection(aiomqtt.Client):
             kind = Silent if "timed out" in str(exc) else Unreachable
             raise kind(await explanation(exc, self._hostname, self._port)) from exc
 
-    async def subscribe_all(self, topics: Sequence[tuple[str, int]]) -> None:
-        """Subscribe to (filter, QoS) pairs. `on_subscribed` is called once all are granted, before any later message.
+    async def subscribe_all(self, topics: Sequence[Subscription]) -> tuple[str, ...]:
+        """Subscribe, and return the optional filters that the broker refused. `on_subscribed` is called once all others
+        are granted, before any later message.
 
         Raises Unreachable.
         """
+        self._wanted = topics
         if not topics:
             self._subscribed()
-            return
-        wanted: Any = [(topic, SubscribeOptions(qos=qos)) for topic, qos in topics] if self._is_version_5 else topics
+            return ()
         try:
-            codes = await self.subscribe(list(wanted))
+            codes = await self.subscribe(subscribing.asked(topics, is_version_5=self._is_version_5))
         except (aiomqtt.MqttError, OSError, ValueError) as exc:
             raise Unreachable(self._why or f"not subscribed: {bounded(exc)}") from exc
-        if not _all_granted(codes):
+        if not subscribing.is_enough(topics, codes):
             raise Unreachable(
                 "the broker refused a subscription; let this user read the incoming topics in its access list"
             )
+        return subscribing.refused(topics, codes)
 
     async def publish_message(self, message: Message, *, qos: int) -> None:
         """Return once the broker acknowledged it (QoS 1) or it is written (QoS 0). The caller sets the deadline.
@@ -233,7 +237,7 @@ class Connection(aiomqtt.Client):
         reason_codes: list[ReasonCode],
         properties: Properties | None = None,
     ) -> None:
-        if _all_granted(reason_codes):
+        if subscribing.is_enough(self._wanted, reason_codes):
             self._subscribed()
         super()._on_subscribe(client, userdata, mid, reason_codes, properties)
 
@@ -386,10 +390,6 @@ class Connection(aiomqtt.Client):
         for _ in range(len(waiting) + len(self._given_up)):
             self._slots.release()
         self._given_up.clear()
-
-
-def _all_granted(codes: Sequence[ReasonCode] | Sequence[int]) -> bool:
-    return all((code.value if isinstance(code, ReasonCode) else code) < 0x80 for code in codes)
 
 
 def _quiet_logger() -> logging.Logger:

@@ -16,6 +16,7 @@ from fenced.bus.errors import Silent, Unreachable, VersionRefused
 from fenced.bus.rivals import Rivals
 from fenced.bus.settings import BusSettings
 from fenced.bus.tls import tls_context
+from fenced.bus.topics import Subscription
 from fenced.ports.bus import BusAway, BusError, Message
 
 
@@ -27,7 +28,11 @@ class Listener(Protocol):
     ) -> None: ...
 
     def subscribed(self) -> None:
-        """All subscriptions are granted. Called before any message that the broker sends after granting them."""
+        """All subscriptions but optional ones are granted. Called before any message that the broker sends later."""
+        ...
+
+    def refused(self, filters: Sequence[str]) -> None:
+        """The broker refused these optional subscriptions; the others are granted."""
         ...
 
     def lost(self, why: str) -> None:
@@ -46,7 +51,7 @@ class Link:
         self,
         settings: BusSettings,
         *,
-        subscriptions: Sequence[tuple[str, int]] = (),
+        subscriptions: Sequence[Subscription] = (),
         will: Callable[[], Message | None] = lambda: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -126,11 +131,13 @@ class Link:
         try:
             await connection.open()
             try:
-                await connection.subscribe_all(self._subscriptions)
+                refused = await connection.subscribe_all(self._subscriptions)
             except Unreachable as exc:
                 if not connection.is_over:
                     raise
                 raise Unreachable(self._explained(str(exc), connection)) from exc
+            if refused:
+                listener.refused(refused)
             why = await connection.ended()
         finally:
             self._connection = None

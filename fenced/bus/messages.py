@@ -4,22 +4,25 @@ It does not know which hosts exist. A malformed message is rejected as a whole; 
 """
 
 import math
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, NotRequired, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from fenced.bus.topics import Topics, is_level
 from fenced.model.moments import parse_rfc3339
-from fenced.model.names import HostName
+from fenced.model.names import HostName, Token
+from fenced.model.power import State
 from fenced.model.text import claimed, printable
-from fenced.ports.bus import BusRequest, Evidence, Presence
+from fenced.ports.bus import BusRequest, Evidence, Presence, StateSeen
 from fenced.ports.health import FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed, given_twice
 
 CORRELATION_BYTES_MAX: Final = 1024
 
 _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
 _Name = Annotated[str, Field(max_length=253)]
+_Token = Annotated[str, Field(pattern=r"^[0-9]{1,18}-[0-9]{1,18}$")]
+"""EPOCH-SEQUENCE; both fit into 64 bits."""
 _T = TypeVar("_T")
 
 
@@ -41,8 +44,22 @@ class _RequestBody(TypedDict):
     at: str | float
 
 
+class _StateBody(TypedDict):
+    """The part of a state that matters here. A missing `rev`: an older program wrote it."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]  # as above
+
+    state: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z_]+$")]
+    token: NotRequired[_Token | None]
+    rev: NotRequired[_Token | Literal[""] | None]
+    proof: NotRequired[Annotated[str, Field(max_length=64)] | None]
+    controller: NotRequired[_Name]
+    operation: NotRequired[Annotated[str, Field(max_length=64)] | None]
+
+
 _EVIDENCE: Final = TypeAdapter(_EvidenceBody)
 _REQUEST: Final = TypeAdapter(_RequestBody)
+_STATE: Final = TypeAdapter(_StateBody)
 
 
 def presence(payload: bytes, *, host: HostName, received: float, is_retained: bool) -> Presence:
@@ -66,6 +83,34 @@ def evidence(payload: bytes, *, host: HostName, source: str, received: float, is
         is_alive=body["alive"] or True in given_twice(payload).get("alive", ()),
         ttl_seconds=body["ttl"],
     )
+
+
+def state(payload: bytes, *, host: HostName, received: float, is_retained: bool) -> StateSeen:
+    """Parse a host's state, of any controller and any version of the program. Empty: the topic was cleared.
+
+    Raises Malformed.
+    """
+    if not payload:
+        return StateSeen(
+            host=host, received=received, is_retained=is_retained, state="", is_proven=False, token=None, rev=None,
+            controller="",
+        )  # fmt: skip
+    body = _checked(_STATE, payload)
+    return StateSeen(
+        host=host,
+        received=received,
+        is_retained=is_retained,
+        state=body["state"],
+        is_proven=body["state"] == State.FENCED.value or bool(body.get("proof")),
+        token=_token(body.get("token")),
+        rev=_token(body.get("rev")),
+        controller=body.get("controller", ""),
+        operation=body.get("operation") or "",
+    )
+
+
+def _token(text: str | None) -> Token | None:
+    return Token.parse(text) if text else None
 
 
 def request(

@@ -18,6 +18,7 @@ _LEVELS: Final = {
     MessageKind.PRESENCE: 5,
     MessageKind.EVIDENCE: 6,
     MessageKind.REQUEST: 5,
+    MessageKind.STATE: 5,
 }
 
 
@@ -27,6 +28,16 @@ class Address(NamedTuple):
     kind: MessageKind
     host: str
     source: str = ""
+
+
+class Subscription(NamedTuple):
+    """`is_optional`: the daemon works without it, if the broker refuses it. `has_own`: the broker also sends back what
+    this client publishes there; MQTT 3.1.1 always does."""
+
+    filter: str
+    qos: int
+    is_optional: bool = False
+    has_own: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +51,15 @@ class Topics:
         return f"{ROOT}/{self.site}"
 
     @property
-    def incoming(self) -> tuple[tuple[str, int], ...]:
-        """The daemon's subscriptions: (filter, QoS). QoS 0 suffices for heartbeats, because they repeat."""
+    def incoming(self) -> tuple[Subscription, ...]:
+        """The daemon's subscriptions. QoS 0 suffices for heartbeats, because they repeat, and for states, because the
+        broker keeps the last one for the next connection."""
         return (
-            (f"{self.prefix}/health/+", 0),
-            (f"{self.prefix}/presence/+", 1),
-            (f"{self.prefix}/evidence/+/+", 1),
-            (f"{self.prefix}/request/+", 1),
+            Subscription(f"{self.prefix}/health/+", 0),
+            Subscription(f"{self.prefix}/presence/+", 1),
+            Subscription(f"{self.prefix}/evidence/+/+", 1),
+            Subscription(f"{self.prefix}/request/+", 1),
+            Subscription(f"{self.prefix}/state/+", 0, is_optional=True, has_own=False),
         )
 
     def parse(self, topic: str) -> Address | None:

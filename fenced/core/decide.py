@@ -7,7 +7,7 @@ Each event goes to one module: messages to `suspected.hearing`, timers to `suspe
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions, listening, taking
+from fenced.core import closed_gates, fleet_decisions, listening, lost, taking
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
@@ -42,11 +42,30 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
     """Decide one event. The outcome is in the fleet at once; `Fleet.roll_back` undoes it if the store rejects the
     batch."""
     work = Work(fleet, now)
+    answer, is_news = _decided(work, event)
+    if is_news and not work.entries and not work.commands and answer is None:
+        return NOTHING_CHANGED
+    return Decision(
+        entries=tuple(work.entries),
+        commands=tuple(work.commands),
+        ended=tuple(work.ended),
+        told=tuple(work.told),
+        answer=answer,
+        is_news=is_news,
+    )
+
+
+def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
+    """Return the answer, and whether a message was news."""
+    fleet = work.fleet
     answer: Answer | None = None
     is_news = True
     match event:
         case e.Health() | e.Presence() | e.Evidence():
             is_news = _heard(work.on(event.host), event)
+        case e.StateSeen():
+            if event.host in fleet.hosts:
+                lost.look(work.on(event.host), event)
         case e.BusRequest():
             answer = fleet_decisions.bus_request(work, event)
         case e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost():
@@ -62,6 +81,11 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
         case e.HandOverAsked():
             name = fleet.inventory.daemon.name
             work.record_fleet(r.ControlHandedOver(controller=name, to=event.to, by=event.by, reason=event.reason))
+        case e.Keyed():
+            answer = fleet_decisions.answered_before(work, event)
+            if answer is None:
+                answer, _ = _decided(work, event.event)
+                fleet_decisions.note_answer(work, event, answer)
         case e.PausesDue():
             fleet_decisions.end_pauses(work)
         case e.GatesDue():
@@ -77,16 +101,7 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
                 answer = _of_host(work.on(event.host), event)
                 trust.follow(work.on(event.host))
                 drills.follow(work.on(event.host))
-    if is_news and not work.entries and not work.commands and answer is None:
-        return NOTHING_CHANGED
-    return Decision(
-        entries=tuple(work.entries),
-        commands=tuple(work.commands),
-        ended=tuple(work.ended),
-        told=tuple(work.told),
-        answer=answer,
-        is_news=is_news,
-    )
+    return answer, is_news
 
 
 def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:

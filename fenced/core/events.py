@@ -15,6 +15,7 @@ from fenced.core.heard.messages import Evidence as Evidence
 from fenced.core.heard.messages import Health as Health
 from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
+from fenced.core.heard.messages import StateSeen as StateSeen
 from fenced.model.inventory import Inventory
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Action, Outcome, Power
@@ -132,6 +133,18 @@ class ReloadEnded:
     """A requested reload ended. `refused`: why the new configuration was rejected; "": it is in force."""
 
     refused: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyed:
+    """A request that may come twice, as when its answer was lost at a takeover: the same key is obeyed once.
+
+    `key`: of the caller and the key that it gave; `content`: a digest of what it requested.
+    """
+
+    key: str
+    content: str
+    event: "Event"
 
 
 # -- effects that ended -----------------------------------------------------------------------------------------------
@@ -324,7 +337,7 @@ class StoreReleaseAsked:
     reason: str
 
 
-BusEvent = Health | Presence | Evidence | BusRequest | BusConnected | BusDisconnected
+BusEvent = Health | Presence | Evidence | BusRequest | StateSeen | BusConnected | BusDisconnected
 Asked = (
     ActionAsked
     | DrillAsked
@@ -349,6 +362,7 @@ Event = (
     | PathsListed
     | Started
     | HandOverAsked
+    | Keyed
     | InventoryRead
     | ReloadEnded
     | LifeAsked

@@ -74,6 +74,8 @@ class Fleet:
         """Hosts with records that can't be decoded or folded, and why; found by the replay, reported by the start."""
         self.expected_store = ""
         """The id of the expected store if this is another one, else "". Found by the replay."""
+        self.is_store_new = False
+        """Whether nothing was ever recorded in this store. Set by the takeover."""
         self.sights: Undoable[HostName, Sight] = Undoable()
         self.checks: Undoable[HostName, HostChecks] = Undoable()
         self.claims = Claims()

@@ -59,10 +59,8 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     Decided here and not by the API, because an event in the inbox may start such an operation first.
     """
     fleet = work.fleet
-    if fleet.inventory.hosts and not event.inventory.hosts:
-        return RefusedBy(
-            rule="no_host", why="it has no host any more, as when its files are lost; if that is intended, restart"
-        )
+    if (refused := lost_all(fleet, event.inventory)) is not None:
+        return refused
     for name, state in fleet.hosts.items():
         if (why := edited.spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
             return RefusedBy(rule="busy", why=why)
@@ -78,6 +76,15 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
             recovery.settle_edit(work.on(name))
         work.on(name).wake(work.now)
     return Accepted(operation=OperationId(""))
+
+
+def lost_all(fleet: Fleet, inventory: Inventory) -> RefusedBy | None:
+    """Refuse a new inventory that has no host any more."""
+    if not fleet.inventory.hosts or inventory.hosts:
+        return None
+    return RefusedBy(
+        rule="no_host", why="it has no host any more, as when its files are lost; if that is intended, restart"
+    )
 
 
 def stalled(own: Own, event: e.Stalled) -> Own:
@@ -211,6 +218,27 @@ def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
     for name in fleet.troubled:
         work.on(name).wake(work.now)
     return Accepted(operation=OperationId(""))
+
+
+# -- requests with an idempotency key ---------------------------------------------------------------------------------
+
+
+def answered_before(work: Work, event: e.Keyed) -> Answer | None:
+    """Return the first answer to a request with this key; None if there was none."""
+    for answered in work.fleet.state.requests:
+        if answered.id == event.key:
+            if answered.content == event.content:
+                return from_text(answered.answer)
+            why = "this Idempotency-Key came with another request before; give each request a key of its own"
+            return RefusedBy(rule="idempotency_key", why=why)
+    return None
+
+
+def note_answer(work: Work, event: e.Keyed, answer: Answer | None) -> None:
+    """Record an answer, so that the request is obeyed once also by a successor."""
+    text = to_text(answer if answer is not None else Accepted(operation=OperationId("")))
+    answered = AnsweredRequest(id=event.key, at=work.now, answer=text, content=event.content)
+    work.record_fleet(r.RequestAnswered(request=answered))
 
 
 # -- requests of the bus ----------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from fenced.core import events as e
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
 from fenced.core.fleet import Fleet
-from fenced.core.fleet_decisions import bus_connected, bus_disconnected, stalled, take_inventory
+from fenced.core.fleet_decisions import bus_connected, bus_disconnected, lost_all, stalled, take_inventory
 from fenced.core.suspected import hearing
+from fenced.model.answers import RefusedBy
 
 
 def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
@@ -40,7 +41,23 @@ def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
     return True
 
 
+def refused(fleet: Fleet, event: e.Event) -> RefusedBy | None:
+    """Return why a standby does not take a new inventory: the takeover would remove all hosts."""
+    return lost_all(fleet, event.inventory) if isinstance(event, e.InventoryRead) else None
+
+
 def folded(fleet: Fleet, entry: r.Entry, now: float) -> None:
-    """Note that a record of another controller was folded."""
-    if isinstance(entry.record, r.Listened):  # both listened at the same time, and only one of them counts
-        fleet.own = replace(fleet.own, listening_recorded=fleet.own.ear.now(now))
+    """Note that a record of another controller was folded.
+
+    A beat that ends a proof of OFF is not kept here, because only the controller that decides can judge it: its record
+    says that the host was heard.
+    """
+    match entry.record:
+        case r.Listened():  # both listened at the same time, and only one of them counts
+            fleet.own = replace(fleet.own, listening_recorded=fleet.own.ear.now(now))
+        case r.StoreReleased():  # a person trusts the store that this one doubts, too
+            fleet.own = replace(fleet.own, store_doubt="", is_store_older=False)
+        case r.HostHeard() | r.HostRevoked(is_alive=True) if entry.host is not None and entry.host in fleet.sights:
+            fleet.see(entry.host, heard_at=now, heard_ear=fleet.own.ear.now(now))
+        case _:
+            pass

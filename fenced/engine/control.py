@@ -5,6 +5,7 @@ durable.
 """
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -59,6 +60,17 @@ class HandOver(Protocol):
     async def __call__(self, *, to: str, by: str, reason: str) -> None: ...
 
 
+class _Changed:
+    """Wakes all that wait for the next durable batch."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def tell(self) -> None:
+        self.event.set()
+        self.event = asyncio.Event()
+
+
 class EngineControl:
     """`not_ready` returns what /readyz lacks, `warnings` what is wrong although the daemon is ready, `unfit` why
     another controller should hold the lease."""
@@ -76,12 +88,17 @@ class EngineControl:
         self._warnings, self._proxies = warnings, proxies
         self._judge = Judge(clock, misnamed.names)
         self._events = Events(journal)
-        self._changed = asyncio.Event()
+        self._changed = _Changed()
+        self._key: tuple[str, str] | None = None
+
+    def keyed(self, key: str, content: str) -> "EngineControl":
+        one = copy.copy(self)
+        one._key = key, content
+        return one
 
     def nudge(self, *, has_events: bool) -> None:
         """Wake all waiters after a durable batch, and event watchers if it has events."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed.tell()
         if has_events:
             self._events.told()
 
@@ -238,7 +255,9 @@ class EngineControl:
         if self._fleet.is_standby:
             raise Standby(self._controllers.where_active())
 
-    async def _ask(self, event: e.Event) -> Accepted:
+    async def _ask(self, event: e.Event, *, is_keyed: bool = True) -> Accepted:
+        if is_keyed and self._key is not None:
+            event = e.Keyed(key=self._key[0], content=self._key[1], event=event)
         answer = await self._reactor.ask(event)
         match answer:
             case RefusedBy():
@@ -269,7 +288,7 @@ class EngineControl:
             return None
         event = e.ActionAsked(host=name, action=Action.STATUS, by=by, reason="before confirm-off")
         try:
-            accepted = await self._ask(event)
+            accepted = await self._ask(event, is_keyed=False)
         except Refused:
             return None
         end = self._clock.now() + READ_WAIT_SECONDS
@@ -277,7 +296,7 @@ class EngineControl:
             reading = self._state(name).reading
             if reading is None or reading.id != accepted.operation:
                 break
-            changed = self._changed
+            changed = self._changed.event
             try:
                 async with asyncio.timeout(1.0):
                     await changed.wait()
@@ -287,7 +306,7 @@ class EngineControl:
 
     async def cancel(self, operation: OperationId, *, by: str, reason: str) -> None:
         found = await self.operation(operation)
-        if found.state is not OperationState.RUNNING:
+        if found.state is not OperationState.RUNNING and self._key is None:
             raise Refused("ended", f"operation {operation} has ended ({found.state.value})")
         await self._ask(e.CancelAsked(host=found.host, operation=operation, by=by, reason=reason))
 
@@ -330,7 +349,7 @@ class EngineControl:
 
     async def report_health(self, health: e.Health) -> None:
         self._state(health.host)
-        await self._ask(health)
+        await self._ask(health, is_keyed=False)
 
 
 async def _stored(read: Awaitable[T]) -> T:

@@ -16,6 +16,8 @@ from fenced.ports.journal import ControllerReport, ControllerView, Journal, Stor
 log = structlog.get_logger(__name__)
 
 REPORTS_PER_TTL: Final = 3
+CHANGE_LOOK_SECONDS: Final = 0.5
+"""How soon the others know that this controller became fit or unfit."""
 
 
 class Controllers:
@@ -28,6 +30,7 @@ class Controllers:
         """`seen`: called after each report."""
         self._journal, self._ttl, self._report = journal, ttl_seconds, report
         self._words, self._seen = words, seen
+        self._said: ControllerReport | None = None
         self._kept: Words | None = None
         self._refusal = ""
         self.views: tuple[ControllerView, ...] = ()
@@ -36,17 +39,20 @@ class Controllers:
         """Run until cancelled. Raises StoreHeld if another living controller has this name."""
         while True:
             await self.look()
-            await asyncio.sleep(self._ttl / REPORTS_PER_TTL)
+            end = asyncio.get_running_loop().time() + self._ttl / REPORTS_PER_TTL
+            while asyncio.get_running_loop().time() < end and not self._is_changed():  # noqa: ASYNC110 - fitness is computed
+                await asyncio.sleep(CHANGE_LOOK_SECONDS)
+
+    def _is_changed(self) -> bool:
+        return self._said is not None and self._said.unfit != self._report().unfit
 
     async def look(self) -> None:
         """Report once. Raises StoreHeld."""
         try:
             async with asyncio.timeout(self._ttl):
-                self.views = tuple(await self._journal.report(self._report()))
-                words = self._words()
-                if words != self._kept:
-                    await self._journal.remember(words)
-                    self._kept = words
+                self._said = self._report()
+                self.views = tuple(await self._journal.report(self._said))
+                await self._remember()
         except StoreHeld:
             raise
         except (StoreError, OSError) as exc:  # includes TimeoutError
@@ -57,6 +63,21 @@ class Controllers:
             return
         self._refusal = ""
         self._seen()
+
+    async def keep_words(self) -> None:
+        """Keep what operators said before this life ends."""
+        try:
+            await self._remember()
+        except (StoreError, OSError) as exc:
+            log.error(
+                "words_not_kept", error=str(exc), advice="check the disk of state_dir; then check pauses and arming"
+            )
+
+    async def _remember(self) -> None:
+        words = self._words()
+        if words != self._kept:
+            await self._journal.remember(words)
+            self._kept = words
 
     def active(self) -> ControllerView | None:
         """Return the controller that holds the lease, as the store last knew; None if nobody does."""

@@ -27,15 +27,16 @@ from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
 from fenced.engine.retired import Retired
+from fenced.engine.shown import Shown
 from fenced.engine.standby import Standby as Follower
 from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
-from fenced.model.names import PlugId, ProxyName, Token
-from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest
+from fenced.model.names import HostName, PlugId, ProxyName, Token
+from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
-from fenced.ports.journal import ClockAnchor, Journal, Loaded, Taken
+from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreWentBack, Taken, Words
 from fenced.ports.liveness import Liveness
 from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
@@ -65,6 +66,8 @@ class Ports:
     """Further warnings for /readyz; the daemon is still ready."""
     retired: Retired | None = None
     takeover: Surroundings = field(default_factory=Surroundings)
+    shown: Mapping[HostName, StateSeen] = field(default_factory=dict)
+    """What the life before this one left (HandedOver)."""
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
@@ -125,7 +128,14 @@ class Engine:
             ttl_seconds=daemon.lease_ttl_seconds,
             deliver=self.reactor.deliver,
             anchor=ports.anchor,
+            epoch=lambda: fleet.epoch,
+            renewed=lambda began: self.shown.renewed(began),
         )
+        self.shown = Shown(
+            fleet=fleet, clock=ports.clock, telemetry=ports.telemetry, controller=daemon.name,
+            again=self.outbox.again, deliver=self.reactor.deliver, hurry=self.lease.hurry,
+            begin_anew=lambda: self.giving_over.begin_anew(self.shown.left), before=ports.shown,
+        )  # fmt: skip
         self._join_others(loaded)
         self.housekeeping = Housekeeping(
             journal=ports.journal, clock=ports.clock, keep_seconds=lambda: fleet.inventory.daemon.keep_seconds
@@ -135,7 +145,8 @@ class Engine:
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
             warnings=self._warnings, proxies=ports.proxies,
-            misnamed=self.misnamed, controllers=self.controllers, unfit=self.giving_over.unfit, hand_over=self.hand_over,
+            misnamed=self.misnamed, controllers=self.controllers, unfit=self.giving_over.unfit,
+            hand_over=self.hand_over,
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
@@ -146,6 +157,7 @@ class Engine:
         self.standby = Follower(
             fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
             patience=lambda: self.giving_over.patience_seconds(), followed=lambda: self.control.nudge(has_events=True),
+            known_epoch=self.shown.known_epoch,
         )  # fmt: skip
         self.takeover = Takeover(
             fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
@@ -153,7 +165,7 @@ class Engine:
         )  # fmt: skip
         self.controllers = Controllers(
             journal=ports.journal, ttl_seconds=fleet.inventory.daemon.lease_ttl_seconds,
-            report=lambda: self.giving_over.report(), words=lambda: words_of(fleet),
+            report=lambda: self.giving_over.report(), words=self._words,
             seen=lambda: self.giving_over.look(),
         )  # fmt: skip
         self.giving_over = GivingOver(
@@ -168,17 +180,28 @@ class Engine:
     async def run(self, *, on_running: Callable[[], None] | None = None) -> None:
         """Run until cancelled. Raises in a group: EpochLost when another controller took over, StoreWentBack,
         HandedOver, and StoreHeld if another living controller has this name."""
+        try:
+            await self._run(on_running)
+        except* StoreWentBack:
+            await self.controllers.keep_words()  # the store may have lost the newest of them
+            raise
+
+    async def _run(self, on_running: Callable[[], None] | None) -> None:
         taken = await self.standby.look()
         moved = await self.takeover.hold(taken) if taken is not None else 0.0
         async with asyncio.TaskGroup() as group:
             self._group = group
             self.effects.run_in(group)
             self.giving_over.run_in(group)
-            if taken is not None:
+            is_at_once = taken is not None and not self.takeover.must_wait(taken)
+            if taken is not None and is_at_once:
                 await self._begin(taken, moved)
             group.create_task(self.reactor.run(), name="reactor")
-            if taken is not None:
+            if is_at_once:
                 self._act()
+                self.shown.take_over()
+            elif taken is not None:  # a standby until no lost command can act: systemd does not wait that long
+                group.create_task(self._take_over(taken, moved), name="standby")
             else:
                 group.create_task(self._stand_by(), name="standby")
             group.create_task(self.ports.bus.run(self.take), name="bus")
@@ -191,10 +214,16 @@ class Engine:
         """Follow until the lease is taken, then act."""
         taken = await self.standby.until_taken()
         log.warning("lease_taken", before=taken.before, epoch=taken.epoch)
-        await self._begin(taken, await self.takeover.hold(taken))
+        await self._take_over(taken, await self.takeover.hold(taken))
+
+    async def _take_over(self, taken: Taken, moved_seconds: float) -> None:
+        """Act, and obey what came while this controller could not decide."""
+        await self._begin(taken, moved_seconds)
         self._act()
-        for event in self._kept.give():
-            self.reactor.deliver(event)
+        oldest = self.ports.clock.now() - self.fleet.inventory.daemon.request_max_age_seconds
+        for event in self._kept.give(since=oldest):
+            self.take(event)
+        self.shown.take_over()
 
     async def _begin(self, taken: Taken, moved_seconds: float) -> None:
         """Let the reactor decide, once the takeover is prepared."""
@@ -204,6 +233,7 @@ class Engine:
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
         assert not keeping.done(), "the group ends with it"
         self.workers.remember(highest_tokens(self.fleet))
+        self.fleet.is_store_new = not self.standby.position and not self.fleet.own.is_store_older
         self.reactor.begin(started, epoch=epoch, lease_until=self.lease.until)
 
     def _act(self) -> None:
@@ -218,10 +248,15 @@ class Engine:
             self.outbox.connected()
         elif isinstance(event, BusDisconnected):
             self.outbox.disconnected()
+        elif isinstance(event, StateSeen):
+            self.shown.seen(event)
+            return
         if self.fleet.is_standby:
             self._kept.keep(event)
             if isinstance(event, BusConnected):
                 self.effects.spawn(self.outbox.say("standby"), "say standby")
+            if isinstance(event, BusRequest):  # given at the takeover, once its devices can be read
+                return
         elif isinstance(event, BusRequest) and self._is_confirmation(event):
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
             return
@@ -256,6 +291,8 @@ class Engine:
             missing.append("the journal is being replayed")
         if not self.ports.bus.is_connected:
             missing.append("the bus is not connected")
+        if self.fleet.is_standby and self.standby.refusal:
+            missing.append(f"the journal can't be followed: {self.standby.refusal}")
         return tuple(missing)
 
     def _warnings(self) -> tuple[str, ...]:
@@ -263,10 +300,15 @@ class Engine:
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
         return (*of_store, *self.outbox.stuck_words(), *self.ports.remarks())
 
+    def _words(self) -> Words:
+        """Return what operators said, as far as this controller knows: the store may have lost it."""
+        lost = self.takeover.words if self.fleet.is_standby else None
+        return lost if lost is not None else words_of(self.fleet)
+
     def _met_higher_epoch(self, epoch: int) -> None:
         """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
         log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
-        self.lease.hurry()
+        self.lease.hurry(epoch)
 
     # -- other controllers --------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ that is not gives over to one that is. Fitness chooses who should act; only the 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -17,6 +17,7 @@ from fenced.engine.effects import EngineEffects
 from fenced.engine.outbox import Outbox
 from fenced.engine.reactor import Reactor
 from fenced.engine.standby import Standby as Follower
+from fenced.model.names import HostName
 from fenced.ports.bus import Bus
 from fenced.ports.clock import Clock
 from fenced.ports.control import NotFound, Refused, Standby
@@ -26,10 +27,30 @@ from fenced.ports.proxies import ProxyView
 log = structlog.get_logger(__name__)
 
 DRAIN_LOOK_SECONDS = 0.1
+GATHER_SECONDS = 2.0
+"""Kept states of all hosts come at once with the subscription."""
+
+
+Shown = Mapping[HostName, e.StateSeen]
+"""What the bus shows of hosts."""
 
 
 class HandedOver(Exception):
-    """This controller gave up the lease at a safe point; its next life is a standby."""
+    """This controller ended its life at a safe point; the next one is a standby first.
+
+    `shown`: what the bus showed of the hosts, for the next life to begin with.
+    """
+
+    def __init__(self, why: str, shown: Shown | None = None) -> None:
+        super().__init__(why)
+        self.shown = shown or {}
+
+
+def shown_before(group: BaseException | None) -> Shown:
+    """Return what an ended life leaves to the next one: that of its HandedOver, if there is one in the group."""
+    if isinstance(group, BaseExceptionGroup):
+        return next((found for it in group.exceptions if (found := shown_before(it))), {})
+    return group.shown if isinstance(group, HandedOver) else {}
 
 
 class GivingOver:
@@ -60,6 +81,9 @@ class GivingOver:
         asked = [view for view in self._proxies() if view.is_up is not None]
         if asked and not any(view.is_up for view in asked):
             why.append("no proxy answers")
+        suspected = [name for name in self._fleet.troubled if self._fleet.host(name).is_own_machine]
+        if suspected:  # this controller must not decide about its own machine (S18)
+            why.append(f"it runs on {min(suspected)}, which is {self._fleet.hosts[min(suspected)].state.value}")
         active = self._controllers.active()
         if active is not None and not active.is_self and active.report.configuration != self._configuration:
             why.append("config_differs: this controller has another configuration than the active one")
@@ -91,6 +115,7 @@ class GivingOver:
         is_long = now - self._unfit_since >= self._fleet.inventory.daemon.lease_ttl_seconds
         if is_long and self._giving_over is None and (others := self._controllers.fit_others()):
             log.warning("giving_over", why=list(unfit), fit=[view.report.name for view in others])
+            self._reactor.deliver(e.HandOverAsked(to="", by="fenced", reason="; ".join(unfit)))
             self._begin_to_give_over("")
 
     async def hand_over(self, *, to: str, by: str, reason: str) -> None:
@@ -128,6 +153,19 @@ class GivingOver:
         except StoreError as exc:
             log.error("lease_not_released", error=str(exc), advice="it ends by itself")
         raise HandedOver(f"the lease was given to {to or 'another controller'}")
+
+    def begin_anew(self, shown: Callable[[], Shown]) -> None:
+        """End this life for one with an epoch above all that the bus shows, which `shown` returns (S22)."""
+        assert self._group is not None
+        if self._giving_over is None:
+            self._giving_over = self._group.create_task(self._begin_anew(shown), name="begin anew")
+
+    async def _begin_anew(self, shown: Callable[[], Shown]) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
+        await self.stop_acting()
+        self._reactor.deliver(e.LeaseLost(why="the bus shows a newer epoch"))
+        await self._outbox.settle()
+        raise HandedOver("the bus shows a newer epoch", shown())
 
     async def stop_acting(self) -> None:
         """Start nothing new and let running power steps reach a safe point, at most `shutdown_grace`."""

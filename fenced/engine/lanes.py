@@ -40,6 +40,10 @@ class Own(Enum):
 LaneKey = HostName | Own
 
 
+def name_of(lane: LaneKey) -> str:
+    return lane.value if isinstance(lane, Own) else lane
+
+
 class Doubt(Enum):
     """Why a lane failed last."""
 

@@ -77,6 +77,8 @@ class Observer:
                 log.info("request_refused", host=name, action=record.action, by=record.by, rule=record.rule)
             case r.HostRevoked():
                 log.warning("host_revoked", host=name, reason=record.why, distrusted=list(record.distrusted))
+            case r.AnnouncementLost():
+                log.warning(record.kind, host=name, reason=record.why, token=str(record.lost))
             case r.DevicesDistrusted():
                 log.warning("devices_distrusted", host=name, devices=list(record.devices), reason=record.why)
             case r.FenceableChanged():

@@ -20,7 +20,8 @@ from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import controller_payload, device_names, state_payload
 from fenced.engine.info import Info
-from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own
+from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own, name_of
+from fenced.engine.repeats import Repeats
 from fenced.engine.retired import Retired
 from fenced.engine.waiting import nudged
 from fenced.model.answers import Accepted, RefusedBy
@@ -42,7 +43,6 @@ LOOK_SECONDS = 5.0
 SHOWN_STUCK_MAX: Final = 3
 SETTLE_SECONDS: Final = 2.0
 SETTLE_LOOK_SECONDS: Final = 0.05
-
 
 Publishing = Awaitable[BusError | None]
 """One message under way; awaiting it returns the error, if any."""
@@ -85,7 +85,7 @@ class Outbox:
         self._taken: list[Taken] = []
         self._stored = 0
         self._connection = 0
-        self._untold: dict[HostName, None] = {}
+        self._untold = Repeats()
         self._inventory = fleet.durable_inventory
         self._told_controller: ControllerWord | None = None
         self._store_pause = FIRST_PAUSE_SECONDS
@@ -100,7 +100,7 @@ class Outbox:
         """Handle a new connection: repeat what the broker may have lost, first what it never acknowledged."""
         self._lanes.connected(self._clock.now())
         self._connection += 1
-        self._untold |= dict.fromkeys(self._fleet.durable_names())
+        self._untold.at_once(self._fleet.durable_names())
         self._told_controller = None
         self._info.connected()
         self._nudged.set()
@@ -108,6 +108,11 @@ class Outbox:
     def disconnected(self) -> None:
         """Handle the end of the connection."""
         self._lanes.disconnected(self._clock.now())
+
+    def again(self, name: HostName) -> None:
+        """Repeat a host's state, because the bus shows another one."""
+        self._untold.contradicted(name, self._clock.now())
+        self._nudged.set()
 
     @property
     def pending(self) -> int:
@@ -117,7 +122,7 @@ class Outbox:
     @property
     def stuck(self) -> dict[str, str]:
         """Return the hosts (and the fleet, and this controller) that the broker keeps rejecting, and its last error."""
-        return {_name_of(key): why for key, why in self._lanes.stuck().items()}
+        return {name_of(key): why for key, why in self._lanes.stuck().items()}
 
     def stuck_words(self) -> tuple[str, ...]:
         """Return the same as warnings for /readyz: the first few by name."""
@@ -146,9 +151,9 @@ class Outbox:
                     self._store_pause = min(2 * self._store_pause, LONGEST_PAUSE_SECONDS)
 
     def _seconds_to_look(self) -> float:
-        """Return the seconds until a back-off of a lane or of the store ends. The end of an attempt nudges instead."""
+        """Return the seconds until a back-off of a lane, a state or the store ends. The end of an attempt nudges."""
         now = self._clock.now()
-        return min(max(self._lanes.next_at(now), self._store_from) - now, LOOK_SECONDS)
+        return min(max(min(self._lanes.next_at(now), self._untold.next_at(now)), self._store_from) - now, LOOK_SECONDS)
 
     def _may_send(self) -> bool:
         """Return whether messages may be sent. Checked before each slice and after each read of the store: both may
@@ -251,15 +256,15 @@ class Outbox:
         for name, host in now.hosts.items():
             was = before.hosts.get(name)
             if was is not None and was is not host and device_names(before, name) != device_names(now, name):
-                self._untold[name] = None
+                self._untold.at_once((name,))
 
     def _begin_states(self, group: asyncio.TaskGroup, room: int, barred: set[LaneKey]) -> None:
         if self._clock.now() < self._lanes.repeats_from:
             return
         topics = Topics(site=self._fleet.inventory.daemon.site)
-        for name in list(self._untold):
+        for name, mark in self._untold.due(self._clock.now()):
             if not self._fleet.is_durable(name):  # a reload removed it
-                del self._untold[name]
+                self._untold.drop(name)
             elif name not in barred and room > 0:
                 room -= 1
                 self._lanes.begin(name)
@@ -267,16 +272,15 @@ class Outbox:
                 rev = str(self._fleet.token_of_durable())
                 payload = state_payload(state, self._controller, self._wall, devices=devices, rev=rev)
                 message = Message(topic=topics.state(name), payload=payload, is_retained=True)
-                sending = self._send_state(name, self._publishing(message), self._connection)
+                sending = self._send_state(name, mark, self._publishing(message))
                 group.create_task(sending, name=f"outbox state {name}")
 
-    async def _send_state(self, name: HostName, publishing: Publishing, connection: int) -> None:
+    async def _send_state(self, name: HostName, mark: int, publishing: Publishing) -> None:
         error = await publishing
         self._note(name, error, is_any_taken=error is None)
         if error is None:
             self._lanes.repeated(self._clock.now())
-            if connection == self._connection:
-                self._untold.pop(name, None)
+            self._untold.done(name, mark)
         self._lanes.rest(name)
 
     def _begin_controller(self, group: asyncio.TaskGroup) -> None:
@@ -330,7 +334,7 @@ class Outbox:
         if is_any_taken:
             self._lanes.succeeded(lane)
         if error is not None:
-            log.warning("publish_failed", lane=_name_of(lane), error=str(error))
+            log.warning("publish_failed", lane=name_of(lane), error=str(error))
             self._lanes.failed(lane, error, self._clock.now())
         self._nudged.set()
 
@@ -389,7 +393,3 @@ def _wire(message: OutboxMessage) -> Message:
 
 def _lane_of(message: OutboxMessage) -> LaneKey:
     return Own.FLEET if message.host is None else message.host
-
-
-def _name_of(lane: LaneKey) -> str:
-    return lane.value if isinstance(lane, Own) else lane

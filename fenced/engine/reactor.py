@@ -239,11 +239,12 @@ class Reactor:
         now = self._clock.now()
         self._count_losses(asked)
         for entry in asked:
-            is_heard = following.hear(self.fleet, entry.event, now)
+            answer = following.refused(self.fleet, entry.event)
+            is_heard = answer is not None or following.hear(self.fleet, entry.event, now)
             if entry.future is None:
                 self._heard(entry.event, NOTHING_CHANGED)
             elif is_heard and not entry.future.done():
-                entry.future.set_result(None)
+                entry.future.set_result(answer)
             elif not entry.future.done():
                 entry.future.set_exception(Standby(self._where_active()))
 

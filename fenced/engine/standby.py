@@ -42,12 +42,12 @@ class Standby:
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, position: int, tail: Iterable[Entry],
-        patience: Callable[[], float], followed: Callable[[], None],
+        patience: Callable[[], float], followed: Callable[[], None], known_epoch: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
         """`tail`: what the replay folded. `patience`: how much longer than the lease to wait for a better controller,
-        in seconds. `followed`: called after records were folded."""
+        in seconds. `followed`: called after records were folded. `known_epoch`: the highest one that the bus shows."""
         self._fleet, self._journal, self._clock = fleet, journal, clock
-        self._patience, self._followed = patience, followed
+        self._patience, self._followed, self._known_epoch = patience, followed, known_epoch
         self.position, self.lag = position, 0
         self.turned_at = clock.now()
         self._loaded_at = clock.now()
@@ -65,7 +65,10 @@ class Standby:
             if not followed.behind:
                 break
             await asyncio.sleep(0)
-        taken = await self._journal.take(after=self.position, now=self._clock.now(), patience_seconds=self._patience())
+        taken = await self._journal.take(
+            after=self.position, now=self._clock.now(), patience_seconds=self._patience(),
+            at_least=self._known_epoch(),
+        )  # fmt: skip
         if taken is not None:
             self._fold(taken.rest)
         return taken
@@ -112,6 +115,8 @@ class Standby:
                 known = self._learned.get(name, {}).get(command.token)
                 at, seconds = known if known is not None else (self._loaded_at, longest)
                 end = at + seconds + moved_seconds
+                if known is None:  # sent before this start, perhaps under other settings
+                    end = max(end, command.not_after)
                 if has_ended(command):
                     end = min(end, now + self._settle_seconds(name, command.device))
                 if max(end, command.not_after) > now:
@@ -119,6 +124,17 @@ class Standby:
             if ends:
                 found[name] = tuple(ends)
         return found
+
+    def moved(self, seconds: float) -> Mapping[HostName, tuple[tuple[Token, float], ...]]:
+        """Return until when this controller's own commands may act, after its clock was set forward by the store's.
+
+        The proxies count a command's time by their own clocks, and the store's clock may have jumped.
+        """
+        found = {
+            name: tuple((it.token, it.not_after + seconds) for it in state.commands if not it.is_ended)
+            for name, state in (*self._fleet.hosts.items(), *self._fleet.gone.items())
+        }
+        return {name: ends for name, ends in found.items() if ends}
 
     def _settle_seconds(self, host: HostName, device: DeviceName) -> float:
         """Return how long a device may still act on a command whose end is known."""

@@ -19,6 +19,7 @@ from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.standby import Standby
 from fenced.model.names import ProxyName
+from fenced.ports.bus import BusEvent
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, StoreError, Taken
 from fenced.ports.proxies import FloorEcho, Floors
@@ -57,9 +58,23 @@ class Takeover:
         spawn: Callable[[Coroutine[Any, Any, Any], str], object],
     ) -> None:  # fmt: skip
         self._fleet, self._journal, self._clock, self._standby = fleet, journal, clock, standby
-        self._lease, self._around, self._is_older, self._words = lease, around, is_older, words
-        self._spawn = spawn
+        self._lease, self._around, self._spawn = lease, around, spawn
+        self._was_older, self._lost_words = is_older, words
         self._echoes: Mapping[ProxyName, FloorEcho] = {}
+
+    @property
+    def is_older(self) -> bool:
+        """Whether the store lacks what this controller saw, and no operator released it since."""
+        return self._was_older and bool(self._fleet.own.store_doubt)
+
+    def must_wait(self, taken: Taken) -> bool:
+        """Return whether commands may act that the store lacks."""
+        return taken.is_promoted or self.is_older
+
+    @property
+    def words(self) -> Words | None:
+        """What operators said, if the store lost it; None otherwise."""
+        return self._lost_words if self.is_older else None
 
     async def hold(self, taken: Taken) -> float:
         """Continue the time of the records, and renew the lease. Return by how many seconds the clock moved.
@@ -80,21 +95,23 @@ class Takeover:
         epoch = taken.epoch
         if self._around.settle is not None:
             await self._around.settle(self._fleet, taken.is_own)
-        may_lack = taken.is_promoted or self._is_older
-        if not taken.is_own or may_lack:
+        must_wait = self.must_wait(taken)
+        if not taken.is_own or must_wait:
             epoch = await self._raise_floors(taken)
         else:
             self._spawn(self._tell_proxies(taken.epoch, taken.holder), "raise floors")  # nobody else sent commands
-        if may_lack:
+        if must_wait:
             await self._outlast_lost_commands()
         outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
-        before = taken.before if not taken.is_own else ""
-        return epoch, e.Started(before=before, outlast=outlast, words=self._words)
+        if taken.is_own and moved_seconds:
+            outlast = self._standby.moved(moved_seconds)
+        before = taken.before if taken.reason != "start" else ""
+        return epoch, e.Started(before=before, outlast=outlast, words=self.words)
 
     async def _outlast_lost_commands(self) -> None:
         """Wait as long as a command may act that the store lacks. A predecessor can record no further one."""
         seconds = longest_command_seconds(self._fleet.inventory)
-        if self._is_older:
+        if self.is_older:
             log.warning("store_went_back", reason=self._fleet.own.store_doubt, waiting_seconds=round(seconds, 1))
         else:
             log.warning(
@@ -145,8 +162,12 @@ class Kept:
             else:
                 self.reports[event.host] = event
 
-    def give(self) -> list[e.Event]:
-        """Return everything that was kept, and forget it. The core answers a request only once, and drops old ones."""
-        found: list[e.Event] = [*self.reports.values(), *self.requests]
+    def give(self, *, since: float) -> list[BusEvent]:
+        """Return what was kept, and forget it; of the requests only those that came since then.
+
+        The core answers a request only once. What is older was answered by another controller, or is refused as stale.
+        """
+        recent = [request for request in self.requests if request.received >= since]
+        found: list[BusEvent] = [*self.reports.values(), *recent]
         self.requests, self.reports = [], {}
         return found

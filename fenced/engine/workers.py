@@ -221,7 +221,7 @@ class DeviceWorkers:
         if left < SHORTEST_ATTEMPT * timeout_seconds:
             raise CommandRefused("its turn came too late: it could not end by its not_after", may_be_done=False)
         attempt = min(timeout_seconds, left)
-        return Permit(token=token, attempt_timeout_seconds=attempt, not_after_seconds=attempt + settle_seconds)
+        return Permit(token=token, attempt_timeout_seconds=attempt, not_after=not_after, settle_seconds=settle_seconds)
 
     def load(self, proxy: ProxyName) -> float:
         """Return how busy the proxy (or the local agent slots) is: calls in flight or waiting over its bound."""

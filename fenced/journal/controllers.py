@@ -66,7 +66,9 @@ def report(connection: Connection, report: ControllerReport, own: Self) -> Seque
     is_free = or_(CONTROLLERS.c.instance == own.instance, not_(_is_alive(connection, own)))
     connection.execute(upsert.on_conflict_do_update(index_elements=["name"], set_=changed, where=is_free))
     check_name(connection, own)
-    connection.execute(delete(CONTROLLERS).where(CONTROLLERS.c.heard < now - KEPT_SECONDS))
+    is_clone = and_(CONTROLLERS.c.place != own.place, _is_alive(connection, own))  # its state directory has our id
+    is_renamed = and_(CONTROLLERS.c.instance == own.instance, CONTROLLERS.c.name != own.name, not_(is_clone))
+    connection.execute(delete(CONTROLLERS).where(or_(CONTROLLERS.c.heard < now - KEPT_SECONDS, is_renamed)))
     return _views(connection, own)
 
 

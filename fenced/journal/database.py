@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from fenced.journal import controllers, files, following, leases, reading, writing
+from fenced.journal import controllers, files, following, leases, reading, taking, writing
 from fenced.journal.following import Mark, Position
 from fenced.journal.leases import Held, LeaseRow
 from fenced.journal.queries import Reader, SqlQueries
@@ -103,6 +103,12 @@ class SqlJournal(SqlQueries, ABC):
             await asyncio.to_thread(self._id_file.write, self._store_id)
             await asyncio.to_thread(self._memory.write)
 
+    async def know_epoch(self, epoch: int) -> None:
+        self._check_open()
+        self._memory.know_epoch(epoch)
+        with files.translated():
+            await asyncio.to_thread(self._memory.write)
+
     async def remember(self, words: Words) -> None:
         """While the store lacks what the file holds, the words of that past stay in the file (`seen`)."""
         self._check_open()
@@ -178,7 +184,7 @@ class SqlJournal(SqlQueries, ABC):
             rest=rest,
             until=until,
             holder=held.holder,
-            is_own=row is None or row.is_of_nobody or row.place == self._where,
+            is_own=taking.is_own(row, place=self._where, newest_epoch=position.mark.epoch),
             before="" if row is None else row.name,
             is_promoted=row is not None and (row.is_promoted or row.is_doubted),
             reason=_reason(row, self._where),
@@ -370,6 +376,8 @@ class SqlJournal(SqlQueries, ABC):
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # asyncio would log one that nobody retrieves
             raise
 
     def _opened(self, part: T | None) -> T:

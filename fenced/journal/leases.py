@@ -193,11 +193,16 @@ def take(
     """
     drawn = connection.execute(select(STORE.c.epochs).with_for_update(key_share=True)).scalar_one()
     in_force = connection.execute(select(LEASE.c.epoch)).scalars()
-    known = (drawn, *in_force, above)
+    known = (drawn, *in_force)
     if not all(isinstance(epoch, int) and 0 <= epoch < EPOCH_MAX for epoch in known):
         raise codec.CodecError("the epoch of the lease cannot be read: it is not a number in range")
+    if above >= EPOCH_MAX:
+        raise StoreError(
+            f"epoch {above} is too high: a proxy reports it, or fenced.seen in state_dir names it; find out which, and "
+            "set it right"
+        )
     is_promoted = row is not None and row.is_promoted
-    epoch: int = max(known) + (EPOCH_JUMP if is_promoted else 1)
+    epoch: int = max(*known, above) + (EPOCH_JUMP if is_promoted else 1)
     connection.execute(update(STORE).values(epochs=epoch))
     newest = select(func.coalesce(func.max(RECORDS.c.sequence), 0)).where(RECORDS.c.shard == held.shard)
     dialect = connection.dialect.name

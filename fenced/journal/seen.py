@@ -165,6 +165,9 @@ class Memory:
         """The store counts as it is. Of its past only the highest epoch stays."""
         self._past = None
 
+    def know_epoch(self, epoch: int) -> None:
+        self._now = replace(self._now, floor=max(self._now.floor, epoch))
+
     def remember(self, words: Words) -> None:
         self._now = replace(self._now, words=words)
 

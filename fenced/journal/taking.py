@@ -15,6 +15,18 @@ HAND_OVER_SECONDS: Final = 5.0
 seconds are ten looks; after that it is dead or cut off, and a shard that nobody holds fences nothing."""
 
 
+def is_own(row: LeaseRow | None, *, place: str, newest_epoch: int) -> bool:
+    """Return whether only earlier starts in this place can have commands under way.
+
+    `place`: as at LeaseWatch; "" if no other machine can reach the store. `newest_epoch`: that of the newest record, 0
+    without one. A start that took the lease and decided nothing under it may have taken it from another controller,
+    whose commands it never recorded as acting.
+    """
+    if row is None or row.is_of_nobody:
+        return True
+    return row.place == place and (not place or newest_epoch in {0, row.epoch})
+
+
 class LeaseWatch:
     """Remembers since when the row of a lease did not change. `place`: this state directory in this boot."""
 

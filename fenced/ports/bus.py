@@ -14,6 +14,7 @@ from fenced.core.events import (
     Health,
     HealthStatus,
     Presence,
+    StateSeen,
 )
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "MessageKind",
     "MessageResult",
     "Presence",
+    "StateSeen",
 ]
 
 
@@ -43,6 +45,7 @@ class MessageKind(Enum):
     PRESENCE = "presence"
     EVIDENCE = "evidence"
     REQUEST = "request"
+    STATE = "state"
 
 
 class MessageResult(Enum):

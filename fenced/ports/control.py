@@ -130,6 +130,11 @@ class Control(Protocol):
     """The running daemon. A standby serves every read, hears beats, and raises Standby where it is to change
     something."""
 
+    def keyed(self, key: str, content: str) -> "Control":
+        """Return the same, for one request that may come twice: a change with this key is obeyed once in 24 hours, and
+        answered as the first time. `content`: a digest of the request; with another one the key is refused."""
+        ...
+
     @property
     def inventory(self) -> Inventory: ...
 

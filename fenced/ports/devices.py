@@ -191,12 +191,14 @@ class NativeDriver(Driver, Protocol):
 class Permit:
     """The right to send one power command: its token, and how long it may still act (S5).
 
-    `not_after_seconds` counts from the call: attempt timeout plus the device's settle time.
+    `not_after`: steady time, as journalled. It is a moment and no length, because a length would begin anew wherever
+    the command is delayed (S21). The driver must have ended `settle_seconds` before it.
     """
 
     token: Token
     attempt_timeout_seconds: float
-    not_after_seconds: float
+    not_after: float
+    settle_seconds: float = 0.0
 
 
 class Caller(Protocol):

@@ -130,8 +130,9 @@ class Followed:
 class Taken:
     """The lease was taken: nobody else appends from now on. `rest`: all records after the position of the call.
 
-    `is_own`: nobody held it before, or a start in this state directory in this boot of the machine, so its programs are
-    known and dead. `before`: the last holder's name; `reason`: how its lease ended. `holder`: who holds it now, random
+    `is_own`: nobody held it before, or a start in this state directory in this boot of the machine that decided
+    something, so its programs are known and dead, and it recorded what others had under way. `before`: the last
+    holder's name; `reason`: how its lease ended, "start" if it was of this place. `holder`: who holds it now, random
     for each start. `until`: the lease's end on the clock of `now`, counted from before the request. `last_at`: as at
     `Loaded`. `steady_at`: what the last holder's steady clock reads now, by the store's clock; None without one.
 
@@ -240,6 +241,13 @@ class Journal(Protocol):
         """Tell the others of this controller, and return all that the store knows, by name.
 
         Call it about every third of a lease. Raises StoreHeld if another living controller has this name, StoreError.
+        """
+        ...
+
+    async def know_epoch(self, epoch: int) -> None:
+        """Remember durably an epoch that is known elsewhere: each later taking of this controller is above it.
+
+        Raises StoreError.
         """
         ...
 

@@ -79,20 +79,19 @@ class _KnownClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Command:
-    """A permit with its deadlines in the daemon's clock."""
+    """A permit, and when its attempt ends in the daemon's clock."""
 
     permit: Permit
     known: _KnownClock
     end: float
-    not_after: float
 
     def wire(self) -> WirePermit:
         """Convert for the wire. Raises ValidationError, for example for an impossible clock."""
         return WirePermit(
             token=str(self.permit.token),
             boot=self.known.clock.boot,
-            not_after=self.known.at(self.not_after),
-            settle=max(0.0, self.not_after - self.end),
+            not_after=self.known.at(self.permit.not_after),
+            settle=max(0.0, self.permit.not_after - self.end),
         )
 
 
@@ -247,14 +246,14 @@ class ProxyCaller:
     async def _set(self, proxy: ProxyName, spec: DeviceSpec, power: Power, permit: Permit) -> None:
         what = {Power.ON: What.ON, Power.OFF: What.OFF}[power]
         now = self._clock.now()
-        end, not_after = now + permit.attempt_timeout_seconds, now + permit.not_after_seconds
+        end = min(now + permit.attempt_timeout_seconds, permit.not_after - permit.settle_seconds)
         known = await self._fresh_clock(proxy, timeout_seconds=permit.attempt_timeout_seconds)
         await self._raise_before_command(proxy, known, timeout_seconds=end - self._clock.now())
         known = self._known.get(proxy, known)
         left = end - self._clock.now()
         if left <= 0:
             raise ProxyTimedOut(f"proxy {proxy}: no time was left to send the command", may_be_done=False)
-        call = self._call(proxy, spec, what, left, _Command(permit=permit, known=known, end=end, not_after=not_after))
+        call = self._call(proxy, spec, what, left, _Command(permit=permit, known=known, end=end))
         self._lease.sent_to(proxy)
         answer = await self._ask(self._commands, proxy, call, left)
         if answer.error is not None:

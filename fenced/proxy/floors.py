@@ -111,6 +111,17 @@ class Floors:
         values = (floor.store, floor.shard, floor.epoch, floor.holder, floor.since)
         self._connection.execute("INSERT OR REPLACE INTO floor VALUES (?, ?, ?, ?, ?)", values)
 
+    def doubt_other_boots(self, boot: str) -> None:
+        """Prove no end to commands of shards with a command of an earlier boot of the machine.
+
+        The reboot ended its program, but its device may still act, and its `not_after` means nothing in this boot.
+        """
+        self._connection.execute(
+            "UPDATE floor SET since = epoch WHERE EXISTS (SELECT 1 FROM command"
+            " WHERE command.store = floor.store AND command.shard = floor.shard AND machine_boot != ?)",
+            (boot,),
+        )
+
     def lower(self, store: str, epoch: int | None) -> None:
         """Lower the floors of a store to an epoch, or remove them (None). For --forget-plug, while no agent runs."""
         if epoch is None:

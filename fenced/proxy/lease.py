@@ -52,9 +52,11 @@ class Lease:
     def met(self, proxy: ProxyName, epoch: int, holder: str) -> None:
         """Note a proxy's floor of this shard, and report it if this lease is lost to it.
 
-        An epoch that no taking can have reached is a proxy's fault: it must not stop the daemon.
+        The same epoch of another holder counts as the next one, because neither can go on under it. An
+        epoch that no taking can have reached is a proxy's fault: it must not stop the daemon.
         """
-        self._met[proxy] = max(epoch, self._met.get(proxy, NO_EPOCH))
+        is_shared = epoch == self.epoch and self.is_lost_to(epoch, holder)
+        self._met[proxy] = max(epoch + is_shared, self._met.get(proxy, NO_EPOCH))
         if self.holder and epoch - self.epoch <= EPOCH_JUMP_MAX and self.is_lost_to(epoch, holder):
             self.report(epoch)
 

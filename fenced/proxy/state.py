@@ -208,6 +208,8 @@ class ProxyState:
 
     def unfinished(self) -> list[Unfinished]:
         """Return the unfinished commands of this boot of the machine. A reboot ended the older ones: delete them."""
+        if self._has_floors:
+            self._table.doubt_other_boots(self._machine_boot)
         self._connection.execute("DELETE FROM command WHERE machine_boot != ?", (self._machine_boot,))
         rows = self._connection.execute(
             "SELECT plug, epoch, sequence, what, not_after, pid, pid_started FROM command"

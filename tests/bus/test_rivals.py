@@ -14,9 +14,14 @@ SESSION_TAKEN_OVER = bytes.fromhex("e0028e00")
 
 
 async def _packet(reader: asyncio.StreamReader) -> bytes:
-    """Return the body of one short packet."""
+    """Return the body of one packet. Its length has seven bits in each byte, the lowest first."""
     await reader.readexactly(1)
-    return await reader.readexactly((await reader.readexactly(1))[0])
+    length = shift = 0
+    while True:
+        byte = (await reader.readexactly(1))[0]
+        length, shift = length | (byte & 0x7F) << shift, shift + 7
+        if byte < 0x80:
+            return await reader.readexactly(length)
 
 
 def _topics(subscribe: bytes) -> int:

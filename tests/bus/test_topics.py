@@ -17,6 +17,7 @@ def test_a_built_topic_is_parsed(host: str, source: str) -> None:
     assert TOPICS.parse(TOPICS.health(host)) == Address(kind=MessageKind.HEALTH, host=host)
     assert TOPICS.parse(TOPICS.presence(host)) == Address(kind=MessageKind.PRESENCE, host=host)
     assert TOPICS.parse(TOPICS.request(host)) == Address(kind=MessageKind.REQUEST, host=host)
+    assert TOPICS.parse(TOPICS.state(host)) == Address(kind=MessageKind.STATE, host=host)
     evidence = Address(kind=MessageKind.EVIDENCE, host=host, source=source)
     assert TOPICS.parse(TOPICS.evidence(host, source)) == evidence
 
@@ -44,7 +45,7 @@ def test_the_names_of_the_outgoing_topics() -> None:
         "fenced/v1/dc1/health",
         "fenced/v1/dc1/health/n1/x",
         "fenced/v1/dc1/evidence/n1",
-        "fenced/v1/dc1/state/n1",
+        "fenced/v1/dc1/state/n1/x",
         "$SYS/broker/version",
         "",
     ],

@@ -298,6 +298,19 @@ def test_grace_is_stretched_after_a_stall() -> None:
     assert at.fleet.grace_seconds(NODE, at.now) == pytest.approx(20.0)
 
 
+def test_the_check_does_not_wait_for_a_stretched_grace_that_has_ended() -> None:
+    """A machine that slept for an hour, or a clock that went forward by one at a takeover, delays no fence by one."""
+    at = desk()
+    at.go(5.0, silent=[NODE])
+    at.now += 3600.0
+    at.do(e.Stalled(seconds=3600.0, at=at.now))
+    at.do(e.TimerFired(host=NODE))
+    at.go(59.0, silent=[NODE])
+    assert at.state().state is State.HEALTHY
+    at.go(5.0, silent=[NODE])
+    assert at.state().state in {State.SUSPECT, State.FENCING}
+
+
 def test_a_second_connection_without_a_loss_keeps_what_was_listened_to() -> None:
     at = desk()
     at.go(15.0, silent=[NODE])

@@ -1,6 +1,8 @@
 """The daemon with its store in PostgreSQL: the main job, and what may follow the death of its process or machine."""
 
 import asyncio
+import functools
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,13 +52,13 @@ async def test_a_killed_daemon_goes_on_with_its_operation_at_once(
         assert not list(it.state_dir.glob("*.db"))
 
 
-def second(it: Bed, folder: Path, *, name: str = "fenced-b") -> Program:
+def second(it: Bed, folder: Path, *, name: str = "fenced-b", port: int = 0) -> Program:
     """Return another daemon with a name, a state directory and an API of its own."""
     elsewhere = it.configuration.copy()
     elsewhere.directory = folder / "elsewhere"
     elsewhere.directory.mkdir()
     elsewhere.change("daemon", name=name, state_dir=str(folder / "elsewhere" / "state"))
-    elsewhere.change("api", listen=f"127.0.0.1:{free_port()}", socket="")
+    elsewhere.change("api", listen=f"127.0.0.1:{port or free_port()}", socket="")
     elsewhere.write()
     return Program([*FENCED, "run", "-c", str(elsewhere.file)], log=folder / "second.log")
 
@@ -92,6 +94,41 @@ async def test_a_standby_takes_over_and_finishes_the_fence_of_a_killed_controlle
         assert it.story.kinds().count("host.fenced") == 1
         assert [event.data["before"] for event in it.story.of(None, "fleet.takeover")] == ["fenced-a"]
         assert '"event": "lease_taken"' in other.log
+        await other.end()
+
+
+async def test_control_is_handed_over_and_back_with_fencectl(
+    tmp_path: Path, with_postgres: Callable[[Configuration], None]
+) -> None:
+    agent = Agent(tmp_path / "agents")
+    async with bed(
+        tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("b")]}, change=with_postgres
+    ) as it:
+        port = free_port()
+        other = second(it, tmp_path, port=port)
+        await other.start()
+        await until(lambda: '"standby": true' in other.log, what="the second one is a standby")
+        urls = f"{it.api.url},http://127.0.0.1:{port}"
+
+        async def is_fit(name: str) -> bool:
+            listed = json.loads((await it.ctl("--url", urls, "--json", "controllers")).out)
+            return any(one["name"] == name and one["state"] != "offline" and one["fit"] for one in listed["items"])
+
+        for successor in ("fenced-b", "fenced-a"):
+            await until(functools.partial(is_fit, successor), what=f"{successor} is fit")
+            words = ("hand-over", "--to", successor, "--reason", "a test", "--wait")
+            asked = await it.ctl("--url", urls, *words)
+            assert asked.status == 0, asked.err
+            listed = json.loads((await it.ctl("--url", urls, "--json", "controllers")).out)
+            assert [one["name"] for one in listed["items"] if one["state"] == "active"] == [successor]
+        it.hosts.kill("node-1")
+        await it.story.event("node-1", "host.fenced")
+        handed = it.story.of(None, "fleet.handed_over_control")
+        assert [(one.data["controller"], one.data["to"]) for one in handed] == [
+            ("fenced-a", "fenced-b"),
+            ("fenced-b", "fenced-a"),
+        ]
+        assert it.daemon.is_running and other.is_running, "both went on in the same process"
         await other.end()
 
 

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from structlog.testing import capture_logs
 
 from fenced.core import events as e
 from fenced.engine.lease import LeaseKeeper
-from fenced.ports.journal import ClockAnchor
+from fenced.ports.journal import ClockAnchor, EpochLost
 from tests.fakes.journal import MemoryJournal
 from tests.world.loop import run
 from tests.world.network import WorldClock
@@ -58,3 +59,23 @@ def test_a_want_of_descriptors_ends_no_keeper() -> None:
     told, logged = kept(anchor)
     assert [type(event) for event in told] == [e.LeaseRenewed] * 11
     assert logged == ["lease_not_renewed"]
+
+
+@pytest.mark.parametrize("above", [0, 7])
+def test_a_holder_that_only_a_proxy_knows_ends_this_life_and_is_remembered(above: int) -> None:
+    async def main() -> None:
+        clock, journal, told = WorldClock(), MemoryJournal(), list[e.Event]()
+        epoch = await journal.opened(holder="fenced-a", now=clock.now())
+        keeper = LeaseKeeper(
+            journal=journal, clock=clock, ttl_seconds=TTL_SECONDS, deliver=told.append, anchor=lambda: None,
+            epoch=lambda: epoch,
+        )  # fmt: skip
+        task = asyncio.get_running_loop().create_task(keeper.run())
+        keeper.hurry(epoch + above)
+        with pytest.raises(EpochLost, match=f"epoch {epoch + above}"):
+            await task
+        assert isinstance(told[-1], e.LeaseLost)
+        await journal.close()
+        assert await journal.opened(holder="fenced-a", now=clock.now()) == epoch + above + 1
+
+    run(main())

@@ -2,33 +2,38 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from fenced.app.running import STUCK_SECONDS, _is_following
 from fenced.core import events as e
 from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import Words
 from fenced.core.operation.steps import longest_command_seconds
+from fenced.model.answers import RefusedBy
 from fenced.model.names import HostName
 from fenced.model.power import Action, OperationState
 from fenced.ports.control import NotFound, Standby
 from tests.world.daemon import Daemon
 from tests.world.loop import run
-from tests.world.rack import Rack
+from tests.world.rack import Rack, inventory
 from tests.world.world import World
 
 NODE = HostName("node-2")
 RACK = Rack(other_daemons=("fenced-b",))
 TTL_SECONDS = 15.0
+ACCEPTED = "daemon.accept_requests"
 
 
 def play(work: Coroutine[Any, Any, None]) -> None:
     run(work)
 
 
-async def both() -> tuple[World, Daemon, Daemon]:
+async def both(rack: Rack = RACK) -> tuple[World, Daemon, Daemon]:
     """Return a world whose first controller is active and whose second one is a standby for some minutes."""
-    world = World(RACK)
+    world = World(rack)
     world.begin()
     first, second = world.daemons.values()
     await first.start()
@@ -167,6 +172,190 @@ def test_the_successor_obeys_a_request_that_came_while_nobody_decided() -> None:
         await asyncio.sleep(60.0)
         assert second.engine is not None
         assert [it.request.id for it in records(world, r.RequestAnswered)] == ["r-1"]
+        await world.end()
+
+    play(main())
+
+
+def asked(world: World, action: str, name: str) -> e.BusRequest:
+    now = world.clock.now()
+    return e.BusRequest(
+        host=NODE, received=now, is_retained=False, id=name, action=action, reason="a test", by="a person",
+        sent_at=now, reply_topic=f"replies/{name}", correlation=None,
+    )  # fmt: skip
+
+
+def replies(world: World) -> list[str]:
+    return [message.topic for _, message in world.broker.published if message.topic.startswith("replies/")]
+
+
+def test_the_successor_reads_the_devices_before_it_believes_a_request_that_confirms_an_off() -> None:
+    async def main() -> None:
+        settings: dict[str, Any] = {ACCEPTED: ("confirm_off",), "host.automatic": False}
+        world, first, _ = await both(Rack(other_daemons=("fenced-b",), settings=settings))
+        world.machine(NODE).is_hung = True
+        await asyncio.sleep(60.0)
+        await first.crash()
+        await asyncio.sleep(1.0)
+        world.broker.send(asked(world, "confirm_off", "r-1"))
+        await asyncio.sleep(40.0)
+        assert replies(world) == ["replies/r-1"]
+        assert not records(world, r.HostFenced), "its devices read ON"
+        await world.end()
+
+    play(main())
+
+
+def test_the_successor_leaves_alone_what_was_answered_long_ago() -> None:
+    async def main() -> None:
+        settings: dict[str, Any] = {ACCEPTED: ("maintenance_on",)}
+        world, first, second = await both(Rack(other_daemons=("fenced-b",), settings=settings))
+        world.broker.send(asked(world, "maintenance_on", "r-1"))
+        await asyncio.sleep(7200.0)
+        await first.crash()
+        await asyncio.sleep(60.0)
+        assert second.engine is not None and not second.engine.fleet.is_standby
+        assert replies(world) == ["replies/r-1"]
+        await world.end()
+
+    play(main())
+
+
+def test_a_host_whose_beat_ended_its_fence_at_the_active_controller_counts_as_heard_at_the_standby() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        world.machine(NODE).die()
+        while not (returned := [it for it in records(world, r.HostHeard) if it.why == "restored"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        assert len(returned) == 1
+        await asyncio.sleep(1.0)
+        await first.stop()
+        await asyncio.sleep(3.0)
+        assert second.engine is not None and not second.engine.fleet.is_standby
+        assert len(records(world, r.HostSuspected)) == 1, "its next beat comes later"
+        await asyncio.sleep(60.0)
+        assert len(records(world, r.OperationStarted)) == 1
+        await world.end()
+
+    play(main())
+
+
+def test_after_a_store_went_back_nothing_is_decided_until_no_lost_command_can_act() -> None:
+    async def main() -> None:
+        world = World(Rack(settings={"power.attempt_timeout_seconds": 90.0}))
+        world.begin()
+        daemon = world.daemon
+        seen = daemon.board.kept.seen
+        seen.went_back, seen.words = "the store lacks record 7", Words(is_disarmed=True)
+        await daemon.start()
+        begun = asyncio.get_running_loop().time()
+        assert daemon.engine is not None
+        while daemon.engine.fleet.is_standby:
+            await asyncio.sleep(0.1)
+            assert daemon.now() - daemon.engine.reactor.turned_at < STUCK_SECONDS, "systemd would restart it"
+            assert _is_following(daemon.engine, daemon.now())
+        waited = asyncio.get_running_loop().time() - begun
+        assert waited >= longest_command_seconds(daemon.engine.fleet.inventory) - 2.0
+        await asyncio.sleep(5.0)
+        state = daemon.engine.fleet.state
+        assert state.is_disarmed and state.store_hold == "the store lacks record 7"
+        doubted = [entry.record for entry in world.disk.durable.entries.values()]
+        assert [it.is_older for it in doubted if isinstance(it, r.StoreDoubted)] == [True]
+        await world.end()
+
+    play(main())
+
+
+def test_a_successor_that_dies_before_it_decides_still_waits_for_the_first_ones_commands() -> None:
+    """Its next start finds the lease of its own place, and yet another controller's commands may act."""
+
+    async def main() -> None:
+        world, first, second = await both()
+        assert first.engine is not None
+        await first.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        while not records(world, r.StepStarted):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.01)
+        await first.crash()
+        world.disk.slow_seconds = 0.5
+        while world.disk.row.name != "fenced-b":  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        await second.crash()
+        assert not records(world, r.ControlTaken), "it died before it decided anything"
+        world.disk.slow_seconds = 0.0
+        await second.start()
+        while world.disk.durable.newest_epoch != world.disk.row.epoch:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        assert len(records(world, r.CommandsOutlast)) == 1
+        await world.end()
+
+    play(main())
+
+
+def test_a_stores_clock_that_jumps_ends_no_wait_for_the_own_commands_of_an_earlier_start() -> None:
+    async def main() -> None:
+        world = World(Rack())
+        world.begin()
+        daemon = world.daemon
+        await daemon.start()
+        await asyncio.sleep(60.0)
+        assert daemon.engine is not None
+        await daemon.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        while not records(world, r.StepStarted):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.01)
+        await daemon.crash()
+        sent = {it.token: it.not_after for it in records(world, r.StepStarted)}
+        world.disk.ahead_seconds = 1000.0
+        await daemon.start()
+        while world.disk.durable.newest_epoch != world.disk.row.epoch:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        assert daemon.engine is not None
+        ends = {it.token: it.not_after for it in daemon.engine.fleet.known(NODE).commands}
+        assert ends and all(end > sent[token] + 990.0 for token, end in ends.items())
+        await world.end()
+
+    play(main())
+
+
+def test_a_command_of_other_settings_is_waited_out_by_a_successor_that_started_after_it() -> None:
+    async def main() -> None:
+        slow, quick = ({"power.attempt_timeout_seconds": seconds} for seconds in (200.0, 10.0))
+        world = World(Rack(other_daemons=("fenced-b",), settings=slow))
+        world.begin()
+        first, second = world.daemons.values()
+        await first.start()
+        await asyncio.sleep(60.0)
+        assert first.engine is not None
+        await first.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        while not records(world, r.StepStarted):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.01)
+        snapshot, durable = first.engine.fleet.known(NODE), world.disk.durable
+        await first.crash()
+        durable.hosts[NODE] = (durable.sequence, snapshot)
+        sent = {it.token: it.not_after for it in records(world, r.StepStarted)}
+        edited = inventory(Rack(other_daemons=("fenced-b",), settings=quick))
+        second._around = replace(second._around, read_inventory=lambda: edited)
+        await second.start()
+        while durable.newest_epoch == 1:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        (outlast,) = records(world, r.CommandsOutlast)
+        assert all(until >= sent[token] for token, until in outlast.until)
+        await world.end()
+
+    play(main())
+
+
+def test_a_standby_refuses_an_inventory_whose_files_are_lost() -> None:
+    """At its takeover it would remove every host."""
+
+    async def main() -> None:
+        world, _, second = await both()
+        assert second.engine is not None
+        fleet = second.engine.fleet
+        answer = await second.engine.reactor.ask(e.InventoryRead(inventory=replace(fleet.inventory, hosts={})))
+        assert isinstance(answer, RefusedBy) and answer.rule == "no_host"
+        assert NODE in fleet.hosts
+        again = await second.engine.reactor.ask(e.InventoryRead(inventory=replace(fleet.inventory)))
+        assert again is None
         await world.end()
 
     play(main())

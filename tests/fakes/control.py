@@ -85,6 +85,7 @@ class FakeControl(FakeControllers):
             ProxyView(name=ProxyName("px2"), url="https://px2:8471", is_up=False, error="proxy px2: can't be reached"),
         ]
         self.viewed: list[HostName] = []
+        self.keys: list[tuple[str, str]] = []
         names = {"node-1": "c1", "node-2": "c1", "node-3": "c2", "node-4": "c2"}
         self.inventory = Inventory(
             hosts={HostName(name): make_host(name, cluster) for name, cluster in names.items()},
@@ -188,6 +189,10 @@ class FakeControl(FakeControllers):
         )
 
     # -- requests --
+
+    def keyed(self, key: str, content: str) -> "FakeControl":
+        self.keys.append((key, content))
+        return self
 
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
         view = self.host(name)

@@ -67,6 +67,8 @@ class Durable:
     lease_until: float = 0.0
     anchor: ClockAnchor | None = None
     sequence: int = 0
+    newest_epoch: int = 0
+    """The epoch of the newest record."""
     last_at: float | None = None
     owner: "MemoryJournal | None" = None
     entries: dict[int, Entry] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class MemoryJournal:
         """Whether the store's database was promoted since the last taking."""
         self.words: Words | None = None
         """What `remember` kept."""
+        self.known_epoch = 0
         self._epoch: int | None = None
         self._is_open = False
 
@@ -154,12 +157,13 @@ class MemoryJournal:
         before, is_own = durable.holder, durable.place == self.place
         rest = await self.follow(after=after, limit=10**9)
         durable.owner, durable.holder, durable.place = self, self.name, self.place
-        durable.epoch = max(durable.epoch, at_least) + 1
+        durable.epoch = max(durable.epoch, at_least, self.known_epoch) + 1
         durable.lease_until, durable.given_to = now, None
         self._epoch = durable.epoch
         return Taken(
             epoch=durable.epoch, rest=rest, until=now, holder=f"{self.name}-{durable.epoch}",
-            is_own=is_own or not before, before=before, last_at=durable.last_at, is_promoted=self.is_promoted,
+            is_own=is_own or not before, before=before, reason="start" if is_own or not before else "expired",
+            last_at=durable.last_at, is_promoted=self.is_promoted,
         )  # fmt: skip
 
     def _may_take(self, patience_seconds: float) -> bool:
@@ -186,6 +190,9 @@ class MemoryJournal:
             for name, one in sorted(durable.controllers.items())
         ]  # fmt: skip
 
+    async def know_epoch(self, epoch: int) -> None:
+        self.known_epoch = max(self.known_epoch, epoch)
+
     async def remember(self, words: Words) -> None:
         self.words = words
 
@@ -197,7 +204,7 @@ class MemoryJournal:
         for entry in batch.entries:
             durable.sequence += 1
             durable.entries[durable.sequence] = entry
-            durable.last_at = entry.at
+            durable.last_at, durable.newest_epoch = entry.at, self._epoch or 0
         for host in batch.snapshots:
             durable.hosts[host.name] = (durable.sequence, host)
             durable.faults.pop(host.name, None)

@@ -22,10 +22,11 @@ HOLD_SECONDS: Final = 0.05
 
 
 def suback(packet: bytes) -> bytes:
-    """Grant four filters to any subscriber."""
+    """Grant five filters to any subscriber."""
     found = packet.find(b"\x82")
-    number = packet[found + 2 : found + 4] if found >= 0 else b"\x00\x01"
-    return b"\x90\x07" + number + b"\x00" + b"\x01" * 4
+    begin = found + (3 if found >= 0 and packet[found + 1] >= 0x80 else 2)  # a longer packet has a longer length
+    number = packet[begin : begin + 2] if found >= 0 else b"\x00\x01"
+    return b"\x90\x08" + number + b"\x00" + b"\x01" * 5
 
 
 def noise(randomness: random.Random, size: int) -> bytes:

@@ -18,7 +18,7 @@ from fenced.bus.messages import CORRELATION_BYTES_MAX
 from fenced.bus.topics import Topics, is_level
 from fenced.core.durable import records as r
 from fenced.model.names import HostName
-from fenced.ports.bus import BusEvent, BusRequest, Evidence, Health, MessageKind, MessageResult, Presence
+from fenced.ports.bus import BusEvent, BusRequest, Evidence, Health, MessageKind, MessageResult, Presence, StateSeen
 from fenced.ports.health import REASON_LENGTH_MAX, SEQUENCE_MAX
 from tests.bus.parts import CountingTelemetry, WallClock, settings
 from tests.core.desk import NODE, Desk
@@ -32,7 +32,11 @@ HEALTH: Final[dict[str, Any]] = {
 }  # fmt: skip
 EVIDENCE: Final[dict[str, Any]] = {"kind": "storage_lease", "alive": True, "ttl": 30}
 REQUEST: Final[dict[str, Any]] = {"id": "r-1", "action": "off", "reason": "x", "by": "me", "at": "2026-11-22T08:00:00Z"}
-BODIES: Final = (HEALTH, EVIDENCE, REQUEST)
+STATE: Final[dict[str, Any]] = {
+    "state": "fenced", "token": "3-17", "proof": "device_verified", "controller": "fenced-a", "rev": "3-18",
+    "power": {"pdu-a": "off"}, "since": "2026-11-22T08:00:00Z",
+}  # fmt: skip
+BODIES: Final = (HEALTH, EVIDENCE, REQUEST, STATE)
 KEYS: Final = tuple({key for body in BODIES for key in body})
 PAYLOADS: Final = st.one_of(
     hostile([json.dumps(body).encode() for body in BODIES] + [b"online", b"offline", b""], KEYS),
@@ -40,7 +44,7 @@ PAYLOADS: Final = st.one_of(
 )
 INCOMING: Final = (
     "fenced/v1/lab/health/node-1", "fenced/v1/lab/presence/node-1", "fenced/v1/lab/evidence/node-1/san",
-    "fenced/v1/lab/request/node-1",
+    "fenced/v1/lab/request/node-1", "fenced/v1/lab/state/node-1",
 )  # fmt: skip
 NAMED: Final = st.sampled_from(
     [*INCOMING, "fenced/v1/lab/health/nobody", "fenced/v1/other/health/node-1", "fenced/v1/lab/evidence/node-1"]
@@ -85,6 +89,9 @@ class Ear:
 @example(INCOMING[3], json.dumps({**REQUEST, "at": "9999-12-31T23:59:59-23:59"}).encode(), False, None, None)
 @example(INCOMING[3], json.dumps({**REQUEST, "at": 10**400}).encode(), False, None, None)
 @example(INCOMING[0], b'{"seq":1,"seq":"x"}', False, None, None)
+@example(INCOMING[4], b"", True, None, None)
+@example(INCOMING[4], b'{"state":"fenced","token":"99999999999999999999-1","rev":""}', True, None, None)
+@example(INCOMING[4], b'{"state":"fenced","token":"1-1\\n","rev":null}', True, None, None)
 @example(INCOMING[0], b'{"reason":"\\ud800"}', False, None, None)
 def test_a_message_is_an_event_or_is_counted(
     topic: str, payload: bytes, is_retained: bool, reply: str | None, correlation: bytes | None
@@ -133,6 +140,12 @@ def assert_bounded(event: BusEvent, kind: MessageKind) -> None:
             assert event.reply_topic is None or TOPICS.may_reply_to(event.reply_topic)
             assert event.correlation is None or len(event.correlation) <= CORRELATION_BYTES_MAX
             texts = [event.id, event.by, event.reason]
+        case StateSeen():
+            assert kind is MessageKind.STATE
+            assert len(event.state) <= 32 and len(event.controller) <= 253
+            for token in (event.token, event.rev):
+                assert token is None or (0 <= token.epoch < 2**63 and 0 <= token.sequence < 2**63)
+            texts = [event.state, event.controller]
         case _:
             raise AssertionError(f"no message makes a {type(event).__name__}")
     for text in texts:
@@ -148,13 +161,15 @@ def test_rubbish_and_retained_messages_are_no_life(payload: bytes, kind: str) ->
     before = desk.fleet.hosts[NODE].last_heard
     desk.now += 1.0
     for event in ear.events:
-        assert isinstance(event, Health | Presence | Evidence | BusRequest)
+        assert isinstance(event, Health | Presence | Evidence | BusRequest | StateSeen)
         told = desk.do(_to(event, desk.now))
         assert not any(isinstance(entry.record, r.HostHeard | r.OperationStarted) for entry in told.entries)
     assert desk.fleet.hosts[NODE].last_heard == before
 
 
-def _to(event: Health | Presence | Evidence | BusRequest, now: float) -> Health | Presence | Evidence | BusRequest:
+def _to(
+    event: Health | Presence | Evidence | BusRequest | StateSeen, now: float
+) -> Health | Presence | Evidence | BusRequest | StateSeen:
     """The same event for the desk's host."""
     return replace(event, host=HostName(NODE), received=now)
 

@@ -56,7 +56,7 @@ def samples() -> list[dict[str, Any]]:
         problem,
         standby,
         accepted,
-        views.fleet(control).model_dump(mode="json"),
+        views.fleet(control.fleet(), control.controllers()).model_dump(mode="json"),
         *pages,
     ]
 

@@ -3,9 +3,12 @@
 Each function takes the words after its subject and returns whether it knows them. Knows the world, not the daemon.
 """
 
+import json
 from collections.abc import Sequence
 
+from fenced.bus.topics import Topics
 from fenced.model.names import ENGINE, HostName
+from fenced.ports.bus import Message
 from tests.world.machines import Plug, stranger
 from tests.world.world import World
 
@@ -123,9 +126,25 @@ def bus(world: World, words: Sequence[str]) -> bool:
             world.broker.is_unheard = world.broker.is_swallowing = False
             world.broker.deaf = world.broker.dumb = frozenset()
             world.broker.set_up(world.broker.is_up)  # wakes waiting messages
+        case ["shows", name, "its", "first", state]:
+            _show_again(world, name, state)
+        case ["shows", name, state, "under", token]:
+            _show(world, name, {"state": state, "token": token, "rev": token, "controller": "fenced-a"})
         case _:
             return False
     return True
+
+
+def _show_again(world: World, name: str, state: str) -> None:
+    """Publish the first such state of a host again, as a controller does that was frozen when it sent it."""
+    topic = f"/state/{name}"
+    sent = (json.loads(it.payload) for _, it in world.broker.published if it.topic.endswith(topic) and it.payload)
+    _show(world, name, next(body for body in sent if body["state"] == state))
+
+
+def _show(world: World, name: str, body: dict[str, object]) -> None:
+    topic = Topics(site=world.inventory.daemon.site).state(name)
+    world.broker.show("a predecessor", Message(topic=topic, payload=json.dumps(body).encode(), is_retained=True))
 
 
 def post(world: World, words: Sequence[str]) -> bool:

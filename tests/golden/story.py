@@ -6,7 +6,6 @@ journal.
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -105,6 +104,8 @@ class Play:
         self.lines: list[str] = []
         self._teller = Teller()
         self._seen = 0
+        self._shown: set[str] = set()
+        """Hosts of which the bus shows what the script put there."""
         self.world = World(
             story.rack,
             told=lambda name, text: self._say("~", f"{name} {text}"),
@@ -139,6 +140,10 @@ class Play:
 
     def _on_published(self, message: Message) -> None:
         self._published(message)
+        topic = message.topic.rpartition("/")[2]
+        if "/state/" in message.topic and topic in self._shown:
+            self._shown.remove(topic)
+            self._say("bus", f"{topic} is shown {json.loads(message.payload)['state']}")
         if "/event/" not in message.topic:
             return
         event = json.loads(message.payload)
@@ -221,6 +226,8 @@ class Play:
             case ["acknowledges", "after", seconds]:
                 broker.acknowledge_seconds = float(seconds)
             case what:
+                if what[0] == "shows":
+                    self._shown.add(what[1])
                 if not faults.bus(self.world, what):
                     raise BadStory(f"bus {rest!r}")
 
@@ -342,12 +349,15 @@ def _is_calm(words: str) -> bool:
     return words == "healthy"
 
 
-def play(story: Story) -> list[str]:
-    """Play a story and return everything that happens in it."""
+def play(story: Story, watch: Callable[[World], Callable[[], None]] | None = None) -> list[str]:
+    """Play a story; return everything that happens. Call `watch` with the world before, and what it returns after."""
 
     async def main() -> list[str]:
         playing = Play(story)
-        with contextlib.ExitStack():
-            return await playing.run()
+        finish = watch(playing.world) if watch is not None else None
+        lines = await playing.run()
+        if finish is not None:
+            finish()
+        return lines
 
     return run(main())

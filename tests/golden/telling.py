@@ -30,6 +30,8 @@ class Teller:
                 return _of_proof(record)
             case r.HostPutAside():
                 return "PUT ASIDE, held by record"
+            case r.AnnouncementLost():
+                return f"LOST ({record.shown})"
             case r.WrongMachineFound():
                 return f"WRONG MACHINE at {record.device}"
             case r.PathRead():

@@ -1,6 +1,7 @@
 """The contract of the `Journal` port, for each implementation."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 
 import pytest
@@ -379,3 +380,20 @@ async def test_a_cancelled_append_stores_all_or_nothing(rig: Rig) -> None:
     assert cancelled >= 1
     assert await rig.journal.append(Batch(entries=[entry()])) == stored + 1
     assert (await rig.crash()).sequence == stored + 1
+
+
+async def test_the_error_of_a_cancelled_append_is_reported_to_nobody(rig: Rig) -> None:
+    """A controller that hands over cancels its appends, and they fail: its log must not show a stray error."""
+    await rig.open()
+    await rig.take_over()
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    for turns in range(1, 20):
+        task = asyncio.create_task(rig.journal.append(Batch(entries=[entry()])))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    del task
+    gc.collect()
+    assert not reported

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,19 @@ async def test_a_name_that_was_given_up_is_no_longer_listed(database: PostgresRi
     assert [view.report.name for view in await other.report(B)] == ["fenced-b"]
 
 
+async def test_a_controller_with_a_new_name_is_listed_once(database: PostgresRig) -> None:
+    """Its old name would look like a controller that is missing."""
+    folder = database.directory / "state"
+    folder.mkdir()
+    before = database.build(place="machine-1/boot-1", directory=folder)
+    await before.open(holder="fenced-a", now=1.0)
+    await before.report(A)
+    await before.close()
+    after = database.build(place="machine-1/boot-1", directory=folder)
+    await after.open(holder="fenced-b", now=1.0)
+    assert [view.report.name for view in await after.report(B)] == ["fenced-b"]
+
+
 async def test_a_standby_reports_while_the_lease_is_held(database: PostgresRig) -> None:
     """A report neither needs the lease nor changes its row."""
     await database.open()
@@ -113,3 +127,13 @@ async def test_a_standby_reports_while_the_lease_is_held(database: PostgresRig) 
     before = await database.execute("SELECT * FROM lease WHERE batch = 1")
     await other.report(B)
     assert (before, await database.execute("SELECT * FROM lease WHERE batch = 1")) == ("SELECT 1", "SELECT 1")
+
+
+async def test_a_cloned_machine_is_another_controller(database: PostgresRig) -> None:
+    """Its state directory has the same id. Neither may delete the other's report."""
+    first = await opened(database, "fenced-b", "cloned/boot-1")
+    await first.report(B)
+    clone = await opened(database, "fenced-c", "cloned/boot-2")
+    assert living(await clone.report(replace(B, name="fenced-c"))) == ["fenced-b", "fenced-c"]
+    await silent_for(database, PostgresRig.LEASE_SECONDS + 1.0, "fenced-b")
+    assert [view.report.name for view in await clone.report(replace(B, name="fenced-c"))] == ["fenced-c"]

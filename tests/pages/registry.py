@@ -76,7 +76,7 @@ RUNS: Final = {
     "ovirt": _run("docs/migration.md", "From oVirt", DESK),
     "medik8s": _run("docs/migration.md", "From medik8s", DESK),
     "agents": _run("docs/fence-agents.md", "Fence agents", DESK),
-    "formal model": _run("docs/formal-model.md", "Run it", DESK),
+    "formal model": _run("docs/formal-model.md", "Run them", DESK),
     "soak": _run("docs/safety.md", "How it is tested", DESK),
 }
 

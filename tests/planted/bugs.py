@@ -5,6 +5,8 @@ from typing import Final
 from tests.planted.bugs_access import ACCESS_BUGS
 from tests.planted.bugs_agents import AGENT_BUGS
 from tests.planted.bugs_arming import ARMING_BUGS
+from tests.planted.bugs_clients import CLIENT_BUGS
+from tests.planted.bugs_controllers import CONTROLLER_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
@@ -20,9 +22,11 @@ from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
+from tests.planted.bugs_shown import SHOWN_BUGS
 
 BUGS: Final = (
     POWER_BUGS
+    + CONTROLLER_BUGS
     + DECIDING_BUGS
     + DEVICE_BUGS
     + AGENT_BUGS
@@ -30,6 +34,7 @@ BUGS: Final = (
     + DRILL_BUGS
     + ACCESS_BUGS
     + ARMING_BUGS
+    + CLIENT_BUGS
     + FLOOR_BUGS
     + HEARING_BUGS
     + NAME_BUGS
@@ -40,4 +45,5 @@ BUGS: Final = (
     + POSTGRES_BUGS
     + PROXY_BUGS
     + RECORD_BUGS
+    + SHOWN_BUGS
 )

@@ -86,8 +86,8 @@ OUTBOX_BUGS: Final = (
         name="the retained state keeps the power of a device that a reload dropped",
         rule="S3",
         file="engine/outbox.py",
-        old="                self._untold[name] = None\n",
-        new="                self._untold.pop(name, None)\n",
+        old="                self._untold.at_once((name,))\n",
+        new="                self._untold.drop(name)\n",
         killers=(f"{OUTBOX}::test_a_reload_that_drops_a_device_drops_its_power_from_the_retained_state",),
     ),
     Bug(

@@ -122,7 +122,9 @@ class Working(RuleBasedStateMachine):
         assert token == asked.token and self.is_leased
         assert token > self.highest.get(asked.plug, Token(epoch=0, sequence=0)), "a token that does not rise"
         self.highest[asked.plug] = token
-        assert now + permit.not_after_seconds <= asked.not_after + TINY_SECONDS, "it may act after its not_after"
+        assert permit.not_after == asked.not_after, "it may act after its not_after"
+        end = now + permit.attempt_timeout_seconds + permit.settle_seconds
+        assert end <= asked.not_after + TINY_SECONDS, "it may act after its not_after"
         assert permit.attempt_timeout_seconds >= SHORTEST_ATTEMPT * TIMEOUT_SECONDS - TINY_SECONDS
         others = [call for call in self.calls if call.plug == asked.plug and call.token is not None]
         assert not others, "two commands for one plug at once"

@@ -153,12 +153,15 @@ INODE: Final = 9
 SEQUENCES: Final = itertools.count(100)
 
 
-def permit_of(*, token: Token | None = None, attempt: float = 10.0, settle: float = 0.0) -> Permit:
-    """Return a permit, by default with the next token."""
+def permit_of(
+    *, token: Token | None = None, attempt: float = 10.0, settle: float = 0.0, clock: Clock | None = None
+) -> Permit:
+    """Return a permit, by default with the next token, in the time of the daemon's clock."""
     return Permit(
         token=Token(epoch=4, sequence=next(SEQUENCES)) if token is None else token,
         attempt_timeout_seconds=attempt,
-        not_after_seconds=attempt + settle,
+        not_after=(clock or BootClock()).now() + attempt + settle,
+        settle_seconds=settle,
     )
 
 

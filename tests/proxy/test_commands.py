@@ -89,11 +89,27 @@ async def test_a_command_that_cannot_end_by_its_not_after_is_refused(bed: Bed, t
         await late.read(PX1, spec, timeout_seconds=5)
         clock.behind = 8.0
         with pytest.raises(CommandRefused, match="too late"):
-            await send(late, spec, Power.OFF, permit_of(attempt=10))
+            await send(late, spec, Power.OFF, permit_of(attempt=10, clock=clock))
         clock.behind = 30.0
         with pytest.raises(CommandRefused, match=r"too late: 0\.0 s"):
-            await send(late, spec, Power.OFF, permit_of(attempt=10))
+            await send(late, spec, Power.OFF, permit_of(attempt=10, clock=clock))
         assert log(tmp_path / "bmc") == ["read started"]
+
+
+async def test_a_delay_at_the_daemon_does_not_move_the_not_after(bed: Bed, tmp_path: Path) -> None:
+    """The daemon was stopped between its own comparison and the sending."""
+    spec = device(tmp_path / "bmc")
+    clock = LateClock()
+    async with caller_of(bed.certificates, {PX1: bed.px1.url}, clock=clock) as stopped:
+        await stopped.read(PX1, spec, timeout_seconds=5)
+        permit = permit_of(attempt=10, settle=5, clock=clock)
+        clock.behind = -12.0
+        with pytest.raises(DeviceError, match="no time was left") as late:
+            await send(stopped, spec, Power.OFF, permit)
+        assert not late.value.may_be_done
+        clock.behind = -4.0
+        await send(stopped, spec, Power.OFF, permit)
+    assert log(tmp_path / "bmc")[-1] == "off done"
 
 
 async def test_two_commands_for_one_plug_never_interleave(bed: Bed, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_a_claim_raises_the_floor_and_a_refused_one_does_not(tmp_path: Path) -> 
         assert state.floors["s", "main"].epoch == 5
         denial = claimed(state, claim(4, plug="another"))
         assert denial is not None and "epoch 4 is over" in denial.why
+        assert claimed(state, claim(6, holder="b")) is None
+        assert state.floors["s", "main"] == Floor(store="s", shard="main", epoch=6, holder="b", since=5)
 
 
 def test_an_equal_epoch_belongs_to_one_holder(tmp_path: Path) -> None:
@@ -123,6 +125,18 @@ def test_a_raise_repeated_is_an_echo_and_a_lower_one_is_none(tmp_path: Path) -> 
         assert raise_floor(state, 5, is_first=False) == first
         late = raise_floor(state, 4, "b")
         assert late.why and late.floor == first.floor and late.acting == ()
+
+
+def test_a_reboot_during_a_command_leaves_its_end_unproven(tmp_path: Path) -> None:
+    with opened(tmp_path) as state:
+        for shard in ("east", "west"):
+            raise_floor(state, 5, shard=shard)
+        claimed(state, claim(5, shard="east", holder="a"))
+    for _ in range(2):
+        with ProxyState(tmp_path, machine_boot="another boot") as state:
+            with state.transaction():
+                assert state.unfinished() == []
+            assert {shard: floor.since for (_, shard), floor in state.floors.items()} == {"east": 5, "west": 4}
 
 
 def test_no_floor_closes_a_proxy_for_good(tmp_path: Path) -> None:

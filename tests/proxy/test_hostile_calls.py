@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fenced.proxy.protocol import CALL_BYTES_MAX
+from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import client_context
 from tests.net_http import bomb
 from tests.proxy.bed import ProxyProcess, tls_files
@@ -115,6 +116,42 @@ def test_a_call_out_of_bounds_gets_the_name_of_the_field(wire: Wire, changes: di
     status, answer = wire.post(json.dumps(call).encode())
     assert (status, SECRET.encode() in answer) == (422, False)
     assert said in json.loads(answer)["detail"]
+
+
+FLOOR = {"store": "s", "shard": "main", "epoch": 5, "holder": "a", "is_first": True}
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_body_of_a_floor_gets_a_bounded_answer(wire: Wire, body: bytes) -> None:
+    status, answer = wire.post(body, path="/v1/floor")
+    assert status == 422
+    assert len(answer) < 8192
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": -1}, {"epoch": 10**19}, {"epoch": "x"}, {"epoch": None}, {"holder": ""}, {"holder": "a b"},
+        {"holder": "a" * 65}, {"shard": ""}, {"shard": "../x"}, {"shard": "a" * 65}, {"store": ""},
+        {"store": "s" * 1025}, {"is_first": "yes"},
+    ],
+)  # fmt: skip
+def test_a_floor_out_of_bounds_is_refused(wire: Wire, change: dict[str, object]) -> None:
+    assert wire.post(json.dumps({**FLOOR, **change}).encode(), path="/v1/floor")[0] == 422
+
+
+def test_a_floor_that_a_web_page_or_a_stranger_sends_is_refused(wire: Wire, shared_px1: ProxyProcess) -> None:
+    body = json.dumps(FLOOR).encode()
+    assert wire.post(body, kind="text/plain", path="/v1/floor")[0] == 415
+    assert wire.post(body.replace(b"{", b'{"epoch": 4, ', 1), path="/v1/floor")[0] == 422, "a key twice"
+    stranger = Wire(shared_px1, "fenced-b")
+    try:
+        assert stranger.post(body, path="/v1/floor")[0] == 403
+    finally:
+        stranger.close()
+    with ProxyState(shared_px1.state_dir, machine_boot="any", is_owner=False) as state:
+        assert ("s", "main") not in state.floors
 
 
 @pytest.mark.parametrize("path", ["/v1/call", "/v1/status", "/healthz", "/elsewhere"])

@@ -193,7 +193,7 @@ async def test_a_proxy_out_of_reach_is_asked_before_its_first_command(own_bed: B
         lost = lost_epochs(older)
         own_bed.px1.start()
         assert (await newer.raise_floors(epoch=5, holder="b", seconds=SECONDS))[PX1].is_raised
-        with pytest.raises(CommandRefused, match="proxy px1: a controller took over at epoch 5"):
+        with pytest.raises(CommandRefused, match=r"^proxy px1: a controller took over at epoch 5"):
             await off(older, tmp_path / "bmc", 4, 1)
         assert set(lost) == {5} and older.highest_epoch(above=4) == 5
         with ProxyState(own_bed.px1.state_dir, machine_boot="any", is_owner=False) as state:
@@ -208,6 +208,7 @@ async def test_two_holders_of_one_epoch_are_told_apart(own_bed: Bed, tmp_path: P
         lost = lost_epochs(two)
         answer = (await two.raise_floors(epoch=4, holder="b", seconds=SECONDS))[PX1]
         assert not answer.is_raised and "another controller holds epoch 4" in answer.why and lost == [4]
+        assert two.highest_epoch(above=4) == 5, "it must take the lease anew"
         assert answer.under_way == {} and not answer.has_ended(
             device(tmp_path / "bmc").plug_id, Token(epoch=3, sequence=1)
         )
@@ -251,6 +252,19 @@ def test_a_list_that_is_not_whole_proves_no_end() -> None:
 
 
 # -- other programs ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_not_after_on_the_wire_is_the_journalled_one(tmp_path: Path) -> None:
+    clock = BootClock()
+    async with stub_of(echo()) as stub, caller_of(None, {PX1: stub.url}, clock=clock) as caller:
+        await caller.status(PX1, timeout_seconds=5)
+        received = clock.now()
+        permit = permit_of(token=Token(epoch=5, sequence=1), attempt=10, settle=7, clock=clock)
+        await asyncio.sleep(0.2)
+        await send(caller, device(tmp_path / "bmc"), Power.OFF, permit)
+    wire = stub.calls[0].permit
+    assert wire is not None and wire.settle >= 7.0
+    assert 16.0 < wire.not_after - CLOCK.monotonic <= permit.not_after - received + 1.0
 
 
 async def test_an_older_proxy_does_not_echo_and_gets_its_commands(tmp_path: Path) -> None:

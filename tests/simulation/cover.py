@@ -18,7 +18,7 @@ import click
 from fenced.core.durable import records as r
 from tests.planted.bugs import BUGS
 from tests.simulation.play import Quiet, silence_logs
-from tests.simulation.scenario import scenario
+from tests.simulation.scenario import CONTROLLERS_FROM, is_shared, scenario
 from tests.world.loop import run
 
 TIMES = 2
@@ -84,11 +84,13 @@ def chosen(pool: Mapping[int, Seen], first: frozenset[int], times: int = TIMES) 
 
 @click.command()
 @click.option("--of", "count", type=int, default=600, show_default=True, help="Choose among so many seeds.")
-def main(count: int) -> None:
+@click.option("--shared", type=int, default=100, show_default=True, help="And so many with several controllers.")
+def main(count: int, shared: int) -> None:
     """Choose the fixed seeds of the simulation."""
     silence_logs()
     named = frozenset(seed for bug in BUGS for seed in bug.seeds)
-    pool = {seed: seen(seed) for seed in {*range(1, count + 1), *named}}
+    of_controllers = [seed for seed in range(CONTROLLERS_FROM, CONTROLLERS_FROM + 3 * shared) if is_shared(seed)]
+    pool = {seed: seen(seed) for seed in {*range(1, count + 1), *of_controllers, *named}}
     seeds = chosen(pool, named)
     took = sum(pool[seed].seconds for seed in seeds)
     click.echo(f"{len(seeds)} of {len(pool)} seeds, {took:.0f} s of a processor")

@@ -111,7 +111,7 @@ def simulate(seed: int, *, is_told: bool = False) -> Outcome:
 
     try:
         problems = run(main(), seed=seed)
-    except (AssertionError, Stuck) as exc:
+    except (AssertionError, Stuck, ExceptionGroup) as exc:
         problems = [f"{type(exc).__name__}: {exc}"]
     world = playing[0].world
     operations = world.disk.durable.operations.values()

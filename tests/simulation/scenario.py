@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.model.power import Action
 from tests.golden.story import Story, shown
-from tests.simulation import devices, edits, network, people
+from tests.simulation import controllers, devices, edits, network, people
 from tests.simulation.aimed import aimed
 from tests.simulation.daemon_faults import DAEMON_FAULTS
 from tests.simulation.draft import MENDED, Draft, kind_of
@@ -25,6 +25,8 @@ CALM_SECONDS: Final = 230.0
 FAULTS_MIN: Final = 3
 DRILLS_FROM: Final = 1000
 """From this seed on there are drills, in one of three: the fixed seeds below stay as they are."""
+CONTROLLERS_FROM: Final = 1000
+"""From this seed on several controllers share the store, in one of three."""
 
 FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     devices.words: 3,
@@ -79,20 +81,32 @@ class Scenario:
         return [kind_of(words, self.story.rack) for _, words in self.story.script]
 
 
+def is_shared(seed: int) -> bool:
+    """Return whether several controllers share the store in the scenario of that seed."""
+    return seed >= CONTROLLERS_FROM and seed % 3 == 1
+
+
 def scenario(seed: int) -> Scenario:
     """Return the scenario of a seed."""
     dice = random.Random(seed)
     draft = Draft(dice, rack_of(dice))
+    if is_shared(seed):
+        controllers.crew(draft)
     draft.at(0.0, "daemon starts")
     for name in draft.rack.other_daemons:
         draft.at(1.0, f"daemon {name} starts")
     devices.certain_death(draft)
     for _ in range(dice.choice((0, 0, 0, 1, 1, 2))):
         devices.death(draft)
-    for fault in dice.choices(tuple(FAULTS), tuple(FAULTS.values()), k=dice.choice((3, 3, 4, 5, 8))):
+    for fault in dice.choices(
+        tuple(FAULTS), tuple(FAULTS.values()), k=dice.choice((0, 1, 2) if is_shared(seed) else (3, 3, 4, 5, 8))
+    ):
         fault(draft)
-    for _ in range(dice.choice((0, 1, 2, 3, 4))):
+    for _ in range(dice.choice((0, 0, 1) if is_shared(seed) else (0, 1, 2, 3, 4))):
         aimed(draft)
+    if is_shared(seed):
+        draft.lines = [line for line in draft.lines if not line[1].startswith("inventory ")]  # each reads its own files
+        controllers.trouble(draft)
     while draft.faults < FAULTS_MIN:  # some need a proxy, which not every rack has
         devices.broken(draft)
     if seed >= DRILLS_FROM and seed % 3 == 0:

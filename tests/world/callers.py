@@ -94,7 +94,7 @@ class WorldProxyCaller(ProxyCaller):
         *, owner: str,
     ) -> None:  # fmt: skip
         super().__init__(store=STORE, urls={name: f"http://{name}" for name in proxies}, tls=None, clock=clock)
-        self._leave, self._wires = leave, wires
+        self._leave, self._wires, self._owner = leave, wires, owner
         self._reads = self._commands = WorldTransport(proxies, wires, owner)
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
@@ -106,5 +106,5 @@ class WorldProxyCaller(ProxyCaller):
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
         await self._leave()
-        self._wires.on_left(permit.token)
+        self._wires.on_left(self._owner, permit.token)
         await super().set(proxy, spec, power, permit=permit, on_started=on_started)

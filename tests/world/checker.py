@@ -9,26 +9,26 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import evolve
-from fenced.core.durable.evolve_fleet import evolve_fleet
-from fenced.core.durable.fleet_state import FleetState
-from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import HostState, Slot
 from fenced.core.events import Health, HealthStatus
 from fenced.core.fleet import Fleet
 from fenced.model.inventory import Inventory
-from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, Token
+from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import Action, Power, Proof, State, What
 from fenced.ports.bus import BusEvent, Message
 from tests.fakes.journal import Durable
+from tests.world.disk import Disk
+from tests.world.folding import Folding
+from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
 from tests.world.network import Broker
 from tests.world.rules import build
 from tests.world.rules.base import Rule, Truth
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 from tests.world.wires import Sent, Wires
 
 LATE_SECONDS: Final = 0.001
@@ -36,6 +36,7 @@ LATE_SECONDS: Final = 0.001
 
 MOMENTS: Final = (
     "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
+    "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised",
 )  # fmt: skip
 """The moments at which rules are called; each rule is called only for those that it handles."""
 
@@ -82,9 +83,10 @@ class Checker:
     _having: dict[str, list[Rule]] = field(default_factory=lambda: {name: [] for name in MOMENTS})
     truth: Truth | None = None
     _newest: dict[HostName, tuple[BootId | None, int]] = field(default_factory=dict)
-    _folded: int = 0
-    _replayed: dict[HostName, HostState] = field(default_factory=dict)
-    _replayed_fleet: FleetState = field(default_factory=FleetState)
+    _folding: Folding = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._folding = Folding(self.durable, self._find)
 
     def watch(
         self, inventory: Inventory, broker: Broker, disk: Disk, journals: Callable[[], Sequence[WorldJournal]]
@@ -92,12 +94,26 @@ class Checker:
         """Also check every rule of tests/world/rules."""
         self.truth = Truth(
             inventory=inventory, disk=disk, machines=self.machines, wires=self.wires, broker=broker,
-            now=self.now, is_answerable=self.is_answerable, folded=self._folded_states, journals=journals,
+            now=self.now, is_answerable=self.is_answerable, folded=self._folding.hosts,
+            fleet=self._folding.fleet, journals=journals,
         )  # fmt: skip
-        self.wires.on_told = self.truth.told
-        self.rules = build(self.truth, self._find)
-        for name in self._having:
-            self._having[name] = [rule for rule in self.rules if getattr(type(rule), name) is not getattr(Rule, name)]
+        self.wires.on_told, self.wires.on_floor = self.reading_told, partial(self.call, "floor_raised")
+        disk.on_taken, disk.on_renewed = partial(self.call, "taken"), partial(self.call, "renewed")
+        disk.on_went_back = self.went_back
+        for rule in build(self.truth, self._find):
+            self.add(rule)
+
+    def add(self, rule: Rule) -> None:
+        """Let a rule see everything from now on."""
+        self.rules.append(rule)
+        for name, having in self._having.items():
+            if getattr(type(rule), name) is not getattr(Rule, name):
+                having.append(rule)
+
+    def call(self, moment: str, *args: object) -> None:
+        """Call the rules that handle this moment."""
+        for rule in self._having[moment]:
+            getattr(rule, moment)(*args)
 
     def _find(self, rule: str, text: str) -> None:
         self.violations.append(f"{self.now():.3f} {rule}: {text}")
@@ -135,12 +151,10 @@ class Checker:
             return
         at = self.now()
         if entry.host is None:
-            for rule in self._having["fleet_recorded"]:
-                rule.fleet_recorded(at, entry.record)
+            self.call("fleet_recorded", at, entry.record)
             return
         self.truth.take(entry.host, at, entry)
-        for rule in self._having["recorded"]:
-            rule.recorded(entry.host, at, entry.record)
+        self.call("recorded", entry.host, at, entry.record)
         self.truth.took(entry.host, entry.record)
 
     def read(self, plug: Plug, power: Power) -> None:
@@ -164,21 +178,42 @@ class Checker:
         if self.truth.troubled_at >= self.now():
             return  # a daemon that is held may never process it
         self.truth.heard[event.host] = (self.now(), event.boot)
-        for rule in self._having["heard"]:
-            rule.heard(self.machines[event.host], event.boot)
+        self.call("heard", self.machines[event.host], event.boot)
+
+    def reading_told(self, proxy: ProxyName, plug: PlugId, power: Power) -> None:
+        """A daemon got a reading."""
+        if self.truth is not None:
+            self.truth.told(proxy, plug, power)
+        self.call("told", plug)
+
+    def went_back(self) -> None:
+        """The store has an older content now. What follows is compared with that."""
+        self.call("went_back")
+        outliving = [rule for rule in self.rules if rule.outlives_the_store]
+        for name in self._having:
+            self._having[name] = [rule for rule in self._having[name] if rule in outliving]
+        self._seen = self.durable.sequence
+        self._folding.begin_anew()
+        self._running.clear()
+        self._tokens.clear()
+        self._plug_tokens.clear()  # a controller that saw nothing of the lost epochs may draw one of them again
+        self._last_told.clear()
+        for name, told in self._operations.items():
+            _, operation = self.durable.operations.get(name, (0, None))
+            told.is_ended = operation is not None and operation.ended is not None
+        if self.truth is not None:
+            self.truth.running.clear()
 
     def ear_changed(self) -> None:
         """The daemons began or ceased to hear."""
-        for rule in self._having["ear_changed"]:
-            rule.ear_changed()
+        self.call("ear_changed")
 
     def daemon_changed(self, name: str, *, is_up: bool) -> None:
         """A daemon started or died."""
         self.look()
         if self.truth is not None:
             self.truth.daemon_changed(name, is_up=is_up)
-        for rule in self._having["daemon_changed"]:
-            rule.daemon_changed()
+        self.call("daemon_changed")
 
     def _take(self, host: HostName, entry: r.Entry) -> None:
         record = entry.record
@@ -273,16 +308,19 @@ class Checker:
 
     # -- devices ------------------------------------------------------------------------------------------------------
 
-    def left(self, token: Token) -> None:
-        """A command leaves its daemon. On its way to a proxy it may outlive the daemon, within its `not_after`."""
-        if token.epoch < self.durable.epoch:
+    def left(self, daemon: str, token: Token) -> None:
+        """A command leaves its daemon. On its way to a proxy it may outlive the daemon, within its `not_after`.
+
+        A daemon that stood still until now sends what it had begun, within its `not_after`: nobody can stop that.
+        """
+        if token.epoch < self.durable.epoch and not virtual().is_just_released(daemon):
             self._find("epoch", f"a command leaves under {token}, {self.durable.epoch} is newer")
+        self.call("left", daemon, token)
 
     def sent(self, sent: Sent) -> None:
         """A command left for its plug."""
         self.look()
-        for rule in self._having["sent"]:
-            rule.sent(sent)
+        self.call("sent", sent)
         if sent.token not in self._owner:
             self._find("S3", f"{sent.power.value} for {sent.plug.plug_id} was sent before its record was durable")
         for other in filter(lambda other: other.is_honest, self.wires.pending(sent.plug)):
@@ -292,8 +330,7 @@ class Checker:
     def acting(self, sent: Sent) -> None:
         """A command is about to act."""
         self.look()
-        for rule in self._having["acting"]:
-            rule.acting(sent)
+        self.call("acting", sent)
         owner = self._owner.get(sent.token)
         is_late = self.now() > self._not_after.get(sent.token, math.inf) + LATE_SECONDS
         if not sent.is_honest:
@@ -322,8 +359,7 @@ class Checker:
     def published(self, message: Message) -> None:
         """The broker accepted a message: it must be durable, and a host's events must be in the journal's order."""
         self.look()
-        for rule in self._having["published"]:
-            rule.published(message)
+        self.call("published", message)
         if not message.payload:  # clears the retained state of a host that was removed from the inventory
             return
         told = json.loads(message.payload)
@@ -338,55 +374,15 @@ class Checker:
                 self._find("order", f"{told['type']} {number} of {host} comes after {self._last_told[host]}")
             self._last_told[host] = number
 
-    def sender(self, controller: str, message: Message) -> None:
-        """Only the holder of the lease may publish anything except its own presence."""
-        if controller != self.durable.holder and not message.topic.endswith(f"/controller/{controller}"):
-            self._find("epoch", f"{controller} publishes {message.topic}, {self.durable.holder} holds the store")
-
     # -- the live state -----------------------------------------------------------------------------------------------
 
     def stored(self, fleet: Fleet) -> None:
         """A batch is durable and applied to the fleet: a start at this moment must give the same fleet."""
         self.look()
         if self.is_replaying:
-            self._compare(fleet)
+            self._folding.compare(fleet, self._states)
         for name, state in fleet.hosts.items():
             machine = self.machines[name]
             if machine.is_powered and self._is_ours_to_answer(machine, state):
                 self._find("S1", f"{name} is fenced and has power")
         self._states = dict(fleet.hosts)
-
-    def _compare(self, fleet: Fleet) -> None:
-        self._fold()
-        for name, state in fleet.hosts.items():
-            if self._states.get(name) is not state:
-                replayed = self._replayed.get(name, state)
-                if not _is_same(replayed, state):
-                    self._find("replay", f"{name} is {state} live and {replayed} replayed")
-        if self._replayed_fleet != fleet.state:
-            self._find("replay", "the fleet's own state differs")
-
-    def _folded_states(self) -> dict[HostName, HostState]:
-        self._fold()
-        return self._replayed
-
-    def _fold(self) -> None:
-        """Replay what became durable since, as a start does. Each snapshot must equal the records before it."""
-        for number in range(self._folded + 1, self.durable.sequence + 1):
-            entry = self.durable.entries.get(number)
-            if entry is None:
-                continue
-            if entry.host is None:
-                self._replayed_fleet = evolve_fleet(self._replayed_fleet, entry)
-            else:
-                before = self._replayed.get(entry.host) or HostState(name=entry.host)
-                self._replayed[entry.host] = evolve(before, entry)
-        self._folded = self.durable.sequence
-        for name, (number, state) in self.durable.hosts.items():
-            if number == self._folded and not _is_same(state, self._replayed.get(name, state)):
-                self._find("replay", f"the snapshot of {name} is {state}, its records give {self._replayed[name]}")
-
-
-def _is_same(one: HostState, other: HostState) -> bool:
-    """Compare, except `since`, which a start sets for a host without any record."""
-    return one == other or replace(one, since=0.0) == replace(other, since=0.0)

@@ -5,6 +5,7 @@ any await: nothing of it goes on, what is durable stays. Knows neither rules nor
 """
 
 import asyncio
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -12,46 +13,64 @@ from typing import Final
 
 from fenced.core.fleet import Fleet
 from fenced.engine.engine import Engine, Ports
-from fenced.engine.giving_over import HandedOver
+from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.replaying import replay
+from fenced.engine.takeover import Surroundings as Takeover
 from fenced.host import machine as host_machine
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, ProxyName
-from fenced.ports.clock import Clock
 from fenced.ports.journal import ClockAnchor, EpochLost, StoreError
 from tests.world.callers import WorldProxyCaller
+from tests.world.disk import Disk
+from tests.world.leasing import StateDir
 from tests.world.loop import owned, virtual
 from tests.world.machines import Machine
 from tests.world.network import START, Broker, WorldBus
 from tests.world.proxies import WorldProxy
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 from tests.world.telemetry import RecordingTelemetry
 from tests.world.wires import Wires, WorldCaller, WorldLiveness
 
 START_SECONDS: Final = 1.0
+STOP_SECONDS: Final = 90.0
+"""How long systemd waits for an orderly end."""
+NEXT_LIFE_SECONDS: Final = 0.2
+"""After a hand-over the program closes its connections and goes on by itself, as a standby."""
 RESTART_SECONDS: Final = 5.0
 """How long systemd waits before it restarts the daemon, as in the unit file."""
 
 
 @dataclass(slots=True)
 class Board:
-    """A daemon's machine. `wall_off_seconds`: the error of its wall clock; `boots`: how often it has booted."""
+    """A daemon's machine. `wall_off_seconds`: the error of its wall clock; `boots`: how often it has booted. `kept`:
+    the daemon's state directory on its disk. `rate`: seconds of its clock in a second."""
 
     name: str
+    kept: StateDir
     wall_off_seconds: float = 0.0
     boots: int = 1
     booted_at: float = 0.0
+    rate: float = 1.0
 
     def reboot(self) -> None:
         self.boots += 1
         self.booted_at = asyncio.get_running_loop().time()
 
+    def empty(self) -> None:
+        """Lose the state directory; the next start makes another one."""
+        self.kept = StateDir(f"{self.kept.id}*")
+
     @property
     def boot_id(self) -> str:
         return f"{self.name}-boot-{self.boots}"
 
+    @property
+    def place(self) -> str:
+        """The state directory in this boot of the machine."""
+        return f"{self.kept.id} in {self.boot_id}"
+
     def boottime(self) -> float:
-        return asyncio.get_running_loop().time() - self.booted_at
+        return (asyncio.get_running_loop().time() - self.booted_at) * self.rate
 
     def wall(self) -> float:
         return START + asyncio.get_running_loop().time() + self.wall_off_seconds
@@ -62,12 +81,18 @@ class SteadyClock:
     of the wall clock.
     """
 
-    def __init__(self, start: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._offset = start - self._loop.time()
+    def __init__(self, start: float, board: Board) -> None:
+        self._board = board
+        self._offset = start - board.boottime()
 
     def now(self) -> float:
-        return self._loop.time() + self._offset
+        return self._board.boottime() + self._offset
+
+    def advance(self, to: float) -> float:
+        """Go on from that moment, if it is ahead. Return by how many seconds this moved."""
+        moved = max(to - self.now(), 0.0)
+        self._offset += moved
+        return moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +126,16 @@ class Daemon:
 
     def __init__(self, name: str, around: Surroundings) -> None:
         self.name, self._around = name, around
-        self.board = Board(name)
+        self.board = Board(name, StateDir(name))
         self.journal = self._connect()
         self.engine: Engine | None = None
-        self.clock: Clock | None = None
+        self.clock: SteadyClock | None = None
         self.faults: list[BaseException] = []
         self.on_point: Callable[[Point], None] = lambda point: None
         self._bus: WorldBus | None = None
         self._caller: WorldCaller | None = None
+        self._shown: Shown = {}
+        """What the last life left to the next one of the same process."""
         self._process: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -132,6 +159,20 @@ class Daemon:
         self._watcher = asyncio.create_task(self._watch(begun), name=f"systemd of {self.name}")
         await asyncio.wait({begun}, timeout=START_SECONDS)
 
+    async def stop(self) -> None:
+        """End it in order, as systemd does with SIGTERM and, when that takes too long, with SIGKILL."""
+        engine, process = self.engine, self._process
+        if self._watcher is not None and engine is not None and process is not None and not process.done():
+            draining = virtual().create_task(engine.drain(), name=f"drain {self.name}", context=owned(self.name))
+            await asyncio.wait({draining}, timeout=STOP_SECONDS)
+            if draining.done() and not virtual().is_held(self.name) and self._process is process:
+                process.cancel()
+                await asyncio.wait({process})
+                await self.journal.close()
+            draining.cancel()
+        if self._watcher is not None:
+            await self.crash()
+
     async def crash(self) -> None:
         """Kill it as kill -9 does, also while it is held. Raises what it had died of before."""
         assert self._watcher is not None, f"{self.name} does not run"
@@ -139,6 +180,7 @@ class Daemon:
         watcher.cancel()
         await asyncio.wait({watcher})
         await self._kill()
+        self._shown = {}
         for fault in self.faults:
             raise fault
 
@@ -162,7 +204,11 @@ class Daemon:
             virtual().stop_after(self.name, steps, on_dead)
 
     def _connect(self) -> WorldJournal:
-        return WorldJournal(self._around.disk, self.name, is_checked=self._around.is_codec_checked)
+        daemon = self._around.read_inventory().daemon
+        return WorldJournal(
+            self._around.disk, self.name, is_checked=self._around.is_codec_checked, kept=self.board.kept,
+            lease_seconds=daemon.lease_ttl_seconds, own_now=self.board.boottime,
+        )  # fmt: skip
 
     async def _watch(self, begun: "asyncio.Future[None]") -> None:
         """Supervise it like systemd: restart it some time after it ended. `begun` is set after the first attempt."""
@@ -171,10 +217,17 @@ class Daemon:
             if not begun.done():
                 begun.set_result(None)
             if is_begun and self._process is not None:
-                await asyncio.wait({self._process})
-                if not self._has_ended_well(self._process):
+                process = self._process
+                await asyncio.wait({process})
+                if not self._has_ended_well(process):
                     return
+                self._shown = shown_before(process.exception() if not process.cancelled() else None)
+                await self.journal.close()
+                is_next_life = _is_of(process, HandedOver)
                 await self._kill()
+                if is_next_life:
+                    await asyncio.sleep(NEXT_LIFE_SECONDS)
+                    continue
             await asyncio.sleep(RESTART_SECONDS)
 
     def _has_ended_well(self, process: "asyncio.Task[None]") -> bool:
@@ -205,13 +258,13 @@ class Daemon:
         Raises StoreError.
         """
         around, board, journal = self._around, self.board, self.journal
-        journal.place = board.boot_id
+        journal.place, journal.kept = board.place, board.kept
         loaded = await journal.open(holder=self.name, now=board.wall())
         start = host_machine.steady_start(
             wall_now=board.wall(), boot=board.boot_id, boottime_now=board.boottime(),
-            kept=await journal.clock_anchor(), last_at=loaded.last_at,
+            kept=await journal.clock_anchor(), last_at=loaded.last_at, steady_at=loaded.steady_at,
         )  # fmt: skip
-        clock = self.clock = SteadyClock(start)
+        clock = self.clock = SteadyClock(start, board)
         inventory = around.read_inventory()
         inventory = replace(inventory, daemon=replace(inventory.daemon, name=self.name))
         fleet = replay(inventory, loaded, started=clock.now())
@@ -224,8 +277,9 @@ class Daemon:
             ports=Ports(
                 bus=bus, journal=journal, local=caller, remote=remote, clock=clock,
                 liveness=WorldLiveness(list(around.machines.values()), around.wires), telemetry=around.telemetry,
-                reach=remote.reach,
+                reach=remote.reach, shown=self._shown,
                 anchor=lambda: ClockAnchor(boot_id=board.boot_id, boottime=board.boottime(), steady=clock.now()),
+                takeover=Takeover(advance=clock.advance, floors=remote if around.proxies else None),
             ),
         )  # fmt: skip
         caller.before_command = lambda: self.on_point(Point.COMMAND_LEAVES)
@@ -240,6 +294,8 @@ class Daemon:
 
     async def _kill(self) -> None:
         """End the process and everything that belongs to it."""
+        # What a killed program had not begun is never awaited, as it should be.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         self.journal.is_dead = True
         self._around.changed(self.name, False)
         if self._bus is not None and self._caller is not None:
@@ -258,3 +314,9 @@ class Daemon:
         journal = self._connect()
         journal.is_cut, journal.delay_seconds = self.journal.is_cut, self.journal.delay_seconds
         return journal
+
+
+def _is_of(process: "asyncio.Task[None]", kind: type[BaseException]) -> bool:
+    """Return whether the process ended with an exception of that kind."""
+    fault = None if process.cancelled() else process.exception()
+    return isinstance(fault, BaseExceptionGroup) and fault.subgroup(kind) is not None

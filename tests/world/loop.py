@@ -100,6 +100,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._numbers = itertools.count()
         self._random = None if seed is None else random.Random(seed).random
         self._holds: dict[str, _Hold] = {}
+        self._released: dict[str, float] = {}
         self._selector = _NoSelector()
         self._timers: list[tuple[float, int, _Timer]] = []
         self.faults: list[BaseException] = []
@@ -195,7 +196,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Let the owner run again, whatever its hold was."""
         hold = self._holds.pop(owner, None)
         if hold is not None:
+            self._released[owner] = self._now
             self._ready.extend(hold.waiting)  # type: ignore[attr-defined]
+
+    def is_just_released(self, owner: str) -> bool:
+        """Return whether the owner was held until this very moment: it finishes what it had begun before."""
+        return self._released.get(owner) == self._now
 
     @property
     def holds_somebody(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from fenced.bus import messages
 from fenced.core import events as e
 from fenced.core.durable.replacing import replace
 from fenced.model.names import BootId, HostName
@@ -37,9 +38,10 @@ class Broker:
     """The broker; it outlives the daemon. `is_cut`: connected, but nothing passes (the daemon's own link is dead).
 
     Faults in one direction: `is_unheard`: nothing from it reaches the daemon; `is_swallowing`: nothing from the daemon
-    reaches it; `deaf` and `dumb`: the same for these daemons only. `refused`: last words of topics for which it allows
-    no publisher. `reached`: when the newest message of each host arrived at a daemon, and from which run. `spell`:
-    returns what a message means, and what a daemon makes of it (None: nothing).
+    reaches it; `deaf` and `dumb`: the same for these daemons only; `away`: daemons whose connection is lost.
+    `refused`: last words of topics for which it allows no publisher. `reached`: when the newest message of each host
+    arrived at a daemon, and from which run. `spell`: returns what a message means, and what a daemon makes of it
+    (None: nothing).
     """
 
     clock: Clock
@@ -48,6 +50,7 @@ class Broker:
     is_refusing: bool = False
     acknowledge_seconds: float = ACKNOWLEDGE_SECONDS
     published: list[tuple[float, Message]] = field(default_factory=list)
+    kept: dict[str, Message] = field(default_factory=dict)
     on_published: Callable[[Message], None] = lambda message: None
     on_sender: Callable[[str, Message], None] = lambda client, message: None
     on_subscribed: Callable[[Callable[[BusEvent], None]], None] = lambda subscriber: None
@@ -59,6 +62,7 @@ class Broker:
     refused: frozenset[str] = frozenset()
     deaf: frozenset[str] = frozenset()
     dumb: frozenset[str] = frozenset()
+    away: frozenset[str] = frozenset()
     reached: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
     _subscribers: dict[str, Callable[[BusEvent], None]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,8 +80,17 @@ class Broker:
     async def changed(self) -> None:
         await self._changed.wait()
 
-    async def until(self, *, is_up: bool) -> None:
-        while self.is_up is not is_up:
+    def serves(self, client: str) -> bool:
+        """Return whether that client is or can be connected."""
+        return self.is_up and client not in self.away
+
+    def send_away(self, client: str, *, is_away: bool) -> None:
+        """Close a client's connection and refuse a new one, or accept it again."""
+        self.away = self.away | {client} if is_away else self.away - {client}
+        self.set_up(self.is_up)
+
+    async def until(self, client: str, *, is_up: bool) -> None:
+        while self.serves(client) is not is_up:
             await self.changed()
 
     def subscribe(self, client: str, subscriber: Callable[[BusEvent], None] | None) -> None:
@@ -122,12 +135,32 @@ class Broker:
     @property
     def is_willing(self) -> bool:
         """Whether it accepts at once what an authorised daemon sends."""
-        is_through = self.is_heard and not self.is_swallowing and not self.dumb
+        is_through = self.is_heard and not (self.is_swallowing or self.dumb or self.away)
         return is_through and not self.is_refusing and self.acknowledge_seconds <= ACKNOWLEDGE_SECONDS
 
     def take(self, message: Message) -> None:
         self.published.append((self.clock.now(), message))
         self.on_published(message)
+
+    def show(self, client: str, message: Message) -> None:
+        """Keep a host's state, and pass it on to all clients but the one that published it (no-local)."""
+        if "/state/" not in message.topic:
+            return
+        self.kept[message.topic] = message
+        if self.is_heard:
+            for other, subscriber in list(self._subscribers.items()):
+                if other != client and other not in self.deaf:
+                    subscriber(self.state_of(message, is_retained=False))
+
+    def show_kept(self, client: str) -> None:
+        """Send the states that it keeps to a client that has just subscribed."""
+        for message in self.kept.values() if self.is_heard and client not in self.deaf else ():
+            if message.payload:
+                self._subscribers[client](self.state_of(message, is_retained=True))
+
+    def state_of(self, message: Message, *, is_retained: bool) -> e.StateSeen:
+        host = HostName(message.topic.rpartition("/")[2])
+        return messages.state(message.payload, host=host, received=self.clock.now(), is_retained=is_retained)
 
 
 class WorldBus:
@@ -149,12 +182,13 @@ class WorldBus:
         broker = self._broker
         try:
             while True:
-                await broker.until(is_up=True)
+                await broker.until(self._owner, is_up=True)
                 self._is_connected = True
                 deliver(BusConnected(at=self._clock.now()))
                 broker.subscribe(self._owner, lambda event: self._hear(event, deliver))
                 broker.on_subscribed(lambda event: self._hear(event, deliver))
-                await broker.until(is_up=False)
+                broker.show_kept(self._owner)
+                await broker.until(self._owner, is_up=False)
                 self._is_connected = False
                 broker.subscribe(self._owner, None)
                 deliver(BusDisconnected(at=self._clock.now(), why="the broker is gone"))
@@ -192,6 +226,7 @@ class WorldBus:
             raise BusRefused("refused: not authorized")
         broker.on_sender(self._owner, message)
         broker.take(message)
+        broker.show(self._owner, message)
         await asyncio.sleep(min(broker.acknowledge_seconds, timeout_seconds))
         if not self.is_connected:
             raise BusLost("connection lost")

@@ -262,11 +262,17 @@ class WorldProxy:
         if where == STATUS_PATH:
             return self._status(calls).model_dump_json().encode()
         if where.endswith(FLOOR_PATH):
-            return (await calls.raise_floor(RaiseFloor.model_validate_json(body))).model_dump_json().encode()
+            return await self._raise_floor(calls, RaiseFloor.model_validate_json(body))
         call = Call.model_validate_json(body)
         if call.permit is None:
             return await self._read(calls, call)
         return await self._command(calls, call, call.permit)
+
+    async def _raise_floor(self, calls: Calls, wanted: RaiseFloor) -> bytes:
+        answer = await calls.raise_floor(wanted)
+        if answer.is_raised:
+            self._wires.on_floor(self.path.name, answer.epoch)
+        return answer.model_dump_json().encode()
 
     def _status(self, calls: Calls) -> Status:
         return Status(

@@ -1,5 +1,7 @@
 """Edits of the inventory change what a daemon reads at its start, and never what feeds a host."""
 
+import asyncio
+
 import pytest
 
 from fenced.model.inventory import Inventory
@@ -74,6 +76,7 @@ def test_an_edit_is_in_force_with_the_next_start() -> None:
         plug = world.plug("node-1", "pdu-a")
         before = plug.is_forgotten
         await world.start()
+        await asyncio.sleep(1.0)
         return before, plug.is_forgotten
 
     assert run(main()) == (False, True)

@@ -34,7 +34,8 @@ class Bench:
         permit = Permit(
             token=Token.parse(token),
             attempt_timeout_seconds=ATTEMPT_SECONDS,
-            not_after_seconds=ATTEMPT_SECONDS + 3.0,
+            not_after=self.world.clock.now() + ATTEMPT_SECONDS + 3.0,
+            settle_seconds=3.0,
         )
         await self.caller.set(PX1, self._spec, Power.OFF, permit=permit, on_started=_nobody)
 
@@ -71,6 +72,40 @@ def test_a_token_is_taken_once_and_over_restarts() -> None:
         await asyncio.sleep(1.0)
         await bench.read()
         await refused(bench.off("1-4"), match="not above 1-5")
+
+    on_bench(test)
+
+
+def test_a_late_command_of_the_predecessor_is_refused_once_the_floor_was_echoed() -> None:
+    async def test(bench: Bench) -> None:
+        world = bench.world
+        newer = WorldProxyCaller(world.proxies, world.wires, world.clock, _leave, owner="fenced-b")
+        assert (await bench.caller.raise_floors(epoch=1, holder="a", seconds=2.0))[PX1].is_raised
+        bench.proxy.path.delay_seconds = 3.0
+        late = asyncio.ensure_future(bench.off("1-5"))
+        await asyncio.sleep(1.0)
+        bench.proxy.path.delay_seconds = 0.0
+        echo = (await newer.raise_floors(epoch=2, holder="b", seconds=2.0))[PX1]
+        assert echo.is_raised and echo.has_ended(bench.plug.plug_id, Token.parse("1-5")), "it has not arrived yet"
+        await refused(late, match="took over at epoch 2")
+        assert bench.plug.is_on
+        bench.proxy.start(is_machine_booted=True)
+        await asyncio.sleep(1.0)
+        await bench.read()
+        await refused(bench.off("1-6"), match="took over at epoch 2")
+        assert bench.caller.highest_epoch(above=1) == 2 and bench.plug.is_on
+
+    on_bench(test)
+
+
+def test_a_proxy_that_is_cut_off_echoes_nothing_and_holds_up_nobody() -> None:
+    async def test(bench: Bench) -> None:
+        bench.proxy.crash(are_agents_spared=False)
+        assert await bench.caller.raise_floors(epoch=1, holder="a", seconds=2.0) == {}
+        bench.proxy.start()
+        await asyncio.sleep(1.0)
+        await bench.off("1-5")
+        assert not bench.plug.is_on and bench.proxy.state.floors["store-1", "main"].holder == "a"
 
     on_bench(test)
 

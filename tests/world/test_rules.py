@@ -133,7 +133,7 @@ def test_a_level_without_a_device_that_it_has_by_now_is_found() -> None:
 
 def test_a_command_that_leaves_under_an_older_epoch_is_found() -> None:
     async def plant(world: World) -> None:
-        world.wires.on_left(Token.parse("0-9"))
+        world.wires.on_left("fenced-a", Token.parse("0-9"))
 
     assert "epoch: a command leaves under 0-9, 1 is newer" in found(plant)
 

@@ -120,7 +120,8 @@ class Wires:
         self.is_cut = False
         self.calls: list[tuple[float, ProxyName, PlugId, str]] = []
         self.sent: dict[int, Sent] = {}
-        self.on_left: Callable[[Token], None] = lambda token: None
+        self.on_left: Callable[[str, Token], None] = lambda daemon, token: None
+        self.on_floor: Callable[[ProxyName, int], None] = lambda proxy, epoch: None
         self.on_sent: Callable[[Sent], None] = lambda sent: None
         self.on_act: Callable[[Sent], None] = lambda sent: None
         self.on_wrong: Callable[[Plug], None] = lambda plug: None
@@ -316,7 +317,7 @@ class WorldCaller:
         pid, deadline = next(self._pids), self._wires.now() + permit.attempt_timeout_seconds
         await on_started(Started(pid=pid, pid_started="1"))
         await self.leave()
-        self._wires.on_left(permit.token)
+        self._wires.on_left(self._owner, permit.token)
         if (left_seconds := deadline - self._wires.now()) <= 0.0:
             raise DeviceTimedOut(f"{proxy}: the deadline had passed before the command was sent", may_be_done=False)
         await self._wires.set(

@@ -14,6 +14,7 @@ from fenced.ports.bus import BusEvent
 from tests.world import rack as racks
 from tests.world.checker import Checker
 from tests.world.daemon import Daemon, Surroundings
+from tests.world.disk import Disk
 from tests.world.edits import Files
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
@@ -22,7 +23,7 @@ from tests.world.network import Broker, WorldClock
 from tests.world.post import Post
 from tests.world.proxies import WorldProxy
 from tests.world.rack import Rack
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 from tests.world.telemetry import RecordingTelemetry
 from tests.world.wires import Path, Wires
 
@@ -65,7 +66,8 @@ class World:
         self.checker.is_replaying = is_journal_checked
         self.wires.on_sent, self.wires.on_act = self.checker.sent, self.checker.acting
         self.wires.on_left, self.wires.on_wrong = self.checker.left, self.checker.wrong_machine
-        self.broker.on_published, self.broker.on_sender = self.checker.published, self.checker.sender
+        self.broker.on_published = self.checker.published
+        self.broker.on_sender = lambda client, message: self.checker.call("spoke", client, message)
         self.checker.watch(self.inventory, self.broker, self.disk, self._journals)
         self.wires.on_read, self.broker.on_delivered = self.checker.read, self.checker.heard
         self.broker.on_ear = self.checker.ear_changed
@@ -176,6 +178,17 @@ class World:
         """The daemon that may act: of the running ones, that with the newest epoch."""
         running = [daemon for daemon in self.daemons.values() if daemon.engine is not None]
         return max(running, key=lambda daemon: daemon.engine.fleet.epoch if daemon.engine else 0, default=self._first)
+
+    @property
+    def active(self) -> Daemon:
+        """The daemon that holds or last held the lease."""
+        return self.daemons.get(self.disk.row.name, self._first)
+
+    @property
+    def standby(self) -> Daemon:
+        """Another daemon, one that runs if there is any."""
+        others = [it for it in self.daemons.values() if it is not self.active]
+        return next((it for it in others if it.is_running), others[0] if others else self._first)
 
     @property
     def _first(self) -> Daemon:

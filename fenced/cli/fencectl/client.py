@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -132,9 +133,13 @@ class Client:
             if after is None or (limit is not None and len(found) >= limit):
                 return found
 
-    def send(self, method: str, *path: str, body: Mapping[str, Any] | None = None) -> Json:
-        """POST, PUT or DELETE. Raises Unreachable (NotSent, Standby), Refused, DaemonFailed."""
-        return self._call(method, self._target(path), json.dumps(body or {}).encode())
+    def send(self, method: str, *path: str, body: Mapping[str, Any] | None = None, key: str = "") -> Json:
+        """POST, PUT or DELETE. `key`: the daemons obey a request with it once, however often it is sent.
+
+        Raises Unreachable (NotSent, Standby), Refused, DaemonFailed.
+        """
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._call(method, self._target(path), json.dumps(body or {}).encode(), headers)
 
     def stream(self, *path: str, last_id: str | None) -> Iterator[tuple[str, str]]:
         """Connect, then yield (id, data) of server-sent events until the stream ends.
@@ -195,31 +200,35 @@ class Client:
             return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_seconds, context=self._context)
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout_seconds)
 
-    def _call(self, method: str, target: str, body: bytes | None) -> Json:
-        status, text = self._repeated(method, target, body)
+    def _call(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Json:
+        status, text = self._repeated(method, target, body, headers)
         if status >= 300:
             self._raise(status, text)
         return self._parse(text) if text else {}
 
-    def _repeated(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+    def _repeated(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, bytes]:
         """Exchange a request; repeat a GET once on a new connection. Raises Unreachable."""
         is_kept = self._connection is not None
         try:
-            return self._exchange(method, target, body)
+            return self._exchange(method, target, body, headers)
         except (OSError, http.client.HTTPException) as exc:
             self.close()
             if method != "GET" or not is_kept:
                 raise Unreachable(self._why(exc)) from exc
             try:  # the server closed the kept connection; a GET can be repeated
-                return self._exchange(method, target, body)
+                return self._exchange(method, target, body, headers)
             except (OSError, http.client.HTTPException) as again:
                 self.close()
                 raise Unreachable(self._why(again)) from again
 
-    def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+    def _exchange(self, method: str, target: str, body: bytes | None, more: Mapping[str, str]) -> tuple[int, bytes]:
         if self._connection is None or self._connection.sock is None:  # or closed after its last answer
             self._connection = self._connected(self._timeout_seconds)
-        headers = dict(self._headers)
+        headers = {**self._headers, **more}
         if body is not None:
             headers["Content-Type"] = "application/json"
         self._connection.request(method, target, body=body, headers=headers)

@@ -1,10 +1,11 @@
 """The controllers of one installation, behind their addresses: finds the one that answers, and the one that acts.
 
-A read goes to the controller that answered last, then to the others in the order given. A change is sent to another
-one only if it is certain that the first did nothing: without a connection, or refused by a standby.
+A read goes to the controller that answered last, then to the others in the order given. So does a change, with a key by
+which the controllers obey it once, although the first one may have done it before its answer was lost.
 """
 
 import re
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -85,16 +86,17 @@ class Controllers:
     def send(self, method: str, *path: str, body: Mapping[str, Any] | None = None) -> Json:
         """As `Client.send`, at the controller that acts.
 
-        A request that got no answer is not repeated, so with several addresses a read first finds one that answers.
+        A request that got no answer is repeated at the other addresses with the same key, so that it is obeyed once.
+        With several addresses a read first finds one that answers.
         """
         if self._current is None and self.has_several:
             self._read(Client.readiness)
-        waiting, may_follow = deque(self._in_order()), True
+        waiting, may_follow, key = deque(self._in_order()), True, uuid.uuid4().hex
         faults: list[Unreachable] = []
         while waiting:
             client = waiting.popleft()
             try:
-                answer = client.send(method, *path, body=body)
+                answer = client.send(method, *path, body=body, key=key)
             except NotSent as exc:
                 faults.append(_bare(exc))
             except Standby as exc:
@@ -103,6 +105,10 @@ class Controllers:
                     may_follow = False
                     waiting = _first(self._at(exc.active), waiting)
                 faults.append(Unreachable(f"{exc}; not followed: {why}") if exc.active and why else _bare(exc))
+            except Unreachable as exc:
+                if not self.has_several:
+                    raise
+                faults.append(_bare(exc))
             else:
                 self._current = client
                 return answer

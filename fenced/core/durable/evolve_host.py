@@ -52,6 +52,8 @@ def evolve_host(state: HostState, at: float, record: r.HostStateRecord) -> HostS
             until = dict(record.until)
             commands = (replace(it, not_after=until.get(it.token, it.not_after)) for it in state.commands)
             return replace(state, commands=tuple(commands))
+        case r.AnnouncementLost():
+            return _announcement_lost(state, at, record)
         case r.RequestRefused() | r.FenceFailed() | r.DrillEnded():
             return state
         case _:
@@ -137,6 +139,7 @@ def _fenced(state: HostState, at: float, record: r.HostFenced) -> HostState:
         token=record.token,
         is_stay_off=record.is_stay_off,
         record_fault="",
+        lost_token=None,
         boot=record.boot if record.boot is not None else state.boot,
         ended_boots=_all_ended(state, record.boot),
         suspected_at=None,
@@ -195,6 +198,27 @@ def _revoked_to(state: HostState, *, is_alive: bool) -> State:
     if not is_alive:
         return State.RESTORING
     return State.HEALTHY if state.maintenance is None else State.MAINTENANCE
+
+
+def _announcement_lost(state: HostState, at: float, record: r.AnnouncementLost) -> HostState:
+    """Drop an older proof: the lost records are newer, so the host may have run since. What an operator keeps off stays
+    off until its devices show otherwise (S19)."""
+    proof = state.proof if record.is_proof_kept else None
+    lost_token = record.lost if record.is_proven else state.lost_token
+    if state.state is not State.FENCED:
+        return replace(state, token=record.token, proof=proof, lost_token=lost_token)
+    is_kept_off = state.is_stay_off and state.is_off_by_person
+    return to_state(
+        owing.ran_again(state),
+        State.RESTORING,
+        at,
+        token=record.token,
+        proof=proof,
+        lost_token=lost_token,
+        is_stay_off=is_kept_off,
+        is_on_forbidden=state.is_on_forbidden or is_kept_off,
+        held_by=(),
+    )
 
 
 def _put_aside(state: HostState, at: float, record: r.HostPutAside) -> HostState:

@@ -28,11 +28,15 @@ class Draw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredRequest:
-    """An answered bus request; the same id gets the same answer for 24 hours."""
+    """An answered request, of the bus or with an idempotency key; the same id gets the same answer for 24 hours.
+
+    `content`: a digest of what was requested under a key.
+    """
 
     id: str
     at: float
     answer: str
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
         state: frozenset({State.HEALTHY, State.RESTORING, State.MAINTENANCE})
         for state in (State.FENCED, State.RESTORING, State.SUSPECT, State.FAILED)
     },
+    r.AnnouncementLost: {State.FENCED: frozenset({State.RESTORING})},
     r.HostPutAside: {state: frozenset({State.FAILED}) for state in State},
     r.MaintenanceSet: {state: frozenset({state, State.MAINTENANCE}) for state in State},
     r.MaintenanceEnded: {state: frozenset({State.UNKNOWN if state is State.MAINTENANCE else state}) for state in State},

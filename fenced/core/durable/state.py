@@ -142,7 +142,8 @@ class HostState:
     count against its cluster. `record_fault`: why its records can't be restored, or "". `is_removed`: not in the
     inventory. `known_since`: when its first heartbeat was recorded; 0.0: by an older program. `suspicions`: those that
     gates held, the newest last; `suspicions_cut_at`: when the newest of those began that are kept no longer because
-    there were too many. `drill`: the one under way; `drilled_at`: when one last succeeded.
+    there were too many. `drill`: the one under way; `drilled_at`: when one last succeeded. `lost_token`: the bus showed
+    it, and the store had lost its record; kept until the next proof, which replaces it (S22).
     """
 
     name: HostName
@@ -195,6 +196,7 @@ class HostState:
     drill: Drill | None = None
     last_drill: Drill | None = None
     drilled_at: float | None = None
+    lost_token: Token | None = None
 
     def slot_of(self, operation: OperationId | None) -> Slot | None:
         """Return the slot of the operation with that id; None: the host does not have it, or no longer."""

@@ -1,9 +1,9 @@
-"""The parsed messages of the bus about one host: heartbeat, presence, evidence, request."""
+"""The parsed messages of the bus about one host: heartbeat, presence, evidence, request, and the state it shows."""
 
 from dataclasses import dataclass
 from enum import Enum
 
-from fenced.model.names import BootId, HostName
+from fenced.model.names import BootId, HostName, Token
 
 
 class HealthStatus(Enum):
@@ -85,3 +85,22 @@ class BusRequest:
     sent_at: float
     reply_topic: str | None
     correlation: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSeen:
+    """`state/HOST` as the bus shows it: the daemon's own message, or one of another controller or an earlier life.
+
+    `state`: "" if the topic was cleared. `is_proven`: it claims that the host is off. `rev`: the number of the message;
+    None: an older program wrote it. `controller`: who published it. `operation`: the host's running or last one, or "".
+    """
+
+    host: HostName
+    received: float
+    is_retained: bool
+    state: str
+    is_proven: bool
+    token: Token | None
+    rev: Token | None
+    controller: str
+    operation: str = ""

@@ -25,6 +25,8 @@ def of(at: float, record: r.HostStateRecord | r.DeviceRecord, before: HostState,
             return [(HOST + "fenced", _fenced(at, record, before))]
         case r.HostRevoked():
             return [(HOST + "revoked", _revoked(record))]
+        case r.AnnouncementLost():
+            return _announcement_lost(record, before)
         case r.LeftOff():
             return [(HOST + "left_off", _left_off(record, after))]
         case r.HostPutAside():
@@ -58,7 +60,20 @@ def _suspected(record: r.HostSuspected) -> Data:
 
 
 def _revoked(record: r.HostRevoked) -> Data:
-    return {"reason": record.why, "alive": record.is_alive, "distrusted": list(record.distrusted)}
+    return {
+        "reason": record.why,
+        "alive": record.is_alive,
+        "distrusted": list(record.distrusted),
+        "replaces": None,
+    }
+
+
+def _announcement_lost(record: r.AnnouncementLost, before: HostState) -> CloudEvents:
+    """Return `revoked` if the bus, or the journal, called the host off. `replaces`: the token of the lost proof."""
+    if not record.is_proven and (record.is_proof_kept or before.proof is None):
+        return []
+    replaces = str(record.lost) if record.is_proven else None
+    return [(HOST + "revoked", {"reason": record.why, "alive": False, "distrusted": [], "replaces": replaces})]
 
 
 def _left_off(record: r.LeftOff, after: HostState) -> Data:
@@ -132,6 +147,7 @@ def _fenced(at: float, record: r.HostFenced, before: HostState) -> Data:
         "boot": record.boot,
         "at": Moment(at),
         "stay_off": record.is_stay_off,
+        "replaces": str(before.lost_token) if before.lost_token is not None else None,
         "drill": operation is not None and operation.id == record.operation and operation.is_drilling,
         "vouched": [str(device) for device in record.vouched],
         "devices": [_device(run) for run in runs if run.device in record.devices],

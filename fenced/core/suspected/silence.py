@@ -9,7 +9,10 @@ def due_at(work: HostWork) -> float:
     left = fleet.grace_seconds(name, now) - fleet.silence_seconds(name, now)
     opened = fleet.own.ear.opened_at
     listening_from = max(now, opened) if opened is not None else now + 1.0
-    return max(listening_from + left, release_until(work))
+    due = listening_from + left
+    if now < fleet.own.lag_until < due:  # the grace is no longer stretched by then
+        due = max(fleet.own.lag_until, due - fleet.own.lag_seconds)
+    return max(due, release_until(work))
 
 
 def release_until(work: HostWork) -> float:

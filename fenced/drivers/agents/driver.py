@@ -25,6 +25,7 @@ from fenced.drivers.agents.reviews import Standing, judge
 from fenced.drivers.agents.silence import SeenOn, Way, way_of
 from fenced.drivers.keeper.client import Ending, Finished, Keeper
 from fenced.drivers.keeper.connection import Program
+from fenced.drivers.programs.keeper import now as boottime
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Power
 from fenced.ports.devices import BadParameters, NotSupported, OnStarted
@@ -161,7 +162,7 @@ class FenceAgents:
         self, spec: DeviceSpec, action: str, timeout_seconds: float, on_started: OnStarted | None
     ) -> tuple[Finished, Way]:
         """Run the agent once. Reading unknown metadata first may use half of the time."""
-        began = asyncio.get_running_loop().time()
+        began = boottime()
         path, stamp = self._locate(spec.driver)
         programs = _programs(path)
         _refuse_without_proof(spec, AgentMetadata(programs=programs))  # even a metadata run executes the agent
@@ -171,7 +172,7 @@ class FenceAgents:
         _refuse_without_proof(spec, replace(metadata, programs=programs))
         parameters = agent_parameters(spec, action, metadata)
         program = Program(argv=(str(path),), environment=ENVIRONMENT, parameters=parameters)
-        left_seconds = timeout_seconds - (asyncio.get_running_loop().time() - began)
+        left_seconds = timeout_seconds - (boottime() - began)
         finished = await self._keeper.run(program, timeout_seconds=left_seconds, on_started=on_started)
         return finished, way_of(path, stamp, parameters)
 

@@ -17,6 +17,7 @@ from fenced.drivers.keeper.connection import Call, Connection, Program
 from fenced.drivers.keeper.warm_agents import WarmAgents
 from fenced.drivers.output import Output
 from fenced.drivers.processes import kill_survivors
+from fenced.drivers.programs.keeper import now as boottime
 from fenced.ports.devices import OnStarted
 
 CALLS_MAX: Final = 1024
@@ -109,7 +110,8 @@ class Keeper:
     async def run(self, program: Program, *, timeout_seconds: float, on_started: OnStarted | None = None) -> Finished:
         """Run a program to its end, or kill it and all that it started after `timeout_seconds`.
 
-        With `on_started` the program gets its parameters only after that returns. If it raises, the program dies
+        With `on_started` the program gets its parameters only after that returns, and never after the deadline on a
+        clock that goes on in suspend (S21). If it raises, the program dies
         without parameters and the exception propagates. Cancellation also kills; it is raised when all are dead.
         """
         if self._is_closed:
@@ -120,11 +122,12 @@ class Keeper:
             connection = self._template_for(program) or self._connect()
             if connection.calls_count >= CALLS_MAX:
                 return Finished(ending=Ending.NOT_STARTED, why=f"{CALLS_MAX} programs are already running")
+            until = boottime() + timeout_seconds
             limit_seconds = timeout_seconds + GUARD_SECONDS
             call = connection.spawn(program, limit_seconds=limit_seconds, is_held=on_started is not None)
         except OSError as exc:
             return Finished(ending=Ending.NOT_STARTED, why=os.strerror(exc.errno or 0))
-        return await self._attend(connection, call, program, timeout_seconds, on_started)
+        return await self._attend(connection, call, program, timeout_seconds, on_started, until=until)
 
     async def _attend(
         self,
@@ -133,8 +136,10 @@ class Keeper:
         program: Program,
         timeout_seconds: float,
         on_started: OnStarted | None,
+        *,
+        until: float,
     ) -> Finished:
-        """Accompany a spawned program to its end."""
+        """Accompany a spawned program to its end. `until`: the deadline on a clock that goes on in suspend."""
         was_fed = on_started is None
         is_late = False
         deadline = asyncio.timeout(timeout_seconds)
@@ -145,7 +150,7 @@ class Keeper:
                     if call.process is not None:
                         await on_started(call.process)
                         was_fed = True
-                        connection.feed(call, program.parameters)
+                        connection.feed(call, program.parameters, until=until)
                 await call.ended.wait()
         except BaseException as exc:  # a cancelled call must not leave anything running either
             await self._put_down(connection, call)

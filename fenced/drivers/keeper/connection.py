@@ -198,9 +198,9 @@ class Connection:
         self._send(b"\0".join(fields), (out_write, err_write))
         return call
 
-    def feed(self, call: Call, parameters: bytes) -> None:
-        """Give a held program its parameters and the end of file."""
-        self._send(b"\0".join((b"feed", call.id, parameters)))
+    def feed(self, call: Call, parameters: bytes, *, until: float) -> None:
+        """Give a held program its parameters and the end of file, but not after `until` by the keeper's clock."""
+        self._send(b"\0".join((b"feed", call.id, b"%.6f" % until, parameters)))
 
     def kill(self, call: Call) -> None:
         """Kill a program and all that it started; `ended` is set later."""

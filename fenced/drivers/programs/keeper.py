@@ -20,22 +20,18 @@ import time
 from typing import Final, NoReturn
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024
-"""Limit for one message in either direction."""
-SWEEP_SECONDS: Final = 2.0
-"""How long the left-overs of a call may take to die before the call is reported as not clean."""
-END_SECONDS: Final = 10.0
-"""How long a keeper without a daemon tries to kill processes before it gives up."""
-TICK_SECONDS: Final = 1.0
-"""The longest poll while agents run: suspending the machine stops the poll's clock but not the deadlines."""
+SWEEP_SECONDS: Final = 2.0  # how long the left-overs of a call may take to die before it is reported as not clean
+END_SECONDS: Final = 10.0  # how long a keeper without a daemon tries to kill processes before it gives up
+TICK_SECONDS: Final = 1.0  # the longest poll while agents run: suspend stops the poll's clock but no deadline
 SWEEP_TICK_SECONDS: Final = 0.02
 AGENT_OPEN_FILES_MAX: Final = 1024
 DESCRIPTORS_MAX: Final = 2
 DESCRIPTOR_BYTES: Final = 4
 
-RECEIVE_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-"""Close on exec, so that no agent holds another's pipes."""
+RECEIVE_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC  # so that no agent holds another's pipes
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
+START_TICKS: Final = 19  # of `stat_fields`: when the process started, in ticks since the boot
 
 
 def now() -> float:
@@ -46,7 +42,9 @@ def now() -> float:
 class Call:
     """One agent: from its fork until every process that it started is gone."""
 
-    __slots__ = ("deadline", "id", "is_over_deadline", "pid", "stdin", "swept_until", "unwritten", "wait_status")
+    __slots__ = (
+        "deadline", "fed_until", "id", "is_over_deadline", "pid", "stdin", "swept_until", "unwritten", "wait_status",
+    )  # fmt: skip
 
     def __init__(self, call_id: bytes, pid: int, stdin: int, deadline: float) -> None:
         self.id = call_id
@@ -55,9 +53,15 @@ class Call:
         """The write end of the agent's standard input, or -1. Open for a held agent, which must not see EOF."""
         self.unwritten = b""
         self.deadline = deadline
+        self.fed_until = deadline
+        """No parameter is written from then on: an agent that gets them may act (S21)."""
         self.is_over_deadline = False
         self.wait_status = 0
         self.swept_until = 0.0
+
+    def kill_late(self) -> None:
+        self.is_over_deadline = True
+        kill_group(self.pid)
 
 
 class Keeper:
@@ -69,18 +73,12 @@ class Keeper:
         self._channel = channel
         self._pid = os.getpid()
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
-        self._running: dict[int, Call] = {}
-        """By the agent's pid, until it is reaped."""
+        self._running: dict[int, Call] = {}  # by the agent's pid, until it is reaped
         self._calls: dict[bytes, Call] = {}
-        """The same calls by id."""
-        self._ending: list[Call] = []
-        """Calls whose agent has ended and whose left-overs may still live."""
-        self._orphans: dict[int, list[Call]] = {}
-        """Left-overs by pid, with the calls that may have started them."""
-        self._writers: dict[int, Call] = {}
-        """Calls whose parameters did not fit into the pipe at once, by fd."""
-        self._unsent: list[bytes] = []
-        """Messages that a stalled daemon has not read: at most three a call, and the daemon bounds its calls."""
+        self._ending: list[Call] = []  # whose agent has ended and whose left-overs may still live
+        self._orphans: dict[int, list[Call]] = {}  # left-overs by pid, with the calls that may have started them
+        self._writers: dict[int, Call] = {}  # whose parameters did not fit into the pipe at once, by fd
+        self._unsent: list[bytes] = []  # by a stalled daemon: at most three a call, and the daemon bounds its calls
         self._is_owned = True
         if self._prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "this kernel has no child subreaper")
@@ -150,7 +148,7 @@ class Keeper:
             if what == b"spawn":
                 self._spawn(call_id, fields, fds)
             elif what == b"feed":
-                self._feed(call_id, fields[0])
+                self._feed(call_id, fields[1], float(fields[0]))
             elif what == b"kill":
                 self._kill(call_id)
         finally:
@@ -183,9 +181,9 @@ class Keeper:
         self._running[pid] = call
         self._calls[call_id] = call
         if held == b"1":
-            self._say(b"started", call_id, b"%d" % pid, start_ticks(pid))
+            self._say(b"started", call_id, b"%d" % pid, stat_fields(str(pid))[START_TICKS])
         else:
-            self._feed(call_id, parameters)
+            self._feed(call_id, parameters, deadline)
 
     def _become_agent(
         self, call_id: bytes, argv: list[bytes], environment: list[bytes], stdio: tuple[int, ...]
@@ -217,15 +215,23 @@ class Keeper:
         """Execute the agent, which inherits the three pipes alone. A warm template overrides this."""
         os.execve(argv[0], argv, dict(pair.split(b"=", 1) for pair in environment))  # noqa: S606 - no shell wanted
 
-    def _feed(self, call_id: bytes, parameters: bytes) -> None:
+    def _feed(self, call_id: bytes, parameters: bytes, fed_until: float) -> None:
         """Give a held agent its parameters, then the end of file."""
         call = self._calls.get(call_id)
         if call is not None and call.stdin >= 0:
             call.unwritten = parameters
+            call.fed_until = min(call.fed_until, fed_until)
             self._write(call)
 
     def _write(self, call: Call) -> None:
-        """Write as much as the pipe takes. Ignore an agent that has closed its standard input."""
+        """Write as much as the pipe takes. Ignore an agent that has closed its standard input.
+
+        Kill an agent whose time is over instead: the daemon, or this machine, was stopped since it decided.
+        """
+        if now() >= call.fed_until:
+            call.unwritten = b""
+            call.kill_late()
+            return
         try:
             call.unwritten = call.unwritten[os.write(call.stdin, call.unwritten) :]
         except BlockingIOError:
@@ -277,8 +283,7 @@ class Keeper:
         at = now()
         for call in self._running.values():
             if call.deadline <= at:
-                call.is_over_deadline = True
-                kill_group(call.pid)
+                call.kill_late()
 
     def _sweep(self) -> None:
         """Kill left-overs. Report each call that has none left, or whose left-overs do not die in time."""
@@ -374,11 +379,6 @@ def parent_of(name: str) -> int:
         return int(stat_fields(name)[1])
     except OSError:
         return 0
-
-
-def start_ticks(pid: int) -> bytes:
-    """Return field 22 of /proc/PID/stat: when the process started, in ticks since the boot."""
-    return stat_fields(str(pid))[19]
 
 
 def stat_fields(name: str) -> list[bytes]:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from fenced.drivers.keeper import client
 from fenced.drivers.keeper.client import Ending, Finished, Keeper
-from fenced.drivers.keeper.connection import Program
+from fenced.drivers.keeper.connection import Connection, Program
 from fenced.drivers.processes import started_of
+from fenced.drivers.programs.keeper import now as boottime
 from fenced.ports.devices import Started
 from tests.drivers.programs import descriptors, is_alive, pid_in, starts_into
 from tests.net import until
@@ -53,6 +55,38 @@ async def test_a_held_program_waits_until_its_start_is_durable(keeper: Keeper, t
     assert finished.was_fed
     assert said.read_text() == "go\n"
     assert len(seen) == 1
+
+
+async def test_a_held_program_gets_no_parameters_after_its_deadline(keeper: Keeper, tmp_path: Path) -> None:
+    """The daemon or the machine was stopped after the program's start was recorded."""
+    said = tmp_path / "said"
+    connection = Connection(marker="late")
+    try:
+        for until_seconds, text in ((60.0, "go\n"), (0.0, "")):
+            call = connection.spawn(shell(f"cat > {said}"), limit_seconds=60, is_held=True)
+            await call.started.wait()
+            connection.feed(call, b"go\n", until=boottime() + until_seconds)
+            async with asyncio.timeout(20):
+                await call.ended.wait()
+            assert call.is_over_deadline is not bool(text) and call.is_clean
+            assert said.read_text() == text
+            said.write_text("")
+    finally:
+        await connection.close()
+
+
+async def test_a_suspend_counts_against_the_deadline(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "said"
+    monkeypatch.setattr(client, "boottime", lambda: boottime() - 40.0)  # as if the call had begun before a suspend
+
+    async def on_started(started: Started) -> None:
+        assert is_alive(started.pid)
+
+    finished = await keeper.run(shell(f"cat > {said}", b"go\n"), timeout_seconds=30, on_started=on_started)
+    assert finished.ending is Ending.TIMED_OUT
+    assert not said.exists() or not said.read_text()
 
 
 async def test_a_program_whose_start_was_not_journalled_dies_without_ever_seeing_an_end_of_file(

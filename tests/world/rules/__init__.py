@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.world.rules.base import Rule, Truth
 from tests.world.rules.commands import CommandsAreNotRaced, NoCycle, NothingOutlivesItsDaemon, OwnMachine
+from tests.world.rules.controllers import NothingIsLostWithTheStore, OneOwner, SuccessorAssumesNothing
 from tests.world.rules.crash import AfterACrash
 from tests.world.rules.drills import DrillsProve
 from tests.world.rules.gates import AutomaticOff
@@ -17,6 +18,7 @@ from tests.world.rules.giving_back import NoOnAgainstAPerson, NothingIsForgotten
 from tests.world.rules.listening import SilenceIsListened
 from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptFromBeingHeard
 from tests.world.rules.proof import NamesAreWhole, PathsAgree, UnknownIsNotOff
+from tests.world.rules.showing import NoStaleFence
 from tests.world.rules.trusting import AnnouncedIsOff
 from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
 
@@ -25,7 +27,8 @@ RULES: Final[tuple[type[Rule], ...]] = (
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
-    DrillsProve,
+    DrillsProve, NoStaleFence,
+    OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore,
 )  # fmt: skip
 
 

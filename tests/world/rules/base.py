@@ -8,16 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.state import HostState, Slot
 from fenced.model.inventory import Inventory
-from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName
+from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import Action, Cause, Power
 from fenced.ports.bus import Message
 from tests.fakes.journal import Durable
+from tests.world.disk import Disk
+from tests.world.leasing import Lease
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
 from tests.world.network import Broker
-from tests.world.store import Disk, WorldJournal
+from tests.world.store import WorldJournal
 from tests.world.wires import Path, Sent, Wires
 
 STORED_SECONDS = 5.0
@@ -73,14 +76,15 @@ class Reading:
 
 @dataclass(slots=True, kw_only=True)
 class Truth:
-    """The world as it is. `lives`: starts of daemons so far; `up_since`: of the newest that runs, None while none does.
+    """The world as it is. `lives`: starts of daemons so far; `up_since`: of the one that holds the lease, or of the
+    newest that runs; None while none does.
 
-    `folded()`: the hosts as a replay of the journal gives them. `journals()`: the daemons' store connections.
-    `readings`: those of each plug since its host's newest operation began, when they reached a daemon. `spoke`: when
-    each host was last heard in its present run, even by a message that an earlier one had overtaken. `reported`: hosts
-    that ever reported themselves failing. `stated_at`: the newest record's time on the clock of its daemon.
-    `troubled_at`: when a daemon was last seen held, or its store slow or unreachable. `held_seconds`: the least time
-    for which all daemons were held although the bus gave them messages.
+    `folded()`, `fleet()`: the hosts and the fleet as a replay of the journal gives them. `journals()`: the daemons'
+    store connections. `readings`: those of each plug since its host's newest operation began, when they reached a
+    daemon. `spoke`: when each host was last heard in its present run, even by a message that an earlier one had
+    overtaken. `reported`: hosts that ever reported themselves failing. `stated_at`: the newest record's time on the
+    clock of its daemon. `troubled_at`: when a daemon was last seen held, or its store slow or unreachable.
+    `held_seconds`: the least time for which all daemons were held although the bus gave them messages.
     """
 
     inventory: Inventory
@@ -91,6 +95,7 @@ class Truth:
     now: Callable[[], float]
     is_answerable: Callable[[Machine], bool]
     folded: Callable[[], Mapping[HostName, HostState]]
+    fleet: Callable[[], FleetState]
     journals: Callable[[], Sequence[WorldJournal]]
     operations: dict[OperationId, Op] = field(default_factory=dict)
     running: dict[HostName, Op] = field(default_factory=dict)
@@ -113,6 +118,8 @@ class Truth:
 
     @property
     def up_since(self) -> float | None:
+        if self.disk.row.name in self.running_since:
+            return self.running_since[self.disk.row.name]
         return max(self.running_since.values(), default=None)
 
     @property
@@ -250,6 +257,8 @@ class Rule:
     """One rule. Its methods are called as things happen, in order; a rule overrides those that it needs."""
 
     name = ""
+    outlives_the_store = False
+    """Whether it can still judge once the store lost records."""
 
     def __init__(self, truth: Truth, find: Callable[[str, str], None]) -> None:
         self.truth = truth
@@ -275,6 +284,27 @@ class Rule:
 
     def published(self, message: Message) -> None:
         """The broker took a message."""
+
+    def left(self, daemon: str, token: Token) -> None:
+        """A power command leaves its daemon."""
+
+    def spoke(self, daemon: str, message: Message) -> None:
+        """A daemon publishes a message."""
+
+    def told(self, plug: PlugId) -> None:
+        """A daemon got a reading of the plug."""
+
+    def taken(self, before: Lease, row: Lease) -> None:
+        """A daemon took the lease."""
+
+    def renewed(self, row: Lease) -> None:
+        """A daemon renewed the lease."""
+
+    def floor_raised(self, proxy: ProxyName, epoch: int) -> None:
+        """A proxy answers that it refuses older epochs."""
+
+    def went_back(self) -> None:
+        """The store has an older content from now on."""
 
     def ear_changed(self) -> None:
         """The daemon hears from now on, or no more (`truth.broker.is_heard`)."""

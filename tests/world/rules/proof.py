@@ -21,6 +21,7 @@ class UnknownIsNotOff(Rule):
     """
 
     name = "S2"
+    outlives_the_store = True
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule

@@ -54,6 +54,7 @@ class AnnouncedIsOff(Rule):
     """Checks each announcement of a host that has power in truth. `seen`: cases that are not promised and happened."""
 
     name = "S1"
+    outlives_the_store = True
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule

@@ -40,6 +40,7 @@ from fenced.core.durable.records.of_fleet import (
     StoreReleased,
 )
 from fenced.core.durable.records.of_host import (
+    AnnouncementLost,
     CommandsOutlast,
     DebtsSorted,
     DrillEnded,
@@ -105,6 +106,7 @@ class Entry:
 __all__ = [
     "AgentStarted",
     "AnnouncementAcknowledged",
+    "AnnouncementLost",
     "Armed",
     "BudgetDrawn",
     "BudgetReturned",

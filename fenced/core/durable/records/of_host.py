@@ -229,6 +229,24 @@ class CommandsOutlast:
     kind: Literal["commands_outlast"] = "commands_outlast"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnouncementLost:
+    """The bus shows a token of this host that the journal does not know: the store lost the record (S22).
+
+    `lost`: that token. `shown`: the state that the bus showed. `is_proven`: it rested on a proof of OFF that the
+    journal does not know. `is_proof_kept`: it rested on the journal's proof, and only an ON after it was lost. `token`:
+    the host's new token, above the lost one.
+    """
+
+    lost: Token
+    shown: str
+    is_proven: bool
+    token: Token
+    why: str
+    is_proof_kept: bool = False
+    kind: Literal["announcement_lost"] = "announcement_lost"
+
+
 HostStateRecord = (
     HostHeard
     | HostSuspected
@@ -250,4 +268,5 @@ HostStateRecord = (
     | RequestRefused
     | DrillEnded
     | CommandsOutlast
+    | AnnouncementLost
 )

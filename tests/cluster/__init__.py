@@ -1,0 +1,1 @@
+"""Real controllers, proxies, broker and databases in network namespaces, and faults that hit fences under way."""
