@@ -67,6 +67,10 @@ class Takeover:
         """Whether the store lacks what this controller saw, and no operator released it since."""
         return self._was_older and bool(self._fleet.own.store_doubt)
 
+    def must_wait(self, taken: Taken) -> bool:
+        """Return whether commands may act that the store lacks."""
+        return taken.is_promoted or self.is_older
+
     @property
     def words(self) -> Words | None:
         """What operators said, if the store lost it; None otherwise."""
@@ -91,12 +95,12 @@ class Takeover:
         epoch = taken.epoch
         if self._around.settle is not None:
             await self._around.settle(self._fleet, taken.is_own)
-        may_lack = taken.is_promoted or self.is_older
-        if not taken.is_own or may_lack:
+        must_wait = self.must_wait(taken)
+        if not taken.is_own or must_wait:
             epoch = await self._raise_floors(taken)
         else:
             self._spawn(self._tell_proxies(taken.epoch, taken.holder), "raise floors")  # nobody else sent commands
-        if may_lack:
+        if must_wait:
             await self._outlast_lost_commands()
         outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
         if taken.is_own and moved_seconds:

@@ -103,8 +103,8 @@ CONTROLLER_BUGS: Final = (
         name="commands that the store lost are not waited out",
         rule="S22",
         file="engine/takeover.py",
-        old="            await asyncio.sleep(seconds)\n",
-        new="            await asyncio.sleep(0.0)\n",
+        old="        await asyncio.sleep(seconds)\n",
+        new="        await asyncio.sleep(0.0)\n",
         killers=(f"{STANDBY}::test_after_a_store_went_back_nothing_is_decided_until_no_lost_command_can_act",),
     ),
     Bug(

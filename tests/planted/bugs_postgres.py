@@ -185,8 +185,8 @@ POSTGRES_BUGS: Final = (
         name="the epoch after a promotion may be one of the lost past",
         rule="S22",
         file="journal/leases.py",
-        old="    epoch: int = max(known) + (EPOCH_JUMP if is_promoted else 1)",
-        new="    epoch: int = max(known) + 1",
+        old="    epoch: int = max(*known, above) + (EPOCH_JUMP if is_promoted else 1)",
+        new="    epoch: int = max(*known, above) + 1",
         killers=(f"{PROMOTION}::test_a_release_of_before_a_promotion_frees_no_lease",),
     ),
     Bug(
@@ -201,8 +201,8 @@ POSTGRES_BUGS: Final = (
         name="a takeover after a promotion does not wait for lost commands",
         rule="S22",
         file="engine/takeover.py",
-        old="        may_lack = taken.is_promoted or self._is_older",
-        new="        may_lack = self._is_older",
+        old="        return taken.is_promoted or self.is_older",
+        new="        return self.is_older",
         killers=(f"{STANDBY}::test_after_a_promotion_nothing_is_sent_while_a_lost_command_may_act",),
     ),
     Bug(
