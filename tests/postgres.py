@@ -86,6 +86,11 @@ class Server:
     def stop(self, mode: str = "immediate") -> None:
         run("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop")
 
+    def end(self) -> None:
+        """Stop it unless that was done."""
+        if (self.data / "postmaster.pid").exists():
+            self.stop()
+
 
 def run(program: str, *arguments: str | Path, log: Path | None = None) -> None:
     """Run a program of the server as a user that may. Raises AssertionError with what it printed."""
@@ -119,7 +124,26 @@ def server(options: Sequence[str] = FAST) -> Iterator[Server]:
         try:
             yield made
         finally:
-            made.stop()
+            made.end()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def standby_of(primary: Server) -> Iterator[Server]:
+    """A standby database that streams from a running server; `promote` makes it a primary."""
+    folder = Path(tempfile.mkdtemp(prefix="fenced-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "nobody", "nogroup")
+    made = Server(folder=folder, port=free_port(), options=primary.options)
+    try:
+        source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", USER)
+        run("pg_basebackup", "-D", made.data, *source, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        made.start()
+        try:
+            yield made
+        finally:
+            made.end()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

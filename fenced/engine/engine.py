@@ -193,7 +193,7 @@ class Engine:
             self._group = group
             self.effects.run_in(group)
             self.giving_over.run_in(group)
-            is_at_once = taken is not None and not self.takeover.is_older
+            is_at_once = taken is not None and not (self.takeover.is_older or taken.is_promoted)
             if taken is not None and is_at_once:
                 await self._begin(taken, moved)
             group.create_task(self.reactor.run(), name="reactor")

@@ -91,19 +91,31 @@ class Takeover:
         epoch = taken.epoch
         if self._around.settle is not None:
             await self._around.settle(self._fleet, taken.is_own)
-        if not taken.is_own or self.is_older:
+        may_lack = taken.is_promoted or self.is_older
+        if not taken.is_own or may_lack:
             epoch = await self._raise_floors(taken)
         else:
             self._spawn(self._tell_proxies(taken.epoch, taken.holder), "raise floors")  # nobody else sent commands
-        if self.is_older:
-            seconds = longest_command_seconds(self._fleet.inventory)
-            log.warning("store_went_back", reason=self._fleet.own.store_doubt, waiting_seconds=round(seconds, 1))
-            await asyncio.sleep(seconds)
+        if may_lack:
+            await self._outlast_lost_commands()
         outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
         if taken.is_own and moved_seconds:
             outlast = self._standby.moved(moved_seconds)
         before = taken.before if taken.reason != "start" else ""
         return epoch, e.Started(before=before, outlast=outlast, words=self.words)
+
+    async def _outlast_lost_commands(self) -> None:
+        """Wait as long as a command may act that the store lacks. A predecessor can record no further one."""
+        seconds = longest_command_seconds(self._fleet.inventory)
+        if self.is_older:
+            log.warning("store_went_back", reason=self._fleet.own.store_doubt, waiting_seconds=round(seconds, 1))
+        else:
+            log.warning(
+                "store_promoted", waiting_seconds=round(seconds, 1),
+                advice="a standby database may lack the last records; fencing goes on by itself after the wait",
+            )  # fmt: skip
+        await asyncio.sleep(seconds)
+        await self._journal.end_doubt()
 
     async def _raise_floors(self, taken: Taken) -> int:
         """Tell the proxies the epoch. If one knows a higher one, the store lost it: take the lease anew, above it."""

@@ -26,7 +26,9 @@ TABLES: Final = (SCHEMA, STORE, LEASE, RECORDS, SNAPSHOTS, FLEET, OPERATIONS, OU
 NUMBERED: Final = {OPERATIONS: "number", OUTBOX: "sequence"}
 """Tables whose numbers the database gives, and gives only once."""
 ROWS: Final = 1000
-_LEASE_OF_NOBODY: Final = {"place": "", "until": 0.0, "released_by": "", "released_to": "", "released_at": None}
+_LEASE_OF_NOBODY: Final = {
+    "place": "", "until": 0.0, "released_by": "", "released_to": "", "released_at": None, "timeline": None,
+}  # fmt: skip
 
 Progress = Callable[[str, int, int], None]
 """Gets a table's name, the rows done, and all its rows."""

@@ -60,6 +60,8 @@ class SqlJournal(SqlQueries, ABC):
         self._store_id = ""
         self._name = ""
         self._has_reported = False
+        self._has_timeline = False
+        """Whether the server's timeline may be read."""
         self._held = Held(shard=shard)
         self._positions: dict[int, Position] = {}
         """By sequence: what `follow` and `take` may go on from."""
@@ -152,6 +154,11 @@ class SqlJournal(SqlQueries, ABC):
             self._memory.advanced(position)
             self._memory.saw_entries(taken.rest.entries)
             await self._keep_memory()
+            if taken.is_promoted:
+                log.warning(
+                    "lease_taken_in_doubt", store=self._place, epoch=taken.epoch, timeline=self._held.timeline,
+                    advice=await self._advice_on_losses(),
+                )  # fmt: skip
             return taken
 
         return await self._noticing(self._whole("take", whole()))
@@ -160,7 +167,7 @@ class SqlJournal(SqlQueries, ABC):
         self, connection: Connection, *, may_take: MayTake, since: Position, above: int, now: float
     ) -> tuple[Taken, Held, Position] | None:
         shard = self._held.shard
-        row = leases.locked_lease_row(connection, shard)
+        row = leases.locked_lease_row(connection, shard, has_timeline=self._has_timeline)
         if not may_take(row):
             return None
         rest, position = following.follow(connection, shard=shard, since=since, limit=reading.ROWS_MAX)
@@ -169,8 +176,8 @@ class SqlJournal(SqlQueries, ABC):
         steady_at = leases.steady_time(connection, shard)
         until = now + self._lease_seconds
         held = leases.take(
-            connection, self._held, name=self._name, place=self._where, above=above, until=until,
-            ttl_seconds=self._lease_seconds,
+            connection, self._held, row=row, name=self._name, place=self._where, above=above, until=until,
+            ttl_seconds=self._lease_seconds, is_older=self._memory.lacks_past,
         )  # fmt: skip
         taken = Taken(
             epoch=held.epoch,
@@ -179,6 +186,7 @@ class SqlJournal(SqlQueries, ABC):
             holder=held.holder,
             is_own=taking.is_own(row, place=self._where, newest_epoch=position.mark.epoch),
             before="" if row is None else row.name,
+            is_promoted=row is not None and (row.is_promoted or row.is_doubted),
             reason=_reason(row, self._where),
             last_at=reading.newest_moment(connection, shard=shard),
             steady_at=steady_at,
@@ -188,6 +196,9 @@ class SqlJournal(SqlQueries, ABC):
     def _hold(self, done: tuple[Taken, Held, Position] | None) -> None:
         if done is not None:
             self._held = done[1]
+
+    async def end_doubt(self) -> None:
+        await self._change("end-doubt", lambda it: leases.end_doubt(it, self._held))
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
         """`anchor`: the position of the steady clock, for the next start; None keeps the last one."""
@@ -252,12 +263,17 @@ class SqlJournal(SqlQueries, ABC):
     async def _server(self) -> Server:
         """Return which server holds the store, as far as this user may know."""
 
+    async def _advice_on_losses(self) -> str:
+        """Return how to avoid that a promotion loses records; "" if nothing is known that allows it."""
+        return ""
+
     async def _load(self, name: str) -> Loaded:
         """Read the store, and compare it with what this controller saw of it. Raises StoreHeld, StoreError."""
         self._name = name
         with files.translated():
             seen = self._memory.open()
         server = await self._server()
+        self._has_timeline = server.timeline is not None
 
         def work(connection: Connection) -> tuple[Loaded, Position]:
             controllers.check_name(connection, self._self())

@@ -8,7 +8,7 @@ controller that takes the lease waits for a running one (S20). `taking` decides 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Double, Table, bindparam, cast, func, select, update
+from sqlalchemy import BigInteger, Connection, Double, Table, bindparam, cast, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fenced.journal import codec, statements
@@ -17,17 +17,22 @@ from fenced.ports.journal import ClockAnchor, EpochLost, StoreError, StoreWentBa
 
 EPOCH_MAX: Final = 10**17
 """A fence token has 18 digits for the epoch."""
+EPOCH_JUMP: Final = 1000
+"""How far a new epoch is above the known ones after a loss: more than the takings that a lost past may hold, and far
+less than what a proxy refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """What this start holds of the store: a shard under an epoch, 0 for none. `holder` is its own, unlike any other
-    start's. `batch`: how many writes of the shard are durable, of this holder and earlier ones."""
+    start's. `batch`: how many writes of the shard are durable, of this holder and earlier ones. `timeline`: the
+    server's when this start took the lease; None if this user may not read it, and in SQLite."""
 
     shard: str
     epoch: int = 0
     holder: str = ""
     batch: int = 0
+    timeline: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,8 @@ class LeaseRow:
     """Who holds a shard, as the database's clock has it. Equal rows of two moments: nothing was written between.
 
     `is_over`: the lease's time is over. `released_seconds`: how long ago it was released. In SQLite neither means
-    anything: the lock file excludes other controllers.
+    anything: the lock file excludes other controllers. `timeline`, `is_doubted`: as in the schema. `server_timeline`:
+    that of the server which answered; None if it is not known.
     """
 
     name: str
@@ -47,6 +53,9 @@ class LeaseRow:
     released_to: str
     is_over: bool = field(compare=False)
     released_seconds: float | None = field(compare=False)
+    timeline: int | None = None
+    server_timeline: int | None = None
+    is_doubted: bool = False
 
     @property
     def is_of_nobody(self) -> bool:
@@ -57,33 +66,40 @@ class LeaseRow:
     def is_released(self) -> bool:
         return self.until == 0.0
 
+    @property
+    def is_promoted(self) -> bool:
+        """Whether the database was promoted since the lease was taken: later changes of this row may be lost."""
+        return None not in {self.timeline, self.server_timeline} and self.timeline != self.server_timeline
 
-def lease_row(connection: Connection, shard: str) -> LeaseRow | None:
-    """Return who holds the shard; None if nobody ever did."""
-    row = connection.execute(_lease_row(connection, shard)).one_or_none()
+
+def lease_row(connection: Connection, shard: str, *, has_timeline: bool = False) -> LeaseRow | None:
+    """Return who holds the shard; None if nobody ever did. `has_timeline`: this user may read the server's timeline."""
+    row = connection.execute(_lease_row(connection, shard, has_timeline)).one_or_none()
     return None if row is None else LeaseRow(**row._mapping)
 
 
-def locked_lease_row(connection: Connection, shard: str) -> LeaseRow | None:
-    """Return who holds the shard, and let nobody write or take it until the transaction ends. None: nobody ever did.
+def locked_lease_row(connection: Connection, shard: str, *, has_timeline: bool = False) -> LeaseRow | None:
+    """Return what `lease_row` does, and let nobody write or take the shard until the transaction ends.
 
     Waits for a write that runs. In SQLite each transaction that writes is alone.
     """
     if connection.dialect.name == "postgresql":
         row = {"shard": shard, "epoch": 0, "holder": "", "name": "", "place": "", "until": 0.0, "batch": 0}
-        row |= {"sequence": 0, "since": 0.0, "pruned": 0, "released_by": "", "released_to": ""}
+        row |= {"sequence": 0, "since": 0.0, "pruned": 0, "released_by": "", "released_to": "", "is_doubted": False}
         # Without a row there is no lock.
         connection.execute(postgresql.insert(LEASE).on_conflict_do_nothing(), row)
-    locked = connection.execute(_lease_row(connection, shard).with_for_update(key_share=True)).one_or_none()
+    found = _lease_row(connection, shard, has_timeline).with_for_update(key_share=True)
+    locked = connection.execute(found).one_or_none()
     return None if locked is None else LeaseRow(**locked._mapping)
 
 
-def _lease_row(connection: Connection, shard: str) -> Any:
+def _lease_row(connection: Connection, shard: str, has_timeline: bool) -> Any:
     now = statements.wall_time(connection.dialect.name)
     return select(
         LEASE.c.name, LEASE.c.place, LEASE.c.epoch, LEASE.c.batch, LEASE.c.until,
         LEASE.c.released_by, LEASE.c.released_to, (LEASE.c.until < now).label("is_over"),
-        (now - LEASE.c.released_at).label("released_seconds"),
+        (now - LEASE.c.released_at).label("released_seconds"), LEASE.c.timeline, LEASE.c.is_doubted,
+        (statements.SERVER_TIMELINE if has_timeline else null()).label("server_timeline"),
     ).where(LEASE.c.shard == shard)  # fmt: skip
 
 
@@ -96,21 +112,30 @@ def advance(
     """
     if not held.epoch:
         raise EpochLost("this controller does not hold the lease, so it can't write")
-    row = {"of": held.shard, "ours": held.epoch, "us": held.holder, "counted": held.batch}
-    if connection.execute(_ADVANCE, {**row, "records": records, "moment": at}).rowcount != 1:
-        raise _lost(held, connection.execute(_OWNER, {"of": held.shard}).one_or_none())
+    row: dict[str, Any] = {"of": held.shard, "ours": held.epoch, "us": held.holder, "counted": held.batch}
+    row |= {"records": records, "moment": at}
+    if held.timeline is None:
+        done = connection.execute(_ADVANCE, row)
+    else:
+        done = connection.execute(_ADVANCE_ON_TIMELINE, {**row, "taken_on": held.timeline})
+    if done.rowcount != 1:
+        raise _lost(held, connection.execute(_owner(held), {"of": held.shard}).one_or_none())
     found = connection.execute(_NEWEST, {"of": held.shard}).one()
     return found.sequence, found.at
 
 
 def locked_batch(connection: Connection, held: Held) -> int:
     """Lock the shard's row and return how many writes it counts. Raises EpochLost, StoreWentBack."""
-    row = connection.execute(_OWNER.with_for_update(key_share=True), {"of": held.shard}).one_or_none()
-    if row is None or (row.epoch, row.holder) != (held.epoch, held.holder):
+    row = connection.execute(_owner(held).with_for_update(key_share=True), {"of": held.shard}).one_or_none()
+    if row is None or (row.epoch, row.holder, row.timeline) != (held.epoch, held.holder, held.timeline):
         raise _lost(held, row)
     if row.batch not in {held.batch, held.batch + 1}:
         raise _lost(held, row)
     return int(row.batch)
+
+
+def _owner(held: Held) -> Any:
+    return _OWNERS[held.timeline is not None]
 
 
 def _lost(held: Held, row: Any) -> StoreError:
@@ -120,6 +145,12 @@ def _lost(held: Held, row: Any) -> StoreError:
     if row.epoch < held.epoch:
         return StoreWentBack(f"the store has epoch {row.epoch} for shard {held.shard}, and this controller took "
                              f"epoch {held.epoch}")  # fmt: skip
+    if row.timeline != held.timeline and (row.epoch, row.holder) == (held.epoch, held.holder):
+        return StoreWentBack(
+            f"the database is on timeline {row.timeline}, and this controller took the lease on timeline "
+            f"{held.timeline}: a standby database was promoted, and may lack the last records; the lease is taken anew "
+            "once it did not change for its whole time"
+        )
     if (row.epoch, row.holder) == (held.epoch, held.holder):
         return StoreWentBack(
             f"the store counts {row.batch} writes for shard {held.shard} under epoch {row.epoch}, and this controller "
@@ -142,12 +173,23 @@ def steady_time(connection: Connection, shard: str) -> float | None:
 
 
 def take(
-    connection: Connection, held: Held, *, name: str, place: str, above: int, until: float, ttl_seconds: float
+    connection: Connection,
+    held: Held,
+    *,
+    row: LeaseRow | None,
+    name: str,
+    place: str,
+    above: int,
+    until: float,
+    ttl_seconds: float,
+    is_older: bool = False,
 ) -> Held:
     """Take a new epoch for this start; from now on no older one can write. The caller may take the lease.
 
-    `place`: the state directory in this boot of its machine. `above`: the highest epoch that is known from elsewhere.
-    `until`, `ttl_seconds`: the lease's end, as at `renew`.
+    `row`: the locked one. `is_older`: the store lacks what this controller saw. After that, and after a promotion, the
+    row says so until `end_doubt`: a taker that dies before leaves the doubt to the next one. `place`: the state
+    directory in this boot of its machine. `above`: the highest epoch that is known from elsewhere. `until`,
+    `ttl_seconds`: the lease's end, as at `renew`.
     """
     drawn = connection.execute(select(STORE.c.epochs).with_for_update(key_share=True)).scalar_one()
     in_force = connection.execute(select(LEASE.c.epoch)).scalars()
@@ -159,24 +201,34 @@ def take(
             f"epoch {above} is too high: a proxy reports it, or fenced.seen in state_dir names it; find out which, and "
             "set it right"
         )
-    epoch: int = max(*known, above) + 1
+    is_promoted = row is not None and row.is_promoted
+    epoch: int = max(*known, above) + (EPOCH_JUMP if is_promoted else 1)
     connection.execute(update(STORE).values(epochs=epoch))
     newest = select(func.coalesce(func.max(RECORDS.c.sequence), 0)).where(RECORDS.c.shard == held.shard)
     dialect = connection.dialect.name
-    row = {
+    timeline = row.server_timeline if row is not None else None
+    values = {
         "shard": held.shard, "epoch": epoch, "holder": held.holder, "name": name, "place": place, "batch": 1,
         "sequence": connection.execute(newest).scalar_one(), "at": None, "pruned": 0,
         "until": statements.lease_end(dialect, until=until, ttl_seconds=ttl_seconds),
         "since": statements.wall_time(dialect), "released_by": "", "released_to": "", "released_at": None,
+        "timeline": timeline,
+        "is_doubted": is_older or is_promoted or (row is not None and row.is_doubted),
     }  # fmt: skip
-    upsert = insert_into(dialect, LEASE).values(row)
+    upsert = insert_into(dialect, LEASE).values(values)
     kept = {"shard", "batch", "at", "pruned"}
-    taken = {key: upsert.excluded[key] for key in row if key not in kept}
+    taken = {key: upsert.excluded[key] for key in values if key not in kept}
     # A sequence beyond all records is that of a damaged row; one below them would be given twice.
     taken |= {"batch": LEASE.c.batch + 1}
     connection.execute(upsert.on_conflict_do_update(index_elements=["shard"], set_=taken))
     batch = connection.execute(select(LEASE.c.batch).where(LEASE.c.shard == held.shard)).scalar_one()
-    return Held(shard=held.shard, epoch=epoch, holder=held.holder, batch=batch)
+    return Held(shard=held.shard, epoch=epoch, holder=held.holder, batch=batch, timeline=timeline)
+
+
+def end_doubt(connection: Connection, held: Held) -> None:
+    """Note that no command of a lost past can act any more. Raises EpochLost, StoreWentBack."""
+    advance(connection, held)
+    connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(is_doubted=False))
 
 
 def renew(connection: Connection, held: Held, *, until: float, ttl_seconds: float, anchor: ClockAnchor | None) -> None:
@@ -232,7 +284,12 @@ _ADVANCE: Final = (
         at=func.coalesce(bindparam("moment", type_=Double), LEASE.c.at),
     )
 )
-_OWNER: Final = select(LEASE.c.epoch, LEASE.c.holder, LEASE.c.batch, LEASE.c.name).where(
-    LEASE.c.shard == bindparam("of")
+_ADVANCE_ON_TIMELINE: Final = _ADVANCE.where(bindparam("taken_on", type_=BigInteger) == statements.SERVER_TIMELINE)
+"""A standby database that is promoted has the row of the last holder, and lacks what came later."""
+_OWNERS: Final = tuple(
+    select(LEASE.c.epoch, LEASE.c.holder, LEASE.c.batch, LEASE.c.name, timeline.label("timeline")).where(
+        LEASE.c.shard == bindparam("of")
+    )
+    for timeline in (null(), statements.SERVER_TIMELINE)
 )
 _NEWEST: Final = select(LEASE.c.sequence, LEASE.c.at).where(LEASE.c.shard == bindparam("of"))

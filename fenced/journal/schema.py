@@ -59,6 +59,8 @@ LEASE: Final = Table(
     Column("released_by", Text, nullable=False),
     Column("released_to", Text, nullable=False),
     Column("released_at", Double),
+    Column("timeline", BigInteger),
+    Column("is_doubted", Boolean, nullable=False),
 )
 """A row a shard, which every write locks and changes: the epoch, who holds it (`holder` differs for each start, `name`
 is the daemon's, `place` its state directory in a boot of its machine), until when the holder may act (0: released).
@@ -67,7 +69,11 @@ anchor. `since`: the database's clock when the holder took the lease.
 
 `pruned`: records up to this number may have been deleted because of their age. `released_by`: the place that handed
 the lease over, "" after the proper end of a daemon. `released_to`: the name of the controller that is to have it, ""
-for any. `released_at`: the database's clock at the release."""
+for any. `released_at`: the database's clock at the release.
+
+`timeline`: PostgreSQL's timeline when the holder took the lease; a promotion of a standby database begins a new one.
+Null: not known, or SQLite. `is_doubted`: records may be missing, and no holder has waited yet until the commands in
+them can't act any more."""
 
 RECORDS: Final = Table(
     "records",

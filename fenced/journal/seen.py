@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from fenced.core.durable.records import Entry, StoreDoubted, StoreReleased
 from fenced.journal.files import write_whole
 from fenced.journal.following import Mark, Position
+from fenced.journal.leases import EPOCH_JUMP
 from fenced.ports.journal import Words
 
 NAME: Final = "fenced.seen"
@@ -135,8 +136,15 @@ class Memory:
 
     @property
     def floor(self) -> int:
-        """The highest epoch of this store and shard that is known here: the next one must be above it."""
-        return self._now.floor
+        """The next epoch of this store and shard must be above it: the highest that is known here, and after a loss
+        also each one that the lost past may have held."""
+        lost = self._past.epoch + EPOCH_JUMP - 1 if self._past is not None and self.lacks_past else 0
+        return max(self._now.floor, lost)
+
+    @property
+    def lacks_past(self) -> bool:
+        """Whether the store lacks what was seen, and only this file says so."""
+        return self._past is not None and bool(self._past.went_back)
 
     def saw(self, position: Position) -> None:
         """Note what the store holds, also if that is less than before."""

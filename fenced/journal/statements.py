@@ -6,7 +6,7 @@ Each says its reason; everything else is written once, in `reading` and `writing
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Double, cast, func, literal, literal_column, text
+from sqlalchemy import BigInteger, Double, cast, func, literal, literal_column, text
 
 from fenced.journal.schema import OUTBOX
 
@@ -22,6 +22,12 @@ DATABASE_CLOCK: Final = func.extract("epoch", func.clock_timestamp())
 
 
 _SQLITE_CLOCK: Final[Any] = literal_column("((julianday('now') - 2440587.5) * 86400.0)", Double)
+
+
+# The control file names the timeline of the last checkpoint, which a standby that was just promoted lacks.
+TIMELINE: Final = "SELECT CAST(CAST('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS bit(32)) AS integer)"
+"""PostgreSQL's timeline now. Fails where the user may not call these functions, and on a standby database."""
+SERVER_TIMELINE: Final[Any] = literal_column(f"({TIMELINE})", BigInteger)
 
 
 def database_time(dialect: str) -> Any:

@@ -1,7 +1,9 @@
 """Decides when a controller may take a lease (S20): pure rules over the rows that it looked at.
 
 A released lease is free. One that was not released is over when the database's clock says so and its row did not change
-for a whole lease on this machine's clock: either clock alone may jump. `leases` reads the rows.
+for a whole lease on this machine's clock: either clock alone may jump. After a promotion of a standby database (S22)
+the row may be an older one than the holder left. Then its release, its place and its time count no more: it must not
+change for a whole lease on the new timeline. `leases` reads the rows.
 """
 
 from typing import Final
@@ -43,6 +45,8 @@ class LeaseWatch:
         if row is None or row.is_of_nobody:
             return True
         unchanged = max(at - self._since, 0.0) if row == self._row else 0.0
+        if row.is_promoted:
+            return unchanged >= self._lease_seconds + patience_seconds
         if row.is_released:
             return unchanged >= patience_seconds and self._may_take_released(row, name, unchanged)
         if row.place == self._place:

@@ -135,6 +135,9 @@ class Taken:
     holder's name; `reason`: how its lease ended, "start" if it was of this place. `holder`: who holds it now, random
     for each start. `until`: the lease's end on the clock of `now`, counted from before the request. `last_at`: as at
     `Loaded`. `steady_at`: what the last holder's steady clock reads now, by the store's clock; None without one.
+
+    `is_promoted`: records that no controller saw may be missing, because the store's database was promoted since the
+    last taking, or because the last holder noticed a loss and ended before `end_doubt`. Commands in them may still act.
     """
 
     epoch: int
@@ -142,6 +145,7 @@ class Taken:
     until: float
     holder: str = ""
     is_own: bool = True
+    is_promoted: bool = False
     before: str = ""
     reason: Literal["start", "released", "handed_over", "expired"] = "start"
     last_at: float | None = None
@@ -214,7 +218,17 @@ class Journal(Protocol):
         Call it several times a second: a lease that was not released is over once the store's clock says so and its
         row did not change for the whole lease (and `patience_seconds` more) of looks by this controller's own clock.
         The lease of this state directory in this boot is taken at once, also one that this journal holds: under a new
-        epoch, which is above `at_least`. Raises StoreWentBack, StoreError.
+        epoch, which is above `at_least`. After a promotion of the database neither a release nor the own place counts:
+        the row must not change for a whole lease. After that, and after a loss that this controller noticed, the epoch
+        jumps above what was lost, and the store keeps the doubt until `end_doubt`. Raises StoreWentBack, StoreError.
+        """
+        ...
+
+    async def end_doubt(self) -> None:
+        """Note durably that no command of a lost past can act any more, so that the next holder need not wait for them.
+
+        Call it after the wait that follows `Taken.is_promoted` or `Loaded.went_back`. Raises EpochLost, StoreWentBack,
+        StoreError.
         """
         ...
 

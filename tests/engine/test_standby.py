@@ -100,6 +100,32 @@ def test_a_fence_goes_on_at_the_successor() -> None:
     play(main())
 
 
+def test_after_a_promotion_nothing_is_sent_while_a_lost_command_may_act() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        assert first.engine is not None and second.engine is not None
+        await first.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        await asyncio.sleep(0.3)
+        await first.crash()
+        second.journal.is_promoted = True
+        while world.disk.durable.owner is not second.journal:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.1)
+        taken_at, known = asyncio.get_running_loop().time(), world.disk.durable.sequence
+        while world.disk.durable.sequence == known:
+            assert second.journal.is_promoted, "the next holder need not wait before this one decides"
+            await asyncio.sleep(0.1)
+        waited = asyncio.get_running_loop().time() - taken_at
+        longest = longest_command_seconds(second.engine.fleet.inventory)
+        assert longest - 0.2 <= waited <= longest + 5.0
+        assert not second.journal.is_promoted
+        assert second.engine.fleet.own.store_doubt == "", "nothing is missing, so no person must release the store"
+        await asyncio.sleep(60.0)
+        assert len(records(world, r.HostFenced)) == 1
+        await world.end()
+
+    play(main())
+
+
 def test_a_hand_over_takes_less_than_a_second_from_the_release() -> None:
     async def main() -> None:
         world, first, second = await both()

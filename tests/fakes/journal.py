@@ -101,6 +101,8 @@ class MemoryJournal:
         """The state directory in this boot of the machine; "" is a place like any other."""
         self.went_back = ""
         """What `open` says that the store lacks."""
+        self.is_promoted = False
+        """Whether the store's database was promoted since the last taking."""
         self.words: Words | None = None
         """What `remember` kept."""
         self.known_epoch = 0
@@ -161,7 +163,7 @@ class MemoryJournal:
         return Taken(
             epoch=durable.epoch, rest=rest, until=now, holder=f"{self.name}-{durable.epoch}",
             is_own=is_own or not before, before=before, reason="start" if is_own or not before else "expired",
-            last_at=durable.last_at,
+            last_at=durable.last_at, is_promoted=self.is_promoted,
         )  # fmt: skip
 
     def _may_take(self, patience_seconds: float) -> bool:
@@ -218,6 +220,10 @@ class MemoryJournal:
         sequence = durable.sequence
         await asyncio.sleep(self.delay_after_seconds)
         return sequence
+
+    async def end_doubt(self) -> None:
+        await self._writing()
+        self.is_promoted = False
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
         await self._writing()

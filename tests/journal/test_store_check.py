@@ -49,6 +49,7 @@ def test_a_database_that_promises_everything_has_no_finding() -> None:
         (replace(GOOD, standbys=None), Level.WARNING, "pg_monitor"),
         (replace(GOOD, version=120001), Level.ERROR, "13 or newer"),
         (replace(GOOD, is_in_recovery=True), Level.ERROR, "primary"),
+        (replace(GOOD, timeline=None), Level.WARNING, "GRANT EXECUTE"),
         (replace(GOOD, is_owner=False), Level.ERROR, "OWNER TO"),
         (replace(GOOD, is_encrypted=False), Level.WARNING, "ca_file"),
         (replace(GOOD, is_pooler_seen=True), Level.ERROR, "pooled = true"),

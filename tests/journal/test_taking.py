@@ -11,11 +11,11 @@ OWN, OTHER = "own/boot", "other/boot"
 
 def row(
     *, place: str = OTHER, epoch: int = 3, batch: int = 7, until: float = 100.0, by: str = "", to: str = "",
-    is_over: bool = False, released_seconds: float | None = None,
+    is_over: bool = False, released_seconds: float | None = None, timeline: int | None = 1, now_on: int | None = 1,
 ) -> LeaseRow:  # fmt: skip
     return LeaseRow(
         name="holder", place=place, epoch=epoch, batch=batch, until=until, released_by=by, released_to=to,
-        is_over=is_over, released_seconds=released_seconds,
+        is_over=is_over, released_seconds=released_seconds, timeline=timeline, server_timeline=now_on,
     )  # fmt: skip
 
 
@@ -46,6 +46,15 @@ def may_take(found: LeaseRow | None, *, after: float = 0.0, patience: float = 0.
         (row(until=0.0, by=OWN, place=OWN, released_seconds=-1e6), LEASE, True),
         (row(until=0.0, by=OWN, place=OWN, released_seconds=LEASE), 0.0, True),
         (row(until=0.0, by=OWN, place=OWN, to="me", released_seconds=0.0), 0.0, False),
+        (row(until=0.0, now_on=2), LEASE - 0.1, False),
+        (row(until=0.0, now_on=2, released_seconds=1e6), LEASE - 0.1, False),
+        (row(until=0.0, now_on=2), LEASE, True),
+        (row(place=OWN, now_on=2), LEASE - 0.1, False),
+        (row(place=OWN, now_on=2), LEASE, True),
+        (row(is_over=True, now_on=2), LEASE - 0.1, False),
+        (row(is_over=False, now_on=2), LEASE, True),
+        (row(until=0.0, now_on=None), 0.0, True),
+        (row(until=0.0, timeline=None, now_on=2), 0.0, True),
     ],
 )
 def test_a_row_is_free_or_not(found: LeaseRow | None, after: float, is_free: bool) -> None:
@@ -64,6 +73,16 @@ def test_a_row_that_another_look_found_changed_counts_anew() -> None:
     assert not watch.may_take(row(is_over=True, batch=8), name="me", at=2 * LEASE - 0.1, patience_seconds=0.0)
     assert not watch.may_take(row(is_over=True, batch=9), name="me", at=2 * LEASE, patience_seconds=0.0)
     assert watch.may_take(row(is_over=True, batch=8), name="me", at=2 * LEASE, patience_seconds=0.0)
+
+
+def test_a_promotion_restarts_the_watch() -> None:
+    watch = LeaseWatch(place=OWN, lease_seconds=LEASE)
+    watch.saw(row(is_over=True), at=0.0)
+    watch.saw(row(is_over=True, now_on=2), at=LEASE)
+    assert not watch.may_take(row(is_over=True, now_on=2), name="me", at=2 * LEASE - 0.1, patience_seconds=0.0)
+    assert not watch.may_take(row(is_over=True, now_on=3), name="me", at=2 * LEASE, patience_seconds=0.0)
+    assert not watch.may_take(row(is_over=True, now_on=2), name="me", at=2 * LEASE, patience_seconds=1.0)
+    assert watch.may_take(row(is_over=True, now_on=2), name="me", at=2 * LEASE, patience_seconds=0.0)
 
 
 def test_a_look_whose_answer_was_slow_counts_from_the_answer() -> None:

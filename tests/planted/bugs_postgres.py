@@ -9,6 +9,9 @@ LEASES: Final = "tests/journal/test_leases.py"
 BACK: Final = "tests/journal/test_going_back.py"
 CONTROLLERS: Final = "tests/journal/test_controllers.py"
 COPY: Final = "tests/journal/test_copying.py"
+PROMOTION: Final = "tests/journal/test_promotions.py"
+TAKING: Final = "tests/journal/test_taking.py"
+STANDBY: Final = "tests/engine/test_standby.py"
 POOLER: Final = "tests/journal/test_poolers_and_tls.py"
 
 POSTGRES_BUGS: Final = (
@@ -131,6 +134,76 @@ POSTGRES_BUGS: Final = (
         old="            self._past = replace(known, went_back=went_back)",
         new="            self._past = None",
         killers=(f"{BACK}::test_the_doubt_lasts_until_the_journal_holds_it",),
+    ),
+    Bug(
+        name="a holder goes on in a database that was promoted",
+        rule="S22",
+        file="journal/leases.py",
+        old='bindparam("taken_on", type_=BigInteger) == statements.SERVER_TIMELINE',
+        new='bindparam("taken_on", type_=BigInteger) <= statements.SERVER_TIMELINE',
+        killers=(f"{PROMOTION}::test_a_synchronous_failover_loses_nothing_and_the_holder_ends_all_the_same",),
+    ),
+    Bug(
+        name="a release or the own place of before a promotion frees the lease",
+        rule="S22",
+        file="journal/taking.py",
+        old="        if row.is_promoted:",
+        new="        if row.is_promoted and not row.is_released and row.place != self._place:",
+        killers=(
+            f"{PROMOTION}::test_a_release_of_before_a_promotion_frees_no_lease",
+            f"{PROMOTION}::test_the_own_place_waits_after_a_promotion_too",
+        ),
+    ),
+    Bug(
+        name="a watch goes on over a promotion",
+        rule="S22",
+        file="journal/leases.py",
+        old="    server_timeline: int | None = None\n",
+        new="    server_timeline: int | None = field(default=None, compare=False)\n",
+        killers=(
+            f"{TAKING}::test_a_promotion_restarts_the_watch",
+            f"{PROMOTION}::test_a_lease_that_is_over_is_watched_anew_after_a_promotion",
+        ),
+    ),
+    Bug(
+        name="a taker does not notice a promotion",
+        rule="S22",
+        file="journal/database.py",
+        old="            is_promoted=row is not None and (row.is_promoted or row.is_doubted),",
+        new="            is_promoted=row is not None and row.is_doubted,",
+        killers=(f"{PROMOTION}::test_a_release_of_before_a_promotion_frees_no_lease",),
+    ),
+    Bug(
+        name="a taker that dies forgets the promotion",
+        rule="S22",
+        file="journal/leases.py",
+        old='        "is_doubted": is_older or is_promoted or (row is not None and row.is_doubted),',
+        new='        "is_doubted": False,',
+        killers=(f"{PROMOTION}::test_the_doubt_stays_until_a_holder_has_waited",),
+    ),
+    Bug(
+        name="the epoch after a promotion may be one of the lost past",
+        rule="S22",
+        file="journal/leases.py",
+        old="    epoch: int = max(known) + (EPOCH_JUMP if is_promoted else 1)",
+        new="    epoch: int = max(known) + 1",
+        killers=(f"{PROMOTION}::test_a_release_of_before_a_promotion_frees_no_lease",),
+    ),
+    Bug(
+        name="the epoch after a loss that was noticed may be one of the lost past",
+        rule="S22",
+        file="journal/seen.py",
+        old="        return max(self._now.floor, lost)",
+        new="        return self._now.floor",
+        killers=(f"{BACK}::test_a_new_epoch_is_above_all_that_was_seen",),
+    ),
+    Bug(
+        name="a takeover after a promotion does not wait for lost commands",
+        rule="S22",
+        file="engine/takeover.py",
+        old="        may_lack = taken.is_promoted or self._is_older",
+        new="        may_lack = self._is_older",
+        killers=(f"{STANDBY}::test_after_a_promotion_nothing_is_sent_while_a_lost_command_may_act",),
     ),
     Bug(
         name="a dump on another server counts as the same store",

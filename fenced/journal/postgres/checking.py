@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fenced.journal import migrations
+from fenced.journal import migrations, statements
 from fenced.journal.postgres.connections import commit, engine, raw, transaction
 from fenced.journal.postgres.errors import FAILURES, translated
 from fenced.journal.postgres.settings import PostgresSettings
@@ -99,6 +99,12 @@ def _server(facts: Facts, settings: PostgresSettings) -> Iterator[Finding]:
         yield Finding(level=Level.OK, what=f"PostgreSQL {shown}, {where}")
     if facts.is_in_recovery:
         yield Finding(level=Level.ERROR, what="this server is a standby", meaning="name the primary")
+    elif facts.timeline is None:
+        yield Finding(
+            level=Level.WARNING, what=f"{settings.url.user} may not read the timeline",
+            meaning="the daemon can't notice that a standby database was promoted: "
+            "GRANT EXECUTE ON FUNCTION pg_current_wal_lsn(), pg_walfile_name(pg_lsn) TO this user",
+        )  # fmt: skip
     encoding = facts.settings.get("server_encoding")
     if encoding != "UTF8":
         yield Finding(level=Level.ERROR, what=f"encoding {encoding}", meaning="create a database with ENCODING 'UTF8'")
@@ -209,7 +215,7 @@ async def _facts(connection: AsyncConnection, settings: PostgresSettings, wall: 
         version=int(found.get("server_version_num", "0")),
         is_in_recovery=is_in_recovery,
         is_owner=bool(await _value(connection, "SELECT has_schema_privilege(current_schema(), 'CREATE')")),
-        timeline=await _tried(connection, "SELECT timeline_id FROM pg_control_checkpoint()"),
+        timeline=None if is_in_recovery else await _tried(connection, statements.TIMELINE),
         system=str(await _tried(connection, "SELECT system_identifier FROM pg_control_system()") or "hidden"),
         standbys=await _standbys(connection),
         connections_used=int(await _value(connection, "SELECT count(*) FROM pg_stat_activity") or 0),

@@ -7,6 +7,7 @@ returns, or raises StoreError and stored nothing, or raises EpochLost: then a ne
 
 import asyncio
 import contextlib
+import functools
 import time
 import uuid
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fenced.journal import codec, controllers, leases, migrations
+from fenced.journal import codec, controllers, leases, migrations, statements
 from fenced.journal.database import MayTake, SqlJournal
 from fenced.journal.leases import LeaseRow
 from fenced.journal.lock import LockFile
@@ -112,7 +113,8 @@ class PostgresJournal(SqlJournal):
 
     async def _look_at_lease(self, patience_seconds: float) -> MayTake | None:
         at = self._clock()
-        row = await self._read("lease", lambda it: leases.lease_row(it, self._held.shard), Reader.KEEPER)
+        look = functools.partial(leases.lease_row, shard=self._held.shard, has_timeline=self._has_timeline)
+        row = await self._read("lease", look, Reader.KEEPER)
         self._watch.saw(row, at=self._clock())
 
         def may_take(row: LeaseRow | None) -> bool:
@@ -123,11 +125,15 @@ class PostgresJournal(SqlJournal):
     async def _server(self) -> Server:
         """Each part is None where this user may not know it."""
         system = await self._known("SELECT system_identifier FROM pg_control_system()")
-        # The control file names the timeline of the last checkpoint, which a standby that was just promoted lacks.
-        timeline = await self._known(
-            "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
-        )
+        timeline = await self._known(statements.TIMELINE)
         return Server(system=None if system is None else str(system), timeline=timeline)
+
+    async def _advice_on_losses(self) -> str:
+        if await self._known("SELECT current_setting('synchronous_commit') IN ('off', 'local')"):
+            return "records may be lost that no controller saw: set synchronous_commit = on for this database"
+        if await self._known("SELECT current_setting('synchronous_standby_names') = ''"):
+            return "records may be lost that no controller saw: set synchronous_standby_names on each server"
+        return ""
 
     async def _known(self, statement: str) -> Any:
         try:
