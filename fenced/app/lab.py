@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fenced.lab.console import Console
+from fenced.lab.database import PREFIX
 from fenced.lab.errors import LabError
 from fenced.lab.ground import Ground, PlainGround
 from fenced.lab.island import Island
@@ -25,10 +26,12 @@ from fenced.lab.namespaces import why_not
 from fenced.lab.programs import tail
 from fenced.lab.settings import SITE
 from fenced.lab.story import Blow, Story, Waterfall
+from fenced.lab.takeover import Takeover
 
-PREFIX: Final = "fenced-lab"
 KEPT: Final = "kept"
 HEADLESS_SECONDS: Final = 90.0
+TAKEOVER_SECONDS: Final = 90.0
+"""The most that the second story of a lab with two controllers may take by default."""
 LINES_MAX: Final = 100
 LINE_BYTES_MAX: Final = 1024
 STDIN: Final = 0
@@ -55,6 +58,11 @@ class LabOptions:
         if self.host is not None and self.host not in self.plan.names:
             raise LabError(f"there is no host {self.host}; there are {', '.join(self.plan.names)}")
 
+    @property
+    def story_seconds(self) -> float:
+        """How long the stories may take by default."""
+        return HEADLESS_SECONDS + (TAKEOVER_SECONDS if self.plan.controllers > 1 else 0.0)
+
 
 async def run_lab(options: LabOptions, *, say: Say, waterfall: Waterfall) -> int:
     """Run until the story ends, the time is over, `quit` is typed, or a signal arrives. Return the exit status."""
@@ -72,8 +80,9 @@ async def run_lab(options: LabOptions, *, say: Say, waterfall: Waterfall) -> int
         except (LabError, BaseExceptionGroup) as exc:
             for error in _lab_errors(exc):
                 say(f"fenced lab: {error}")
-            for line in tail(directory / "daemon.log"):
-                say(f"  daemon: {line}")
+            for log in options.plan.controller_logs:
+                for line in tail(directory / log):
+                    say(f"  {log.removesuffix('.log')}: {line}")
             return 1
     return 0
 
@@ -83,7 +92,7 @@ async def _run(options: LabOptions, directory: Path, say: Say, waterfall: Waterf
     ground = await _ground(options, say)
     async with building(options.plan, ground, directory) as lab:
         if options.is_headless:
-            bound = HEADLESS_SECONDS if options.for_seconds is None else options.for_seconds
+            bound = options.story_seconds if options.for_seconds is None else options.for_seconds
             await _tell(lab, options, say, waterfall, seconds=max(bound - (time.monotonic() - begun), 0.0))
             return
         for line in _welcome(lab, options):
@@ -91,9 +100,10 @@ async def _run(options: LabOptions, directory: Path, say: Say, waterfall: Waterf
         async with asyncio.TaskGroup() as tasks:
             story = None
             if options.host is not None:
-                telling = _tell(lab, options, say, waterfall, seconds=HEADLESS_SECONDS)
+                telling = _tell(lab, options, say, waterfall, seconds=options.story_seconds)
                 story = tasks.create_task(telling, name="story")
-            await _listen(Console(lab.rack, lab.hosts, lab.faults), say, seconds=options.for_seconds)
+            console = Console(lab.rack, lab.hosts, lab.faults, lab.controllers)
+            await _listen(console, say, seconds=options.for_seconds)
             if story is not None:
                 story.cancel()
 
@@ -111,20 +121,27 @@ async def _ground(options: LabOptions, say: Say) -> Ground:
 
 
 async def _tell(lab: Lab, options: LabOptions, say: Say, waterfall: Waterfall, *, seconds: float) -> None:
-    story = Story(lab, host=options.host or options.plan.names[-2], say=say, waterfall=waterfall)
+    """Run the story; with two controllers, run another one in which the first of them dies."""
+    begun, host = time.monotonic(), options.host or options.plan.names[-2]
+    story = Story(lab, host=host, say=say, waterfall=waterfall)
     await story.run(options.blow, timeout_seconds=seconds)
+    if options.plan.controllers > 1:
+        active, standby = lab.controllers
+        takeover = Takeover(lab, host=host, active=active, standby=standby, say=say)
+        await takeover.run(options.blow, timeout_seconds=max(seconds - (time.monotonic() - begun), 0.0))
 
 
 def _welcome(lab: Lab, options: LabOptions) -> list[str]:
     plan = options.plan
+    pair = "; two controllers" if plan.controllers > 1 else ""
     return [
-        f"a rack with {plan.hosts} hosts on two power units, {plan.proxies} proxies, and one that answers nothing",
-        f"  API     {lab.url}",
+        f"a rack with {plan.hosts} hosts on two power units, {plan.proxies} proxies and one that answers nothing{pair}",
+        *(f"  API     {each.url}" + (f" ({each.name})" if pair else "") for each in lab.controllers),
         f"  bus     mqtt://{lab.broker}, topics fenced/v1/{SITE}/#",
         f"  state   {lab.layout.directory} (configuration, logs)",
         "",
         "in another terminal:",
-        f"  export FENCED_URL={lab.url}",
+        f"  export FENCED_URL={lab.controllers.urls}",
         "  fencectl hosts",
         f"  fencectl restart {plan.names[0]} --force --reason 'to see it' --wait",
         "",

@@ -25,6 +25,13 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option(
     "--proxies", default=2, show_default=True, type=int, help="How many proxies, besides one that never answers."
 )
+@click.option(
+    "--controllers",
+    default=1,
+    show_default=True,
+    type=int,
+    help="1, or 2 that share a PostgreSQL of the lab: one acts, the other takes over (needs postgresql and mosquitto).",
+)
 @click.option("--kill", "host", metavar="HOST", help="Kill this host once all are healthy (headless: node-2 of 3).")
 @click.option(
     "--how",
@@ -58,6 +65,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 def command(
     hosts: int,
     proxies: int,
+    controllers: int,
     host: str | None,
     how: str,
     bmc_standby: str,
@@ -72,6 +80,7 @@ def command(
     \b
     fenced lab                                   stays up; type `help` in it
     fenced lab --headless --kill node-2          kill one host and watch
+    fenced lab --headless --controllers 2        then kill the controller that acts, too
     """
     from fenced.app.lab import LabOptions, run_lab
     from fenced.lab.errors import LabError
@@ -80,7 +89,12 @@ def command(
 
     try:
         options = LabOptions(
-            plan=Plan(hosts=hosts, proxies=proxies, is_standby_separate=bmc_standby == "separate"),
+            plan=Plan(
+                hosts=hosts,
+                proxies=proxies,
+                controllers=controllers,
+                is_standby_separate=bmc_standby == "separate",
+            ),
             host=host,
             blow=Blow(how),
             for_seconds=duration,

@@ -1,7 +1,7 @@
 """The commands that a user types while the lab runs: break hosts, put faults into devices, show the state.
 
-They act on the rack, the hosts and the faults, never on the daemon: fenced must detect what happens here. Every command
-answers with at least one line.
+They act on the rack, the hosts and the faults: fenced must detect what happens here. A controller is only killed and
+started, where there are several. Every command answers with at least one line.
 """
 
 import time
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from fenced.lab.bmc import fault_key
+from fenced.lab.controllers import Controllers
 from fenced.lab.errors import LabError
 from fenced.lab.faults import Fault, FaultKind, Faults
 from fenced.lab.hosts import Hosts
@@ -27,15 +28,19 @@ dead DEVICE HOST         it never answers
 heal DEVICE HOST         it works again
 help                     show this list
 quit                     end the lab"""
+CONTROLLERS_HELP: Final = """\
+kill CONTROLLER          kill -9; `start CONTROLLER` lets it come back
+controllers              which controllers run; `fencectl controllers` says who acts"""
 
 
 class Console:
     """Carries out one typed line at a time."""
 
-    def __init__(self, rack: Rack, hosts: Hosts, faults: Faults) -> None:
+    def __init__(self, rack: Rack, hosts: Hosts, faults: Faults, controllers: Controllers) -> None:
         self._rack = rack
         self._hosts = hosts
         self._faults = faults
+        self._controllers = controllers if len(controllers) > 1 else Controllers([])
         self._blows: Mapping[str, Callable[[str], str]] = {
             "kill": self._kill,
             "freeze": self._freeze,
@@ -50,7 +55,15 @@ class Console:
             case []:
                 return []
             case ["help"]:
-                return HELP.splitlines()
+                return [*(CONTROLLERS_HELP.splitlines() if len(self._controllers) else []), *HELP.splitlines()]
+            case ["controllers"] if len(self._controllers):
+                return [f"{each.name} {'runs' if each.is_wanted else 'is dead'}" for each in self._controllers]
+            case ["kill", name] if name in self._controllers:
+                self._controllers[name].kill()
+                return [f"{name}: killed; `start {name}` lets it come back"]
+            case ["start", name] if len(self._controllers):
+                self._controllers[name].revive()
+                return [f"{name}: starts"]
             case ["hosts"]:
                 return [self._shown(name) for name in self._hosts.names]
             case [word, host] if word in self._blows:

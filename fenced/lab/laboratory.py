@@ -1,13 +1,14 @@
 """Builds the whole lab: rack, devices, hosts, and the real daemon and proxies that manage them.
 
-The daemon and the proxies run as separate programs with configuration files. Everything that the lab started ends with
-it, in the order hosts, daemon, proxies, devices.
+The daemon and the proxies run as separate programs with configuration files; with two controllers, two daemons share a
+PostgreSQL of the lab. Everything that the lab started ends with it, in the order hosts, daemons, proxies, database,
+devices.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,6 +20,8 @@ import aiohttp
 
 from fenced.lab.blackhole import black_hole
 from fenced.lab.bmc import Bmc, BmcSettings
+from fenced.lab.controllers import Controller, Controllers
+from fenced.lab.database import Database, check_installed, making
 from fenced.lab.errors import LabError
 from fenced.lab.faults import Faults
 from fenced.lab.ground import Endpoint, Ground
@@ -28,11 +31,13 @@ from fenced.lab.outlets import PowerUnit
 from fenced.lab.programs import Program, fenced_argv, run_short
 from fenced.lab.rack import Outlet, Rack, Wiring
 from fenced.lab.settings import (
+    CONTROLLERS,
     DAEMON,
     HEARTBEAT_INTERVAL,
     PASSWORD,
     SITE,
     USERNAME,
+    ControllerPlace,
     HostPlace,
     Layout,
     ProxyPlace,
@@ -44,8 +49,9 @@ UNITS: Final = ("pdu-a", "pdu-b")
 PROXIES_MAX: Final = 8
 LOOPBACK: Final = "127.0.0.1"
 BROKER_PORT: Final = 1883
-API_PORT: Final = 8470
+API_PORTS: Final = (8470, 8472)
 PROXY_PORT: Final = 8471
+DATABASE_PORT: Final = 5432
 READY_TIMEOUT_SECONDS: Final = 40.0
 READY_POLL_SECONDS: Final = 0.05
 
@@ -56,6 +62,7 @@ class Plan:
 
     hosts: int = 3
     proxies: int = 2
+    controllers: int = 1
     is_standby_separate: bool = False
 
     def __post_init__(self) -> None:
@@ -63,10 +70,28 @@ class Plan:
             raise LabError(f"{self.hosts} hosts: give 2 (fencing one needs another that is heard) to {HOSTS_MAX}")
         if not 1 <= self.proxies <= PROXIES_MAX:
             raise LabError(f"{self.proxies} proxies: give 1 to {PROXIES_MAX}")
+        if not 1 <= self.controllers <= len(CONTROLLERS):
+            raise LabError(f"{self.controllers} controllers: give 1 or {len(CONTROLLERS)}")
+        if self.has_database:
+            check_installed()
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(f"node-{number}" for number in range(1, self.hosts + 1))
+
+    @property
+    def has_database(self) -> bool:
+        """Whether the store is in PostgreSQL: controllers can't share a file."""
+        return self.controllers > 1
+
+    @property
+    def controller_names(self) -> tuple[str, ...]:
+        return CONTROLLERS[: self.controllers] if self.has_database else (DAEMON,)
+
+    @property
+    def controller_logs(self) -> tuple[str, ...]:
+        """The file names of the controllers' logs."""
+        return tuple(f"{name}.log" for name in self.controller_names) if self.has_database else ("daemon.log",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +104,7 @@ class _Listeners:
 
 
 class Lab:
-    """A running lab. `api` and `broker`: their addresses for other programs of this machine."""
+    """A running lab. `broker`: its address for other programs of this machine."""
 
     def __init__(
         self,
@@ -88,22 +113,20 @@ class Lab:
         hosts: Hosts,
         faults: Faults,
         layout: Layout,
-        daemon: Program,
-        api: Endpoint,
+        controllers: Controllers,
         broker: Endpoint,
     ) -> None:
         self.rack = rack
         self.hosts = hosts
         self.faults = faults
         self.layout = layout
-        self.daemon = daemon
-        self.api = api
+        self.controllers = controllers
         self.broker = broker
 
     @property
     def url(self) -> str:
-        """The value of FENCED_URL for fencectl."""
-        return f"http://{self.api}"
+        """The API of the first controller."""
+        return next(iter(self.controllers)).url
 
 
 @asynccontextmanager
@@ -117,25 +140,27 @@ async def building(plan: Plan, ground: Ground, directory: Path) -> AsyncIterator
         stack.push_async_callback(ground.close)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         listeners = _listen(plan, ground)
-        layout = _layout(plan, ground, directory, rack, listeners, broker)
+        start = _Starter(stack=stack, tasks=tasks, ground=ground, directory=directory)
+        places = [await start.place(name, port) for name, port in zip(plan.controller_names, API_PORTS, strict=False)]
+        database = await start.database() if plan.has_database else None
+        layout = _layout(plan, ground, directory, rack, listeners, broker, places, database)
         write(layout)
         await _certify(layout)
         await _serve(stack, tasks, rack, faults, listeners)
-        start = _Starter(stack=stack, tasks=tasks, ground=ground, directory=directory)
         if not layout.is_broker_built_in:
             await start.broker(layout)
         for proxy in layout.proxies:
             await start.program(proxy.name, "proxy", "-c", str(layout.proxy_configuration(proxy.name)))
-        daemon = await start.program("daemon", "run", "-c", str(layout.configuration))
+        # The first controller is ready before the next one starts, so it is the one that acts.
+        controllers = [await start.controller(layout, place) for place in layout.controllers]
         await stack.enter_async_context(ground.offering(broker))
-        api = await stack.enter_async_context(ground.exposing(layout.api, wanted=API_PORT))
         outer_broker = await stack.enter_async_context(ground.exposing(broker, wanted=BROKER_PORT))
         # A reporter that finds no broker backs off. As in a real installation, the broker is up before the hosts boot.
-        await _until_ready(api)
         start.task(hosts.run_forever(), "hosts")
         for name in hosts.names:
             hosts[name].start()
-        yield Lab(rack=rack, hosts=hosts, faults=faults, layout=layout, daemon=daemon, api=api, broker=outer_broker)
+        running = Controllers(controllers)
+        yield Lab(rack=rack, hosts=hosts, faults=faults, layout=layout, controllers=running, broker=outer_broker)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +186,44 @@ class _Starter:
         log = self.directory / f"{name}.log"
         return self._watched(name, await Program.start(self.ground, arguments[0], arguments, log=log))
 
+    async def place(self, name: str, port: int) -> ControllerPlace:
+        """Return where a controller will be, and make its API reachable for programs of this machine."""
+        inner = Endpoint(address=LOOPBACK, port=self.ground.port(LOOPBACK, port))
+        api = await self.stack.enter_async_context(self.ground.exposing(inner, wanted=port))
+        return ControllerPlace(name=name, stem="fenced" if name == DAEMON else name, inner=inner, api=api)
+
+    async def controller(self, layout: Layout, place: ControllerPlace) -> Controller:
+        """Start a controller and wait until it is ready. Raises LabError."""
+        log = self.directory / ("daemon.log" if layout.database is None else f"{place.stem}.log")
+        argv = ["run", "-c", str(layout.configuration(place))]
+
+        async def run() -> Program:
+            return await Program.start(self.ground, "run", argv, log=log)
+
+        controller = Controller(place, api=place.api, start=run)
+        self.stack.push_async_callback(controller.end)
+        self.task(controller.run_forever(), place.name)
+        await _until_ready(place.api)
+        return controller
+
+    async def database(self) -> Database:
+        """Make a database and start its server. Raises LabError."""
+        endpoint = Endpoint(address=LOOPBACK, port=self.ground.port(LOOPBACK, DATABASE_PORT))
+        database = await self.stack.enter_async_context(making(self.directory, endpoint))
+        log = self.directory / "database.log"
+        self._watched("database", await Program.start_other(self.ground, "postgres", database.argv(), log=log))
+        await database.until_ready(self.ground, log=log)
+        return database
+
     async def broker(self, layout: Layout) -> None:
         """Start Mosquitto. Raises LabError if it is not installed."""
         mosquitto = find_program("mosquitto")
         if mosquitto is None:
-            raise LabError("the lab needs a broker: install mosquitto, or the Python package amqtt (fenced[embedded])")
+            raise LabError(
+                "the lab needs a broker: install mosquitto, or the Python package amqtt (fenced[embedded])"
+                if layout.database is None
+                else "several controllers need a broker of its own: install the Debian package mosquitto"
+            )
         argv, log = [mosquitto, "-c", str(layout.broker_configuration)], self.directory / "broker.log"
         self._watched("broker", await Program.start_other(self.ground, "mosquitto", argv, log=log))
 
@@ -176,7 +234,7 @@ class _Starter:
 
 
 async def _until_ready(api: Endpoint) -> None:
-    """Wait for the daemon's /readyz. Raises LabError after READY_TIMEOUT_SECONDS."""
+    """Wait for a controller's /readyz. Raises LabError after READY_TIMEOUT_SECONDS."""
     url = f"http://{api}/readyz"
     try:
         async with asyncio.timeout(READY_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
@@ -227,7 +285,10 @@ def _listen(plan: Plan, ground: Ground) -> _Listeners:
     )
 
 
-def _layout(plan: Plan, ground: Ground, directory: Path, rack: Rack, listeners: _Listeners, broker: Endpoint) -> Layout:
+def _layout(
+    plan: Plan, ground: Ground, directory: Path, rack: Rack, listeners: _Listeners, broker: Endpoint,
+    controllers: Sequence[ControllerPlace], database: Database | None,
+) -> Layout:  # fmt: skip
     hosts = [
         HostPlace(wiring=rack.wiring(name), address=ground.host_address(index), bmc=_endpoint(listeners.bmcs[name]))
         for index, name in enumerate(plan.names)
@@ -240,13 +301,14 @@ def _layout(plan: Plan, ground: Ground, directory: Path, rack: Rack, listeners: 
     return Layout(
         directory=directory,
         broker=broker,
-        api=Endpoint(address=LOOPBACK, port=ground.port(LOOPBACK, API_PORT)),
+        controllers=controllers,
         units={unit: _endpoint(listener) for unit, listener in listeners.units.items()},
         hosts=hosts,
         proxies=proxies,
         black_hole=_endpoint(listeners.black_hole),
         probe_ports=ground.probe_ports,
-        is_broker_built_in=find_spec("amqtt") is not None,
+        is_broker_built_in=database is None and find_spec("amqtt") is not None,
+        database=database,
     )
 
 
@@ -256,12 +318,14 @@ def _endpoint(listener: socket.socket) -> Endpoint:
 
 
 async def _certify(layout: Layout) -> None:
-    """Make an authority and certificates for the daemon and each proxy, with the commands that a user would run."""
+    """Make an authority and certificates for controllers and proxies, with the commands that a user would run."""
     logs, certificates = layout.directory, str(layout.certificates)
     await run_short(["certs", "init", certificates], log=logs / "certs.log")
     async with asyncio.TaskGroup() as tasks:
-        arguments = ["certs", "daemon", certificates, "--name", DAEMON]
-        tasks.create_task(run_short(arguments, log=logs / f"certs-{DAEMON}.log"), name="certificate of the daemon")
+        for controller in layout.controllers:
+            name = controller.name
+            arguments = ["certs", "daemon", certificates, "--name", name]
+            tasks.create_task(run_short(arguments, log=logs / f"certs-{name}.log"), name=f"certificate of {name}")
         for proxy in layout.proxies:
             name, address = proxy.name, proxy.endpoint.address
             arguments = ["certs", "proxy", certificates, "--name", name, "--address", address]

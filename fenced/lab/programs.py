@@ -18,18 +18,22 @@ END_TIMEOUT_SECONDS: Final = 8.0
 SHORT_TIMEOUT_SECONDS: Final = 30.0
 TAIL_LINES: Final = 15
 RUN: Final = "from fenced.cli.main import main; main(prog_name='fenced')"
+RUN_FENCECTL: Final = "from fenced.cli.fencectl import main; main(prog_name='fencectl')"
 TAIL_BYTES: Final = 16384
+PRINTED_LINES_MAX: Final = 50
 
 
 def fenced_argv(*arguments: str) -> list[str]:
-    """Return the command line of a fenced program of this installation, whatever else is called `fenced` on PATH.
+    """Return the command line of a fenced program of this installation, whatever else is called `fenced` on PATH."""
+    return _argv(RUN, arguments)
 
-    A package keeps its modules in a folder of its own, and its programs see no other: so do those started here.
-    """
+
+def _argv(run: str, arguments: Sequence[str]) -> list[str]:
+    """A package keeps its modules in a folder of its own, and its programs see no other: so do those started here."""
     if sys.flags.no_site:
         folder = str(Path(__file__).parents[2])
-        return [sys.executable, "-IS", "-c", f"import sys; sys.path.insert(0, {folder!r}); {RUN}", *arguments]
-    return [sys.executable, "-c", RUN, *arguments]
+        return [sys.executable, "-IS", "-c", f"import sys; sys.path.insert(0, {folder!r}); {run}", *arguments]
+    return [sys.executable, "-c", run, *arguments]
 
 
 class Program:
@@ -52,9 +56,16 @@ class Program:
 
     async def watch(self) -> None:
         """Wait for the program. Never returns: raises LabError when it ends."""
-        status = await self._process.wait()
+        raise self.error(await self.ended())
+
+    async def ended(self) -> int:
+        """Wait for the program, and return its exit status."""
+        return await self._process.wait()
+
+    def error(self, status: int) -> LabError:
+        """Return the error for a program that ended by itself, with its last lines."""
         said = "\n".join(f"  {line}" for line in tail(self.log))
-        raise LabError(f"`{self.name}` ended by itself with exit status {status}; its last lines:\n{said}")
+        return LabError(f"`{self.name}` ended by itself with exit status {status}; its last lines:\n{said}")
 
     def kill(self) -> None:
         """Kill it at once, as kill -9 does; `watch` notices it."""
@@ -75,19 +86,31 @@ class Program:
 
 async def run_short(arguments: Sequence[str], *, log: Path) -> None:
     """Run a fenced program to its end. Raises LabError unless it exits with 0 in time."""
-    process = await spawn(dying_with_us(fenced_argv(*arguments)), log)
+    await run_to_end(" ".join(["fenced", *arguments[:2]]), fenced_argv(*arguments), log=log)
+
+
+async def run_to_end(name: str, argv: Sequence[str], *, log: Path, seconds: float = SHORT_TIMEOUT_SECONDS) -> None:
+    """Run any program to its end, and append what it prints to the log. Raises LabError unless it exits with 0."""
+    process = await spawn(dying_with_us(argv), log)
     try:
-        async with asyncio.timeout(SHORT_TIMEOUT_SECONDS):
+        async with asyncio.timeout(seconds):
             status = await process.wait()
     except TimeoutError as exc:
-        raise LabError(f"`fenced {arguments[0]}` did not end within {SHORT_TIMEOUT_SECONDS} s") from exc
+        raise LabError(f"`{name}` did not end within {seconds:g} s") from exc
     finally:
         if process.returncode is None:
             signal_group(process.pid, signal.SIGKILL)
             await process.wait()
     if status != 0:
         said = "\n".join(f"  {line}" for line in tail(log))
-        raise LabError(f"`fenced {' '.join(arguments[:2])}` failed with exit status {status}:\n{said}")
+        raise LabError(f"`{name}` failed with exit status {status}:\n{said}")
+
+
+async def fencectl(urls: str, *arguments: str, log: Path) -> list[str]:
+    """Run `fencectl` with these addresses to its end; return the last lines of its log. Raises LabError unless it
+    exits with 0."""
+    await run_to_end(f"fencectl {arguments[0]}", _argv(RUN_FENCECTL, ["--url", urls, *arguments]), log=log)
+    return tail(log, lines=PRINTED_LINES_MAX)
 
 
 def tail(log: Path, *, lines: int = TAIL_LINES) -> list[str]:

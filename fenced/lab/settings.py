@@ -12,18 +12,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fenced.lab.database import Database
 from fenced.lab.ground import Endpoint
 from fenced.lab.rack import Wiring
 from fenced.model.socket_paths import why_no_socket_path
 
 SITE: Final = "lab"
 DAEMON: Final = "fenced-lab"
+"""The only controller."""
+CONTROLLERS: Final = ("fenced-a", "fenced-b")
+"""The controllers that share a database."""
+LEASE_TTL: Final = "5s"
 BLACK_HOLE: Final = "px-hole"
 USERNAME: Final = "fence"
 PASSWORD: Final = "emulated"  # noqa: S105 - opens nothing but the lab's emulated devices
 SHEBANG_BYTES_MAX: Final = 120
 HEARTBEAT_INTERVAL: Final = "500ms"
 STARTUP_QUIET_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerPlace:
+    """One controller; its certificate has the same name. `inner`: its API where its programs run. `api`: the same API
+    for other programs of this machine. `stem`: the name of its files."""
+
+    name: str
+    stem: str
+    inner: Endpoint
+    api: Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +61,11 @@ class HostPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """All addresses and paths of a lab. `units`: the power units by name."""
+    """All addresses and paths of a lab. `units`: the power units by name. `database`: None: the store is a file."""
 
     directory: Path
     broker: Endpoint
-    api: Endpoint
+    controllers: Sequence[ControllerPlace]
     units: Mapping[str, Endpoint]
     hosts: Sequence[HostPlace]
     proxies: Sequence[ProxyPlace]
@@ -57,10 +73,15 @@ class Layout:
     probe_ports: Sequence[int]
     is_broker_built_in: bool = True
     """False: Mosquitto is the broker."""
+    database: Database | None = None
 
-    @property
-    def configuration(self) -> Path:
-        return self.directory / "fenced.toml"
+    def configuration(self, controller: ControllerPlace) -> Path:
+        return self.directory / f"{controller.stem}.toml"
+
+    def state(self, controller: ControllerPlace) -> Path:
+        """Return the state directory of a controller."""
+        state = self.directory / "state"
+        return state if self.database is None else state / controller.name
 
     @property
     def bus(self) -> str:
@@ -70,10 +91,9 @@ class Layout:
     def broker_configuration(self) -> Path:
         return self.directory / "mosquitto.conf"
 
-    @property
-    def socket(self) -> str:
-        """The daemon's unix socket, or "" where the folder's path is too long for one."""
-        path = str(self.directory / "api.sock")
+    def socket(self, controller: ControllerPlace) -> str:
+        """Return a controller's unix socket, or "" where the folder's path is too long for one."""
+        path = str(self.directory / ("api.sock" if self.database is None else f"{controller.stem}.sock"))
         return "" if why_no_socket_path(path) else path
 
     @property
@@ -108,7 +128,8 @@ def write(layout: Layout) -> None:
     password = layout.directory / "password"
     password.touch(mode=0o600)
     password.write_text(PASSWORD + "\n", encoding="utf-8")
-    layout.configuration.write_text(daemon_file(layout), encoding="utf-8")
+    for controller in layout.controllers:
+        layout.configuration(controller).write_text(daemon_file(layout, controller), encoding="utf-8")
     if not layout.is_broker_built_in:
         layout.broker_configuration.write_text(broker_file(layout), encoding="utf-8")
     (layout.directory / "inventory.toml").write_text(inventory_file(layout), encoding="utf-8")
@@ -124,25 +145,31 @@ def broker_file(layout: Layout) -> str:
     )
 
 
-def daemon_file(layout: Layout) -> str:
-    """Return the lab's fenced.toml."""
+def daemon_file(layout: Layout, controller: ControllerPlace) -> str:
+    """Return the file of a controller."""
     return _text(
         {
             "daemon": {
-                "name": DAEMON,
+                "name": controller.name,
                 "site": SITE,
-                "state_dir": str(layout.directory / "state"),
+                "state_dir": str(layout.state(controller)),
                 "agent_path": [str(layout.directory / "agents")],
                 "armed": True,
                 "shutdown_grace": "5s",
             },
             "bus": {"url": layout.bus, "announce_wait": "3s"},
-            "api": {"listen": str(layout.api), "socket": layout.socket, "tcp_writes": True},
+            "api": {
+                "listen": str(controller.inner),
+                "socket": layout.socket(controller),
+                "tcp_writes": True,
+                "advertise": f"http://{controller.api}",
+            },
             "proxy_client": {
                 "ca_file": str(layout.certificates / "ca.crt"),
-                "cert_file": str(layout.certificates / f"{DAEMON}.crt"),
-                "key_file": str(layout.certificates / f"{DAEMON}.key"),
+                "cert_file": str(layout.certificates / f"{controller.name}.crt"),
+                "key_file": str(layout.certificates / f"{controller.name}.key"),
             },
+            **_store(layout.database),
             "detection": {
                 "heartbeat_interval": HEARTBEAT_INTERVAL,
                 "missed_heartbeats": 3,
@@ -178,6 +205,13 @@ def daemon_file(layout: Layout) -> str:
     )
 
 
+def _store(database: Database | None) -> dict[str, dict[str, object]]:
+    """Return the table of the store; none where it is the file in `state_dir`."""
+    if database is None:
+        return {}
+    return {"store": {"url": database.url, "password_file": str(database.password_file), "lease_ttl": LEASE_TTL}}
+
+
 def inventory_file(layout: Layout) -> str:
     """Return one data centre, one cluster, all proxies and hosts. The black hole is first in every preference list."""
     names = [proxy.name for proxy in layout.proxies]
@@ -206,7 +240,7 @@ def proxy_file(layout: Layout, proxy: ProxyPlace) -> str:
                 "tls_cert_file": str(layout.certificates / f"{proxy.name}.crt"),
                 "tls_key_file": str(layout.certificates / f"{proxy.name}.key"),
                 "client_ca_file": str(layout.certificates / "ca.crt"),
-                "allow": [f"CN={DAEMON}"],
+                "allow": [f"CN={controller.name}" for controller in layout.controllers],
                 "agent_path": [str(layout.directory / "agents")],
             }
         }

@@ -21,6 +21,7 @@ from fenced.lab.hosts import last_writes
 from fenced.lab.laboratory import Lab
 from fenced.lab.narrator import HOST_EVENT, Line, Narrator
 from fenced.lab.settings import SITE
+from fenced.model.moments import parse_rfc3339
 
 POLL_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 0.3
@@ -65,10 +66,13 @@ class Seen:
 
 
 class Story:
-    """Runs one story of one host; `say` prints a line."""
+    """Runs one story of one host; `say` prints a line. `url`: the API to look at; by default the first controller's."""
 
-    def __init__(self, lab: Lab, *, host: str, say: Callable[[str], None], waterfall: Waterfall | None) -> None:
+    def __init__(
+        self, lab: Lab, *, host: str, say: Callable[[str], None], waterfall: Waterfall | None, url: str = ""
+    ) -> None:
         self._lab = lab
+        self._url = url or lab.url
         self._host = host
         self._say = say
         self._waterfall = waterfall
@@ -80,7 +84,7 @@ class Story:
     async def run(self, blow: Blow, *, timeout_seconds: float) -> None:
         """Run the story. Raises LabError, with what was missing, if it does not end well in time."""
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
-        async with aiohttp.ClientSession(self._lab.url, timeout=timeout) as api:
+        async with aiohttp.ClientSession(self._url, timeout=timeout) as api:
             seen: Seen | None = None
             try:
                 async with asyncio.timeout(timeout_seconds):
@@ -148,7 +152,7 @@ class Story:
         """Follow the API's event stream, in a separate session, because it has no end."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS)
         async with (
-            aiohttp.ClientSession(self._lab.url, timeout=timeout, read_bufsize=EVENT_BYTES_MAX) as session,
+            aiohttp.ClientSession(self._url, timeout=timeout, read_bufsize=EVENT_BYTES_MAX) as session,
             session.get("/api/v1/events") as stream,
         ):
             async for raw in stream.content:
@@ -171,10 +175,15 @@ class Story:
             return
         if host["operation"] and host["state"] not in {"healthy", "unknown"}:
             seen.operation = host["operation"]
-        if seen.operation and (operation := await get(api, f"/api/v1/operations/{seen.operation}")):
-            self._report(self._narrator.operation(operation))
+        operation = await get(api, f"/api/v1/operations/{seen.operation}") if seen.operation else None
+        if operation is not None and parse_rfc3339(str(operation["started"])) >= seen.struck_at:
+            self._saw(operation)  # an earlier story's is not of interest
         if seen.fenced_at is not None and host["state"] == "healthy":
             seen.healthy_at = seen.healthy_at or time.time()
+
+    def _saw(self, operation: Mapping[str, Any]) -> None:
+        """Take note of an operation of the host as it is now."""
+        self._report(self._narrator.operation(operation))
 
     async def _end(self, api: aiohttp.ClientSession, seen: Seen) -> None:
         if seen.fenced_at is None or seen.healthy_at is None or seen.fenced_monotonic is None:

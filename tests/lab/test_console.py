@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from fenced.lab.console import HELP, Console
+from fenced.lab.controllers import Controller, Controllers
 from fenced.lab.errors import LabError
 from fenced.lab.faults import FaultKind, Faults
-from fenced.lab.ground import PlainGround
+from fenced.lab.ground import Endpoint, PlainGround
 from fenced.lab.hosts import HostFiles, Hosts, VirtualHost
+from fenced.lab.programs import Program
 from fenced.lab.rack import Outlet, Rack, Wiring
+from fenced.lab.settings import CONTROLLERS, ControllerPlace
 
 
 class Bench:
@@ -33,7 +36,8 @@ class Bench:
         self.hosts = Hosts(hosts)
         self.rack = Rack([Wiring(host=name, outlets=outlets[name]) for name in names], changed=self.hosts.power_changed)
         self.faults = Faults()
-        self.console = Console(self.rack, self.hosts, self.faults)
+        self.controllers = Controllers([])
+        self.console = Console(self.rack, self.hosts, self.faults, self.controllers)
 
 
 @pytest.fixture
@@ -68,6 +72,30 @@ async def test_faults_are_shown_and_healed(bench: Bench) -> None:
     assert "stuck" not in bench.console.obey("hosts")[0]
     bench.console.obey("heal pdu-a node-2")
     assert bench.faults.kind("pdu-a/2") is None
+
+
+async def never_started() -> Program:
+    raise LabError("this controller never runs")
+
+
+async def test_controllers_are_killed_and_started_where_there_are_several(bench: Bench) -> None:
+    api = Endpoint(address="127.0.0.1", port=8470)
+    pair = Controllers(
+        [
+            Controller(ControllerPlace(name=name, stem=name, inner=api, api=api), api=api, start=never_started)
+            for name in CONTROLLERS
+        ]
+    )
+    console = Console(bench.rack, bench.hosts, bench.faults, pair)
+    assert "kill CONTROLLER" in "\n".join(console.obey("help"))
+    console.obey("kill fenced-a")
+    assert console.obey("controllers") == ["fenced-a is dead", "fenced-b runs"]
+    console.obey("start fenced-a")
+    assert console.obey("controllers") == ["fenced-a runs", "fenced-b runs"]
+    with pytest.raises(LabError, match="no controller 'node-1'"):
+        console.obey("start node-1")
+    with pytest.raises(LabError, match="no host 'fenced-a'"):
+        bench.console.obey("kill fenced-a")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ PACKAGES: Final = "tests/system/test_packages.py"
 TOUR: Final = "tests/house/test_tour.py"
 DESK: Final = "tests/pages/test_desk.py"
 STORY: Final = "tests/lab/test_story.py"
+TWO: Final = "tests/lab/test_takeover.py"
 IPMI: Final = "tests/drivers/ipmi/test_real.py"
 
 
@@ -55,6 +56,9 @@ RUNS: Final = {
     "broker lost": _run("docs/disaster-recovery.md", "The broker is lost", INSTALLED),
     "authority lost": _run("docs/disaster-recovery.md", "The authority is lost, or its key was read", INSTALLED),
     "take over": _run("docs/high-availability.md", "Another machine takes over", INSTALLED),
+    "its account": _run("docs/high-availability.md", "2. Names, accounts and certificates", INSTALLED),
+    "second controller": _run("docs/high-availability.md", "3. The second controller", INSTALLED),
+    "its work": _run("docs/high-availability.md", "What you see and do", INSTALLED),
     "database": _run("docs/postgresql.md", "Make the database", INSTALLED),
     "promises": _run("docs/postgresql.md", "What the database promises", INSTALLED),
     "move": _run("docs/postgresql.md", "Move an installation", INSTALLED),
@@ -70,6 +74,7 @@ RUNS: Final = {
     "fingerprint": _run("docs/redfish.md", "Options", INSTALLED),
     "ipmi": _run("docs/ipmi.md", "BMCs over IPMI", IPMI),
     "lab": _run("docs/lab.md", "The lab", STORY),
+    "two controllers in the lab": _run("docs/lab.md", "Two controllers", TWO),
     "look at the lab": _run("docs/lab.md", "Looking at it", STORY),
     "import": _run("docs/migration.md", "Migration", DESK),
     "pacemaker": _run("docs/migration.md", "From Pacemaker", DESK),
@@ -99,6 +104,7 @@ FILLED: Final = (
     Filled("journal", "4-118", "{operation}", "every store counts its own operations"),
     Filled("ipmi", "-H 10.0.0.17", "-H 127.0.0.1 -p {port}", "the BMC of the test"),
     Filled("lab", "fenced lab  ", "fenced lab --hosts 2 --proxies 1", "a smaller lab costs less"),
+    Filled("two controllers in the lab", "2  ", "2 --hosts 2 --proxies 1", "a smaller lab costs less"),
     Filled("look at the lab", "8470", "{api}", "the lab takes other ports where these are taken"),
     Filled("look at the lab", "1883", "{broker}", "the lab takes other ports where these are taken"),
     Filled(

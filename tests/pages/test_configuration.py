@@ -34,7 +34,11 @@ METRIC: Final = re.compile(r"\bfenced_\w+")
 SELECTOR: Final = re.compile(r'(fenced_\w+)\{(\w+)[!=~]+"')
 FILE: Final = re.compile(r"/etc/fenced/[\w./-]*\w")
 CONFIGURATION: Final = re.compile(r"^```toml\n.*?^```$", re.MULTILINE | re.DOTALL)
-BY_HAND: Final = {"/etc/fenced/proxy-tls"}
+BY_HAND: Final = {
+    "/etc/fenced/proxy-tls",
+    "/etc/fenced/authority/controller-fenced-b.crt",
+    "/etc/fenced/authority/controller-fenced-b.key",
+}
 """Made by commands of the pages."""
 RULE: Final = {"alert", "expr", "for", "annotations"}
 
@@ -78,7 +82,8 @@ def _written(directory: Path, block: Block) -> Path:
     table = tomllib.loads(text)
     for key, path in _files(table):
         kind = {"ca_file": "ca", "cert_file": "cert", "key_file": "key"}.get(re.sub(r"^(?:tls|client)_", "", key), "")
-        write(directory, path, certificates()[kind].decode() if kind else "a long secret\n")
+        secret = "viewer:a-long-secret-of-an-api-token\n" if key == "tokens_file" else "a long secret\n"
+        write(directory, path, certificates()[kind].decode() if kind else secret)
     for folder in table.get("proxy", {}).get("file_dirs", []):
         Path(folder).mkdir(parents=True, exist_ok=True)
     return write(directory, "file.toml", text)

@@ -28,7 +28,6 @@ from tests.system.production import (
     DUMMY,
     OPERATOR,
     PIP,
-    POSTGRES,
     SERVED,
     SHIMS,
     UNTIL_CTRL_C,
@@ -45,6 +44,7 @@ from tests.system.production import (
     until_shown,
     until_state,
 )
+from tests.system.two_controllers import second_controller, to_postgresql
 
 pytestmark = [
     pytest.mark.integration,
@@ -385,15 +385,11 @@ def test_a_lost_broker_and_a_lost_authority_are_made_anew(bed: Machine) -> None:
 
 
 def test_the_store_moves_to_postgresql(bed: Machine) -> None:
-    bed.run(f"fenced certs proxy /srv/fenced-ca --name db --address db.example.org; {POSTGRES}")
     (made,), (promises,) = shell("database", __name__), shell("promises", __name__)
-    before, _ = states(bed), bed.run(made)
-    (tables,) = [block.text for block in all_blocks() if "store.password" in block.text and block.language == "toml"]
-    bed.run(f"printf '%s' '{tables}' >> /etc/fenced/fenced.toml")
-    assert "fsync = off" in bed.tried(promises).stdout
-    bed.run("".join(shell("move", __name__)))
-    assert states(bed).keys() == before.keys()
-    bed.run("systemctl kill -s KILL fenced; systemctl stop fenced; mv /var/lib/fenced /srv/gone; sleep 1")
     (taken,) = shell("take over with a database", __name__)
-    bed.run(f"install -d -o fenced -g fenced -m 750 /var/lib/fenced; {taken}")
-    assert states(bed).keys() == before.keys()
+    to_postgresql(bed, made, promises, shell("move", __name__), taken)
+
+
+def test_a_second_controller_takes_over_and_hands_back(bed: Machine) -> None:
+    (account,), (packed, joined) = shell("its account", __name__), shell("second controller", __name__)
+    second_controller(bed, account, packed, joined, *shell("its work", __name__))
