@@ -102,6 +102,9 @@ class Takeover:
             self._spawn(self._tell_proxies(taken.epoch, taken.holder), "raise floors")  # nobody else sent commands
         if must_wait:
             await self._outlast_lost_commands()
+        elif (seconds := self._unknown_seconds()) > 0.0:
+            log.warning("unknown_commands_under_way", waiting_seconds=round(seconds, 1))
+            await asyncio.sleep(seconds)
         outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
         if taken.is_own and moved_seconds:
             outlast = self._standby.moved(moved_seconds)
@@ -138,6 +141,13 @@ class Takeover:
             return epoch
         self._echoes = await self._around.floors.raise_floors(epoch=epoch, holder=holder, seconds=FLOORS_SECONDS)
         return self._around.floors.highest_epoch(above=epoch)
+
+    def _unknown_seconds(self) -> float:
+        """Return how long commands may act that a proxy has under way and the journal does not name."""
+        states = (*self._fleet.hosts.values(), *self._fleet.gone.values())
+        known = {command.token for state in states for command in state.commands}
+        acting = (it for echo in self._echoes.values() for it in echo.under_way.items())
+        return max((seconds for (_, token), seconds in acting if token not in known), default=0.0)
 
     def _has_ended(self, command: IssuedCommand) -> bool:
         """Return whether the proxy of a command, which refuses older epochs now, says that it can't act any more."""

@@ -12,7 +12,7 @@ from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
 from fenced.model.settings import DaemonSettings
 from fenced.ports.control import NotFound, Standby
-from tests.engine.test_standby import both
+from tests.engine.pair import both
 from tests.fakes.journal import MemoryJournal
 from tests.world import rack as racks
 from tests.world.loop import run

@@ -1,7 +1,6 @@
 """Several controllers on one store: who hears, who decides, and what a takeover knows (S20 to S22)."""
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -13,38 +12,11 @@ from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Words
 from fenced.core.operation.steps import longest_command_seconds
 from fenced.model.answers import RefusedBy
-from fenced.model.names import HostName
 from fenced.model.power import Action, OperationState
 from fenced.ports.control import NotFound, Standby
-from tests.world.daemon import Daemon
-from tests.world.loop import run
+from tests.engine.pair import ACCEPTED, NODE, TTL_SECONDS, both, play, records
 from tests.world.rack import Rack, inventory
 from tests.world.world import World
-
-NODE = HostName("node-2")
-RACK = Rack(other_daemons=("fenced-b",))
-TTL_SECONDS = 15.0
-ACCEPTED = "daemon.accept_requests"
-
-
-def play(work: Coroutine[Any, Any, None]) -> None:
-    run(work)
-
-
-async def both(rack: Rack = RACK) -> tuple[World, Daemon, Daemon]:
-    """Return a world whose first controller is active and whose second one is a standby for some minutes."""
-    world = World(rack)
-    world.begin()
-    first, second = world.daemons.values()
-    await first.start()
-    await asyncio.sleep(2.0)
-    await second.start()
-    await asyncio.sleep(120.0)
-    return world, first, second
-
-
-def records(world: World, kind: type) -> list[Any]:
-    return [entry.record for entry in world.disk.durable.entries.values() if isinstance(entry.record, kind)]
 
 
 def test_a_standby_follows_hears_and_decides_nothing() -> None:
@@ -356,42 +328,6 @@ def test_a_standby_refuses_an_inventory_whose_files_are_lost() -> None:
         assert NODE in fleet.hosts
         again = await second.engine.reactor.ask(e.InventoryRead(inventory=replace(fleet.inventory)))
         assert again is None
-        await world.end()
-
-    play(main())
-
-
-def test_what_only_a_standby_saw_of_a_lost_past_holds_the_active_controller() -> None:
-    async def main() -> None:
-        world = World(RACK)
-        world.begin()
-        first, second = world.daemons.values()
-        await first.start()
-        await asyncio.sleep(2.0)
-        second.board.kept.seen.went_back = "the store lacks record 7"
-        await second.start()
-        await asyncio.sleep(20.0)
-        assert first.engine is not None and not first.engine.fleet.is_standby
-        assert "the store lacks record 7" in first.engine.fleet.state.store_hold
-        await first.engine.control.release_store(by="a person", reason="looked at")
-        await asyncio.sleep(60.0)
-        assert first.engine.fleet.state.store_hold == "", "the release stands"
-        await world.end()
-
-    play(main())
-
-
-def test_a_renewal_does_not_bring_back_a_lease_that_is_given_over() -> None:
-    """Else a message is under way again when the lease is released, and may come after the successor's."""
-
-    async def main() -> None:
-        world, first, _ = await both()
-        assert first.engine is not None
-        reactor, until = first.engine.reactor, first.engine.lease.until
-        assert reactor.holds_lease()
-        reactor.give_up("handed over")
-        await asyncio.sleep(TTL_SECONDS)
-        assert first.engine.lease.until > until and not reactor.holds_lease() and not reactor.has_lease()
         await world.end()
 
     play(main())

@@ -3,7 +3,7 @@
 import asyncio
 
 from fenced.core.durable import records as r
-from tests.engine.test_standby import NODE, both, play, records
+from tests.engine.pair import NODE, both, play, records
 from tests.world.world import World
 
 TAKEN_SECONDS = 75.0

@@ -5,6 +5,7 @@ from typing import Final
 from tests.planted.bug import Bug
 
 STANDBY: Final = "tests/engine/test_standby.py"
+TAKEOVER: Final = "tests/engine/test_takeover.py"
 WENT_BACK: Final = "tests/engine/test_store_went_back.py"
 STRUCK: Final = "tests/simulation/test_controllers.py"
 TAKEN: Final = "tests/simulation/test_takeovers.py"
@@ -186,5 +187,37 @@ CONTROLLER_BUGS: Final = (
         old="        due = max(fleet.own.lag_until, due - fleet.own.lag_seconds)\n",
         new="        pass\n",
         killers=("tests/core/test_detector.py::test_the_check_does_not_wait_for_a_stretched_grace_that_has_ended",),
+    ),
+    Bug(
+        name="a command that only a proxy knows is not waited out",
+        rule="S21",
+        file="engine/takeover.py",
+        old="        elif (seconds := self._unknown_seconds()) > 0.0:\n",
+        new="        elif (seconds := self._unknown_seconds()) > 1e9:\n",
+        killers=(f"{TAKEOVER}::test_a_command_that_only_a_proxy_knows_is_waited_out",),
+    ),
+    Bug(
+        name="nobody hears what another controller saw of a lost past",
+        rule="S22",
+        file="engine/giving_over.py",
+        old="        self._hear_doubts()\n",
+        new="",
+        killers=(f"{TAKEOVER}::test_what_only_a_standby_saw_of_a_lost_past_holds_the_active_controller",),
+    ),
+    Bug(
+        name="a reported doubt comes again after its release",
+        rule="S22",
+        file="engine/giving_over.py",
+        old="and doubt not in self._doubts:\n",
+        new="and not self._fleet.state.store_hold:\n",
+        killers=(f"{TAKEOVER}::test_what_only_a_standby_saw_of_a_lost_past_holds_the_active_controller",),
+    ),
+    Bug(
+        name="a request with a key is obeyed twice",
+        rule="interface",
+        file="core/fleet_decisions.py",
+        old="        if answered.id == event.key:\n",
+        new="        if answered.id == event.key + event.content:\n",
+        killers=("tests/core/test_requests.py::test_a_request_with_a_key_is_obeyed_once_and_answered_alike",),
     ),
 )
