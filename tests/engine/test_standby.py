@@ -80,7 +80,7 @@ def test_after_a_promotion_nothing_is_sent_while_a_lost_command_may_act() -> Non
         await asyncio.sleep(0.3)
         await first.crash()
         second.journal.is_promoted = True
-        while world.disk.durable.owner is not second.journal:  # noqa: ASYNC110 - virtual time
+        while world.disk.row.name != "fenced-b":  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.1)
         taken_at, known = asyncio.get_running_loop().time(), world.disk.durable.sequence
         while world.disk.durable.sequence == known:

@@ -192,7 +192,7 @@ class WorldJournal(MemoryJournal):
             epoch=epoch, rest=rest, until=now + self._lease_seconds, holder=self.holder,
             is_own=is_own(before.row(disk.now()), place=self.place, newest_epoch=durable.newest_epoch),
             before=before.name, reason="start" if before.place in {"", self.place} else "expired",
-            last_at=durable.last_at, steady_at=steady_at,
+            last_at=durable.last_at, steady_at=steady_at, is_promoted=self.is_promoted,
         )  # fmt: skip
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
