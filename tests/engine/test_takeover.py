@@ -49,11 +49,11 @@ def test_a_renewal_does_not_bring_back_a_lease_that_is_given_over() -> None:
 class Knowing:
     """Floors of one proxy that has a command under way of which the journal knows nothing."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, *, epoch: int = 0) -> None:
+        self._seconds, self._epoch = seconds, epoch
 
     def highest_epoch(self, *, above: int) -> int:
-        return above
+        return max(above, self._epoch)
 
     def report_higher_epoch_to(self, report: Callable[[int], None]) -> None:
         pass
@@ -75,6 +75,20 @@ def test_a_command_that_only_a_proxy_knows_is_waited_out() -> None:
         while second.engine.fleet.is_standby:  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.1)
         assert asyncio.get_running_loop().time() - died > TTL_SECONDS / 2 + 40.0
+        await world.end()
+
+    play(main())
+
+
+def test_the_first_decision_is_above_every_epoch_that_a_proxy_knows() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        assert second.engine is not None
+        takeover = second.engine.takeover
+        takeover._around = replace(takeover._around, floors=Knowing(0.0, epoch=50))
+        await first.crash()
+        await asyncio.sleep(2 * TTL_SECONDS)
+        assert second.engine.fleet.epoch == 51
         await world.end()
 
     play(main())

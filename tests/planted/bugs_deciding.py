@@ -82,7 +82,7 @@ DECIDING_BUGS: Final = (
         rule="S10",
         file="core/fleet.py",
         old="            late = sum(1 for name in monitored if self.is_overdue(name, now))",
-        new="            late = sum(1 for name in monitored if self.hosts[name].state is State.SUSPECT)",
+        new="            late = sum(1 for name in monitored if self.hosts[name].state.value == 'suspect')",
         killers=("tests/core/test_gates.py::test_the_first_suspect_already_sees_the_others_as_overdue",),
     ),
     Bug(
