@@ -34,7 +34,8 @@ def test_an_unknown_fenced_on_the_bus_is_found(messages: tuple[Message, ...], is
             world.broker.show("a predecessor", message)
             world.checker.look()
             await asyncio.sleep(60.0)
-        world.checker.look()
-        await asyncio.sleep(60.0)
+        for _ in range(3):
+            world.checker.look()
+            await asyncio.sleep(60.0)
 
     assert (f"the bus shows {NODE} as fenced under 1-900" in found(plant)) is is_found

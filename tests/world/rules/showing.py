@@ -13,6 +13,8 @@ from tests.world.rules.base import Rule, Truth
 ANSWER_SECONDS: Final = 90.0
 """An answer may wait for `repeats.LONGEST_PAUSE_SECONDS` and a renewal of the lease."""
 
+START_SECONDS: Final = 10.0
+
 
 class NoStaleFence(Rule):
     """An old or lost `fenced` on the bus is replaced, if a controller could do so all the time."""
@@ -24,6 +26,7 @@ class NoStaleFence(Rule):
         self._shown: dict[str, tuple[Message, float]] = {}
         """The kept `fenced` of each topic that is not checked yet, and since when."""
         self._checked: dict[str, Message] = {}
+        self._due: dict[str, float] = {}
         self._troubled_at = 0.0
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
@@ -44,11 +47,15 @@ class NoStaleFence(Rule):
                 self._shown[topic] = message, now
             else:
                 self._shown.pop(topic, None)
+                self._due.pop(topic, None)
                 self._checked[topic] = message
         calm_since = max(self._troubled_at, self.truth.troubled_at, self.truth.up_since or now)
         for topic, (message, since) in list(self._shown.items()):
             if now > max(since, calm_since) + ANSWER_SECONDS:
-                del self._shown[topic]
+                # Nothing ran while the only daemon was down, so this step may be its start: it answers in later ones.
+                if now < self._due.setdefault(topic, now) + START_SECONDS:
+                    continue
+                del self._shown[topic], self._due[topic]
                 self._checked[topic] = message
                 self._look(HostName(topic.rpartition("/")[2]), message)
 
