@@ -6,7 +6,7 @@ from fenced.core.durable import records as r
 from tests.engine.pair import NODE, both, play, records
 from tests.world.world import World
 
-TAKEN_SECONDS = 75.0
+TAKEN_SECONDS = 90.0
 """A new life, a whole lease, and the time that a lost command may act."""
 
 
