@@ -30,9 +30,10 @@ class NoStaleFence(Rule):
         self._troubled_at = 0.0
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
-        """A change of the journal makes the kept message an old one: it is checked again."""
-        for topic in [topic for topic in self._checked if topic.endswith(f"/{host}")]:
-            del self._checked[topic]
+        """A change of the journal makes the kept message an old one: its time to be replaced starts again."""
+        for known in (self._checked, self._shown, self._due):
+            for topic in [topic for topic in known if topic.endswith(f"/{host}")]:
+                del known[topic]
 
     def stepped(self) -> None:
         broker, now = self.truth.broker, self.truth.now()
