@@ -32,23 +32,36 @@ OwnEvent = (
 
 def own_event(work: Work, event: OwnEvent) -> None:
     """Handle an event of the daemon itself."""
-    own = work.fleet.own
+    work.own(condition(work.fleet, event))
     match event:
         case e.BusConnected():
             _bus_connected(work, event)
         case e.BusDisconnected():
             _bus_disconnected(work, event)
-        case e.Stalled():
-            work.own(stalled(own, event))
-        case e.LeaseRenewed():
-            work.own(replace(own, lease_until=event.until))
         case e.LeaseLost():
-            work.own(replace(own, lease_until=0.0))
             work.command(c.KillOns())
+        case _:
+            pass
+
+
+def condition(fleet: Fleet, event: OwnEvent) -> Own:
+    """Return the condition of the daemon after an event. A standby keeps it, too."""
+    own = fleet.own
+    match event:
+        case e.BusConnected():
+            return bus_connected(fleet, event)
+        case e.BusDisconnected():
+            return bus_disconnected(own, event)
+        case e.Stalled():
+            return stalled(own, event)
+        case e.LeaseRenewed():
+            return replace(own, lease_until=event.until)
+        case e.LeaseLost():
+            return replace(own, lease_until=0.0)
         case e.DrainStarted():
-            work.own(replace(own, is_stopping=True))
+            return replace(own, is_stopping=True)
         case e.ProxiesSeen():
-            work.own(replace(own, proxy_faults=event.faults))
+            return replace(own, proxy_faults=event.faults)
         case _:
             assert_never(event)
 
@@ -111,7 +124,6 @@ def _settled(fleet: Fleet, event: e.BusConnected) -> float:
 
 def _bus_connected(work: Work, event: e.BusConnected) -> None:
     fleet = work.fleet
-    work.own(bus_connected(fleet, event))
     if fleet.state.is_bus_lost:
         work.record_fleet(r.BusBack())
     for name in fleet.troubled:
@@ -132,9 +144,7 @@ def bus_disconnected(own: Own, event: e.BusDisconnected) -> Own:
 
 
 def _bus_disconnected(work: Work, event: e.BusDisconnected) -> None:
-    own = bus_disconnected(work.fleet.own, event)
-    work.own(own)
-    if own.bus_lost_at is not None and not work.fleet.state.is_bus_lost:
+    if work.fleet.own.bus_lost_at is not None and not work.fleet.state.is_bus_lost:
         work.record_fleet(r.BusLost(why=event.why))
 
 

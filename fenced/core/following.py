@@ -8,7 +8,7 @@ from fenced.core import events as e
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
 from fenced.core.fleet import Fleet
-from fenced.core.fleet_decisions import bus_connected, bus_disconnected, lost_all, stalled, take_inventory
+from fenced.core.fleet_decisions import condition, lost_all, take_inventory
 from fenced.core.suspected import hearing
 from fenced.model.answers import RefusedBy
 
@@ -20,18 +20,10 @@ def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
             hearing.overhear(fleet, event)
         case e.Evidence():
             hearing.keep_evidence(fleet, event, now)
-        case e.BusConnected():
-            fleet.own = bus_connected(fleet, event)
-        case e.BusDisconnected():
-            fleet.own = bus_disconnected(fleet.own, event)
-        case e.Stalled():
-            fleet.own = stalled(fleet.own, event)
-        case e.LeaseRenewed():
-            fleet.own = replace(fleet.own, lease_until=event.until)
-        case e.DrainStarted():
-            fleet.own = replace(fleet.own, is_stopping=True)
-        case e.ProxiesSeen():
-            fleet.own = replace(fleet.own, proxy_faults=event.faults)
+        case (
+            e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.DrainStarted() | e.ProxiesSeen()
+        ):
+            fleet.own = condition(fleet, event)
         case e.PathsListed():
             fleet.forget_checks(event.paths)
         case e.InventoryRead():
