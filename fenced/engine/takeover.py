@@ -5,6 +5,7 @@ this machine are killed, the proxies learn the new epoch, and its commands count
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -160,12 +161,12 @@ class Kept:
     """What a standby hears and can't decide, for the takeover: requests, and the last report of a host that is failing
     or stopping."""
 
-    requests: list[e.BusRequest] = field(default_factory=list)
+    requests: deque[e.BusRequest] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS_MAX))
     reports: dict[str, e.Health] = field(default_factory=dict)
 
     def keep(self, event: object) -> None:
         if isinstance(event, e.BusRequest):
-            self.requests = [*self.requests[1 - KEPT_REQUESTS_MAX :], event]
+            self.requests.append(event)
         elif isinstance(event, e.Health) and not event.is_retained:
             if event.status is e.HealthStatus.OK:
                 self.reports.pop(event.host, None)
@@ -179,5 +180,6 @@ class Kept:
         """
         recent = [request for request in self.requests if request.received >= since]
         found: list[BusEvent] = [*self.reports.values(), *recent]
-        self.requests, self.reports = [], {}
+        self.requests.clear()
+        self.reports.clear()
         return found

@@ -144,7 +144,7 @@ CONTROLLER_BUGS: Final = (
         name="requests that came while nobody decided are lost",
         rule="S21",
         file="engine/takeover.py",
-        old="            self.requests = [*self.requests[1 - KEPT_REQUESTS_MAX :], event]\n",
+        old="            self.requests.append(event)\n",
         new="            pass\n",
         killers=(f"{STANDBY}::test_the_successor_obeys_a_request_that_came_while_nobody_decided",),
     ),
