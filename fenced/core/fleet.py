@@ -235,6 +235,10 @@ class Fleet:
         """Return the fleet's state as the journal has it."""
         return self.state if self._before is None else self._before.state
 
+    def states(self) -> tuple[HostState, ...]:
+        """Return the states of the hosts of the inventory and of `gone`."""
+        return (*self.hosts.values(), *self.gone.values())
+
     def known(self, name: HostName) -> HostState:
         """Return the state of a host of the inventory or of `gone`."""
         return self.hosts.get(name) or self.gone[name]

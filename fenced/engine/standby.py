@@ -107,22 +107,22 @@ class Standby:
         """
         longest, now = longest_command_seconds(self._fleet.inventory), self._clock.now()
         found: dict[HostName, tuple[tuple[Token, float], ...]] = {}
-        for name, state in (*self._fleet.hosts.items(), *self._fleet.gone.items()):
+        for state in self._fleet.states():
             ends = []
             for command in state.commands:
                 if command.is_ended:
                     continue
-                known = self._learned.get(name, {}).get(command.token)
+                known = self._learned.get(state.name, {}).get(command.token)
                 at, seconds = known if known is not None else (self._loaded_at, longest)
                 end = at + seconds + moved_seconds
                 if known is None:  # sent before this start, perhaps under other settings
                     end = max(end, command.not_after)
                 if has_ended(command):
-                    end = min(end, now + self._settle_seconds(name, command.device))
+                    end = min(end, now + self._settle_seconds(state.name, command.device))
                 if max(end, command.not_after) > now:
                     ends.append((command.token, end))
             if ends:
-                found[name] = tuple(ends)
+                found[state.name] = tuple(ends)
         return found
 
     def moved(self, seconds: float) -> Mapping[HostName, tuple[tuple[Token, float], ...]]:
@@ -131,8 +131,8 @@ class Standby:
         The proxies count a command's time by their own clocks, and the store's clock may have jumped.
         """
         found = {
-            name: tuple((it.token, it.not_after + seconds) for it in state.commands if not it.is_ended)
-            for name, state in (*self._fleet.hosts.items(), *self._fleet.gone.items())
+            state.name: tuple((it.token, it.not_after + seconds) for it in state.commands if not it.is_ended)
+            for state in self._fleet.states()
         }
         return {name: ends for name, ends in found.items() if ends}
 

@@ -145,8 +145,7 @@ class Takeover:
 
     def _unknown_seconds(self) -> float:
         """Return how long commands may act that a proxy has under way and the journal does not name."""
-        states = (*self._fleet.hosts.values(), *self._fleet.gone.values())
-        known = {command.token for state in states for command in state.commands}
+        known = {command.token for state in self._fleet.states() for command in state.commands}
         acting = (it for echo in self._echoes.values() for it in echo.under_way.items())
         return max((seconds for (_, token), seconds in acting if token not in known), default=0.0)
 
