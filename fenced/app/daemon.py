@@ -34,7 +34,7 @@ from fenced.core.fleet import Fleet
 from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
 from fenced.drivers.registry import DriverRegistry, drivers
-from fenced.engine.engine import SHARD, Engine, Ports
+from fenced.engine.engine import Engine, Ports
 from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.replaying import replay
 from fenced.engine.retired import Retired
@@ -46,7 +46,7 @@ from fenced.journal.database import SqlJournal
 from fenced.journal.instance import instance
 from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
-from fenced.model.names import ProxyName
+from fenced.model.names import MAIN_SHARD, ProxyName
 from fenced.net.unix_socket import SocketError, listening_at
 from fenced.ports.bus import BusError, Message
 from fenced.ports.journal import EpochLost, Loaded, StoreError
@@ -273,7 +273,7 @@ def _shard_facts(parts: _Parts, engine: Engine) -> ShardFacts:
     left = engine.lease.until - parts.clocks.steady.now()
     is_held = engine.reactor.holds_lease() and not engine.fleet.is_standby
     lag = engine.standby.lag if engine.fleet.is_standby else 0
-    return ShardFacts(shard=SHARD, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0, lag=lag)
+    return ShardFacts(shard=MAIN_SHARD, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0, lag=lag)
 
 
 def _app(parts: _Parts, engine: Engine) -> web.Application:

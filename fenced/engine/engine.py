@@ -32,7 +32,7 @@ from fenced.engine.standby import Standby as Follower
 from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
-from fenced.model.names import HostName, PlugId, ProxyName, Token
+from fenced.model.names import MAIN_SHARD, HostName, PlugId, ProxyName, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
@@ -42,9 +42,6 @@ from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
-
-SHARD = "main"
-"""The one shard of everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +70,7 @@ class Ports:
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
     """Return the highest token that each plug was ever sent, as far as it can still matter."""
     highest: dict[PlugId, Token] = {}
-    for state in (*fleet.hosts.values(), *fleet.gone.values()):
+    for state in fleet.states():
         for command in state.commands:
             if command.plug_id not in highest or highest[command.plug_id] < command.token:
                 highest[command.plug_id] = command.token
@@ -84,7 +81,7 @@ def unfinished(fleet: Fleet) -> tuple[tuple[int, str], ...]:
     """Return (pid, start time) of programs that an earlier run started and that may still run (S16)."""
     return tuple(
         (command.pid, command.pid_started)
-        for state in (*fleet.hosts.values(), *fleet.gone.values())
+        for state in fleet.states()
         for command in state.commands
         if not command.is_ended and command.pid is not None and command.pid_started is not None
     )
@@ -229,7 +226,7 @@ class Engine:
         """Let the reactor decide, once the takeover is prepared."""
         assert self._group is not None
         keeping = self._group.create_task(self.lease.run(), name="lease")
-        self.ports.telemetry.lease_taken(SHARD, taken.reason)
+        self.ports.telemetry.lease_taken(MAIN_SHARD, taken.reason)
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
         assert not keeping.done(), "the group ends with it"
         self.workers.remember(highest_tokens(self.fleet))

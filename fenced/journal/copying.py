@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fenced.journal import migrations, reading
 from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SCHEMA, SNAPSHOTS, STORE
+from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import Loaded, StoreError
 
 # The reports of controllers stay behind: they are about the daemons that run on the source.
@@ -114,7 +115,7 @@ def _is_same_store(connection: Connection, target: Endpoint, store_id: str) -> b
 
 
 def _prepare(connection: Connection, target: Endpoint, now: float, shards: Sequence[str]) -> None:
-    if connection.dialect.name == "sqlite" and tuple(shards) not in {(), (migrations.SHARD,)}:
+    if connection.dialect.name == "sqlite" and tuple(shards) not in {(), (MAIN_SHARD,)}:
         raise StoreError(f"{target.place}: an SQLite file holds one shard, and the store has {', '.join(shards)}")
     migrations.migrate(connection, place=target.place, now=now)
     for table in TABLES:

@@ -16,8 +16,6 @@ from fenced.journal.schema import METADATA, SCHEMA
 from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
 
 Migration = Callable[[Connection], None]
-SHARD: Final = "main"
-"""The shard of everything that was stored before there were shards, and of an SQLite file."""
 _LOCK_KEY: Final = 0x66656E636564
 """PostgreSQL's advisory lock of migrations ("fenced"): two daemons that start at once make one set of tables."""
 

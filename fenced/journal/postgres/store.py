@@ -30,6 +30,7 @@ from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
 from fenced.journal.seen import Server
 from fenced.journal.taking import LeaseWatch
+from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import EpochLost, Loaded, StoreError
 
 LOCK_NAME: Final = "fenced.lock"
@@ -52,7 +53,7 @@ class PostgresJournal(SqlJournal):
     """Implements the `Journal` port over a database."""
 
     def __init__(
-        self, settings: PostgresSettings, *, state_dir: Path, place: str, shard: str = migrations.SHARD,
+        self, settings: PostgresSettings, *, state_dir: Path, place: str, shard: str = MAIN_SHARD,
         clock: Callable[[], float] = boottime,
     ) -> None:  # fmt: skip
         """`place`: this state directory in this boot of the machine, unlike any other in the world."""

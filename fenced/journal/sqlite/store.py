@@ -27,6 +27,7 @@ from fenced.journal.seen import Server
 from fenced.journal.sqlite.connections import engine
 from fenced.journal.sqlite.errors import is_connection_doubtful, translated
 from fenced.journal.sqlite.location import database_path
+from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import ClockAnchor, Loaded, StoreError
 
 LOCK_NAME: Final = "fenced.lock"
@@ -46,7 +47,7 @@ class SqliteJournal(SqlJournal):
         """`url` as in `[store]`. Opens nothing yet. Raises ValueError if the URL is not one of SQLite."""
         self._path = database_path(url, state_dir).resolve()
         super().__init__(
-            place=str(self._path), shard=migrations.SHARD, state_dir=state_dir, lease_ttl_seconds=lease_ttl_seconds
+            place=str(self._path), shard=MAIN_SHARD, state_dir=state_dir, lease_ttl_seconds=lease_ttl_seconds
         )
         self._busy_timeout_seconds = busy_timeout_seconds
         self._locks = lock_files(self._path, state_dir.resolve())
