@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import aiomqtt
+from structlog.testing import capture_logs
 
 from fenced.bus.client import BusClient
 from fenced.bus.settings import BusSettings
@@ -180,3 +181,12 @@ def heard() -> Iterator[list[str]]:
         yield complaints
     finally:
         loop.set_exception_handler(None)
+
+
+async def refusal(port: int, changes: dict[str, object]) -> str:
+    """Return why the connection fails."""
+    with capture_logs() as logs:
+        async with running(settings(port, **changes), is_awaited=False) as bus:
+            await until(lambda: bool(logs), what=f"a refusal with {changes}")
+        assert not bus.events
+    return str(logs[0]["reason"])

@@ -1,7 +1,6 @@
-"""Brokers other than a plain Mosquitto: amqtt in this process (MQTT 3.1.1), TLS, and one that refuses to subscribe."""
+"""Brokers other than a plain Mosquitto: amqtt in this process (MQTT 3.1.1), TLS, and one that sends nonsense."""
 
 import asyncio
-import contextlib
 import datetime
 import gc
 import ipaddress
@@ -10,7 +9,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +19,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from structlog.testing import capture_logs
 
 from fenced.bus.embedded import EmbeddedBroker
 from fenced.bus.reading import Incoming
 from fenced.model.bus_urls import BusUrl
 from fenced.ports.bus import BusConnected, BusError, Health, Message, Presence
-from tests.bus.parts import heard, mosquitto, other, running, settings
+from tests.bus.parts import heard, mosquitto, other, refusal, running, settings
 from tests.bus.test_reading import BEAT_SENT
 from tests.drivers.certificate import make_certificate
 from tests.drivers.old_tls import RSA_ONLY, s_server
@@ -250,53 +248,7 @@ async def test_a_broker_with_old_tls_is_reported_with_its_offer(tmp_path: Path) 
         assert "TLS handshake: no common cipher" in await refusal(port, tls)
 
 
-async def refusal(port: int, changes: dict[str, object]) -> str:
-    """Return why the connection fails."""
-    with capture_logs() as logs:
-        async with running(settings(port, **changes), is_awaited=False) as bus:
-            await until(lambda: bool(logs), what=f"a refusal with {changes}")
-        assert not bus.events
-    return str(logs[0]["reason"])
-
-
 # -- others -----------------------------------------------------------------------------------------------------------
-
-
-async def test_a_refused_subscription_is_no_connection() -> None:
-    async with refusing("00 00 01 87 00") as port:
-        assert "refused a subscription" in await refusal(port, {})
-
-
-async def test_states_that_may_not_be_read_cost_one_warning_and_nothing_else() -> None:
-    async with refusing("00 00 01 01 87") as port:
-        with capture_logs() as logs:
-            async with running(settings(port)) as bus:
-                await bus.connected(times=2)
-        told = [log for log in logs if log["event"] == "bus_subscription_refused"]
-        assert [log["topics"] for log in told] == [["fenced/v1/lab/state/+"]]
-
-
-@contextlib.asynccontextmanager
-async def refusing(codes: str) -> AsyncIterator[int]:
-    """Yield the port of a broker that accepts the log-in, answers the five subscriptions with these codes (0x87: not
-    authorized; MQTT 5, 3.9.3), and hangs up a moment later."""
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(4096)
-        writer.write(bytes.fromhex("2003000000"))
-        asked = await reader.read(4096)
-        packet_number = asked[asked.index(b"fenced/v1") - 5 : asked.index(b"fenced/v1") - 3]
-        writer.write(bytes.fromhex("9008") + packet_number + bytes.fromhex("00" + codes))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(reader.read(), 0.3)
-        writer.close()
-
-    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 async def test_an_unreadable_packet_ends_the_connection() -> None:
