@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,7 @@ class Warm:
         self._pid: int | None = None
         self._status: int | None = None
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        weakref.finalize(self, self._connection.close)
         self._connection.connect(_address())
         asked = {
             "arguments": list(command[1:]), "cwd": str(ROOT),
