@@ -18,6 +18,7 @@ from fenced.api.browsers import Browsers
 from fenced.api.call import CountAnswer, Metrics, Services, no_reload
 from fenced.api.callers import Owner
 from fenced.api.limits import RateLimit
+from fenced.api.listening import ApiError, Listeners
 from fenced.api.routes import ROUTES
 from fenced.model.api_tokens import ApiToken
 from fenced.model.moments import Wall, as_steady
@@ -28,15 +29,10 @@ from fenced.ports.clock import Clock
 from fenced.ports.control import Control
 from fenced.ports.reloading import Reload
 
-BACKLOG: Final = 4096
 SHUTDOWN_SECONDS: Final = 2.0
 LOCAL_CONNECTIONS_MAX: Final = 1024
 """Of the unix socket, beside those over TCP."""
 SERVICES: Final = web.AppKey("services", Services)
-
-
-class ApiError(Exception):
-    """The server can't start; the text says why and what to do."""
 
 
 class ApiFilesError(ApiError):
@@ -146,15 +142,15 @@ async def serve(
     tls_cert_file: str = "",
     tls_key_file: str = "",
     local: socket.socket | None = None,
+    listeners: Listeners | None = None,
 ) -> AsyncIterator[Serving]:
-    """Listen on `address:port` ([::1]:8470 for IPv6), and on the unix socket `local`, while the block runs.
+    """Serve at `address:port` ([::1]:8470 for IPv6), and on the unix socket `local`, while the block runs.
 
-    Raises ApiError (ApiFilesError).
+    `listeners`: those whose sockets go on to listen after the block. Raises ApiError (ApiFilesError).
     """
-    host, port = _split(listen)
     context = _tls(tls_cert_file, tls_key_file)
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(_listening(listen, host, port))
+        listening = (listeners or stack.enter_context(Listeners())).tcp(listen)
         doors = [Door(listening, most=connections_max())]
         doors[0].context = context
         if local is not None:
@@ -168,30 +164,12 @@ async def serve(
         for door in doors:
             await stack.enter_async_context(door.open(protocols(running.server)))
         yield Serving(
-            host=host,
+            host=str(listening.getsockname()[0]),
             port=int(listening.getsockname()[1]),
             is_tls=context is not None,
             socket="" if local is None else path_of(local),
             door=doors[0],
         )
-
-
-def _listening(listen: str, host: str, port: int) -> socket.socket:
-    """Return the listening socket. Raises ApiError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as exc:
-        raise ApiError(
-            f"api.listen: can't listen on {listen}: {exc.strerror or exc}; free the address or choose another"
-        ) from exc
-
-
-def _split(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise ApiError(f"api.listen: {listen!r} is not address:port; write for example 127.0.0.1:8470")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _tls(cert_file: str, key_file: str) -> ssl.SSLContext | None:

@@ -18,9 +18,11 @@ import structlog
 from aiohttp import web
 
 from fenced.api.callers import Owner
-from fenced.api.server import BACKLOG, ApiError, ApiFilesError, Serving, build_app, expiring_tokens, reconfigure, serve
+from fenced.api.listening import ApiError, Listeners
+from fenced.api.server import ApiFilesError, Serving, build_app, expiring_tokens, reconfigure, serve
 from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
+from fenced.app.connections import bus_settings, tls_files, urls, vias
 from fenced.app.note import Note
 from fenced.app.old_name import retired
 from fenced.app.reload import Reloader
@@ -28,8 +30,7 @@ from fenced.app.running import Running, run_until
 from fenced.app.store import journal_of
 from fenced.app.survivors import kill_marked, kill_named
 from fenced.bus.client import BusClient
-from fenced.bus.settings import BusSettings
-from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
+from fenced.config.configuration import ApiConfiguration, Configuration
 from fenced.core.fleet import Fleet
 from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
@@ -45,13 +46,11 @@ from fenced.host.liveness import TcpLiveness
 from fenced.journal.database import SqlJournal
 from fenced.journal.instance import instance
 from fenced.model.bus_urls import BusUrl
-from fenced.model.inventory import Inventory, Via
-from fenced.model.names import MAIN_SHARD, ProxyName
-from fenced.net.unix_socket import SocketError, listening_at
+from fenced.model.names import MAIN_SHARD
+from fenced.net.unix_socket import SocketError
 from fenced.ports.bus import BusError, Message
 from fenced.ports.journal import EpochLost, Loaded, StoreError
 from fenced.proxy.client import ProxyCaller
-from fenced.proxy.tls import TlsFiles
 from fenced.proxy.watch import ProxyWatch
 from fenced.telemetry.bus_gauges import BusGauges
 from fenced.telemetry.certificates import CertificateGauges
@@ -80,6 +79,7 @@ class _Parts:
     watch: ProxyWatch
     certificates: Certificates
     metrics: Metrics
+    listeners: Listeners
     shown: Shown
     remarks: list[Callable[[], str]] = field(default_factory=list)
 
@@ -93,10 +93,16 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
     allow_open_files()
     stop = _stop_on_signals()
     _make_state_dir(configuration.state_dir)
+    with Listeners() as listeners:
+        await _lives(reloader, stop, listeners)
+
+
+async def _lives(reloader: Reloader, stop: asyncio.Event, listeners: Listeners) -> None:
+    """Run one life after the other until a stop."""
     shown: Shown = {}
     while True:
         try:
-            await _live(reloader.configuration, reloader, stop, shown)
+            await _live(reloader, stop, listeners, shown)
         except BaseExceptionGroup as group:
             handed_over, others = group.split((HandedOver, EpochLost))  # a write may come right after the release
             if others is not None or handed_over is None or handed_over.subgroup(HandedOver) is None:
@@ -107,8 +113,9 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             return
 
 
-async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.Event, shown: Shown) -> None:
+async def _live(reloader: Reloader, stop: asyncio.Event, listeners: Listeners, shown: Shown) -> None:
     """Run from the opening of the store to a stop. Raises HandedOver in a group if another life is to act now."""
+    configuration = reloader.configuration
     async with contextlib.AsyncExitStack() as stack:
         journal, clocks, loaded = await _open_journal(configuration, stack)
         await _embedded_broker(configuration, stack)
@@ -125,8 +132,9 @@ async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.
             registry=registry,
             remote=remote,
             watch=ProxyWatch(remote, configuration.inventory.proxies.values(), clock=clocks.steady),
-            certificates=Certificates(configuration, remote, _bus_settings(configuration)),
+            certificates=Certificates(configuration, remote, bus_settings(configuration)),
             metrics=Metrics(),
+            listeners=listeners,
             shown=shown,
         )
         engine, bus = _engine(parts, fleet, loaded)
@@ -134,6 +142,7 @@ async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.
         app = _app(parts, engine)
         servings: list[Serving] = []
         _connect_reloads(parts, engine, app, servings)
+        stack.callback(lambda: listeners.close() if stop.is_set() else None)
         servings.append(await _serve(parts, app, stack))
         running = Running(
             engine=engine,
@@ -209,9 +218,9 @@ def _remote(
 ) -> ProxyCaller:
     remote = ProxyCaller(
         store=loaded.store_id,
-        urls=_urls(configuration.inventory),
-        vias=_vias(configuration.inventory),
-        tls=_tls(configuration.proxy_client),
+        urls=urls(configuration.inventory),
+        vias=vias(configuration.inventory),
+        tls=tls_files(configuration.proxy_client),
         clock=clocks.steady,
     )
     stack.push_async_callback(remote.close)
@@ -227,7 +236,7 @@ def _engine(parts: _Parts, fleet: Fleet, loaded: Loaded) -> tuple[Engine, BusCli
         return engines[0].outbox.controller_message("offline") if engines else None
 
     bus = BusClient(
-        _bus_settings(parts.configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=parts.metrics,
+        bus_settings(parts.configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=parts.metrics,
         clock=clock, will=will, ahead_seconds=clock.ahead_seconds,
         on_stranger=lambda name: engines[0].misnamed.heard(name),
     )  # fmt: skip
@@ -310,7 +319,7 @@ def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application, servin
         for serving in servings:
             _use_certificate(serving, new.api)
         parts.certificates.use(new)
-        parts.remote.use(_urls(new.inventory), _vias(new.inventory))
+        parts.remote.use(urls(new.inventory), vias(new.inventory))
         parts.watch.use(new.inventory.proxies.values())
         if parts.remote.certificates is not None:
             parts.remote.certificates.ask()
@@ -329,7 +338,7 @@ def _use_certificate(serving: Serving, api: ApiConfiguration) -> None:
 async def _serve(parts: _Parts, app: web.Application, stack: contextlib.AsyncExitStack) -> Serving:
     """Serve over TCP and on the unix socket. `state_dir` is locked by now, so this is its only daemon."""
     api = parts.configuration.api
-    local = _local(api, parts, stack)
+    local = _local(api, parts)
     parts.remarks.append(lambda: expiring_tokens(app))
     return await stack.enter_async_context(
         serve(
@@ -338,11 +347,12 @@ async def _serve(parts: _Parts, app: web.Application, stack: contextlib.AsyncExi
             tls_cert_file=str(api.tls_cert_file or ""),
             tls_key_file=str(api.tls_key_file or ""),
             local=local,
+            listeners=parts.listeners,
         )
     )
 
 
-def _local(api: ApiConfiguration, parts: _Parts, stack: contextlib.AsyncExitStack) -> socket.socket | None:
+def _local(api: ApiConfiguration, parts: _Parts) -> socket.socket | None:
     """Return the listening unix socket, or None. Raises ApiError if the file names one that can't be made.
 
     Without systemd nobody makes the folder of the default path. The API is then on TCP alone, and says so.
@@ -350,7 +360,7 @@ def _local(api: ApiConfiguration, parts: _Parts, stack: contextlib.AsyncExitStac
     if api.socket is None:
         return None
     try:
-        return stack.enter_context(listening_at(api.socket, group=Owner.this_process().group, backlog=BACKLOG))
+        return parts.listeners.local(api.socket, group=Owner.this_process().group)
     except SocketError as exc:
         if api.is_socket_chosen:
             raise ApiError(f"api.socket: {exc}") from exc
@@ -358,34 +368,3 @@ def _local(api: ApiConfiguration, parts: _Parts, stack: contextlib.AsyncExitStac
         log.warning("no_api_socket", reason=why, advice="set api.socket to a path in a folder of the daemon's user")
         parts.remarks.append(lambda: why)
         return None
-
-
-def _urls(inventory: Inventory) -> dict[ProxyName, str]:
-    return {proxy.name: proxy.url for proxy in inventory.proxies.values()}
-
-
-def _vias(inventory: Inventory) -> dict[ProxyName, Via]:
-    return {proxy.name: proxy.via for proxy in inventory.proxies.values() if proxy.via is not None}
-
-
-def _tls(client: TlsClient) -> TlsFiles | None:
-    if client.ca_file is None or client.cert_file is None or client.key_file is None:
-        return None
-    return TlsFiles(ca_file=client.ca_file, cert_file=client.cert_file, key_file=client.key_file)
-
-
-def _bus_settings(configuration: Configuration) -> BusSettings:
-    bus, daemon = configuration.bus, configuration.inventory.daemon
-    return BusSettings(
-        host=bus.host,
-        port=bus.port,
-        site=daemon.site,
-        client_id=f"fenced-{daemon.site}-{daemon.name}",
-        is_tls=bus.scheme == "mqtts",
-        is_version_5_tried=bus.scheme != "embedded",
-        ca_file=str(bus.tls.ca_file or ""),
-        cert_file=str(bus.tls.cert_file or ""),
-        key_file=str(bus.tls.key_file or ""),
-        username=bus.username,
-        password=bus.password,
-    )

@@ -94,7 +94,8 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
     """Return the exit status. Imports the daemon only now, so that the help and the check are fast."""
     import uvloop
 
-    from fenced.api.server import ApiError, ApiFilesError
+    from fenced.api.listening import ApiError
+    from fenced.api.server import ApiFilesError
     from fenced.app.daemon import run_daemon
     from fenced.app.reload import Reloader
     from fenced.ports.bus import BusError

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fenced.api.access import Access
 from fenced.api.callers import Owner
 from fenced.api.limits import CLIENTS_MAX, RateLimit
-from fenced.api.server import SERVICES, ApiError, build_app, reconfigure, serve
+from fenced.api.listening import ApiError
+from fenced.api.server import SERVICES, build_app, reconfigure, serve
 from fenced.api.times import parse_until
 from fenced.model.api_tokens import ApiToken
 from fenced.model.inventory import Secret
