@@ -76,7 +76,7 @@ class HandOverBody(bodies.ByBody):
 
 async def controllers(call: Call) -> Controllers:
     """The controllers that share the store, by name."""
-    return Controllers(items=[shown(view) for view in call.control.controllers()], next=None)
+    return Controllers(items=[shown(view) for view in await call.control.look_at_controllers()], next=None)
 
 
 async def hand_over(call: Call) -> HandOver:

@@ -156,32 +156,33 @@ async def end_pause(call: Call) -> None:
 
 async def fleet(call: Call) -> shapes.Fleet:
     """The daemon: whether it is armed, connected, active or a standby, and who acts."""
-    return _fleet(call)
+    return await _fleet(call)
 
 
-def _fleet(call: Call) -> shapes.Fleet:
-    return views.fleet(call.control.fleet(), call.control.controllers())
+async def _fleet(call: Call) -> shapes.Fleet:
+    controllers = await call.control.look_at_controllers()
+    return views.fleet(call.control.fleet(), controllers)
 
 
 async def arm(call: Call) -> shapes.Fleet:
     """Revoke every earlier disarm (refused while the configuration says armed = false)."""
     body = call.given(bodies.ReasonBody)
     await call.control.arm(by=call.principal.by(body.by), reason=body.reason)
-    return _fleet(call)
+    return await _fleet(call)
 
 
 async def disarm(call: Call) -> shapes.Fleet:
     """Forbid every power command until the next `arm`."""
     body = call.given(bodies.ReasonBody)
     await call.control.disarm(by=call.principal.by(body.by), reason=body.reason)
-    return _fleet(call)
+    return await _fleet(call)
 
 
 async def release_store(call: Call) -> shapes.Fleet:
     """Accept a store that is in doubt, so that it decides again (409 if no store is in doubt)."""
     body = call.given(bodies.ReleaseBody)
     await call.control.release_store(by=call.principal.by(body.by), reason=body.reason)
-    return _fleet(call)
+    return await _fleet(call)
 
 
 async def reload(call: Call) -> shapes.Reloaded:

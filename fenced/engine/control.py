@@ -137,6 +137,9 @@ class EngineControl:
     def controllers(self) -> Sequence[ControllerView]:
         return self._controllers.views
 
+    async def look_at_controllers(self) -> Sequence[ControllerView]:
+        return await self._controllers.now()
+
     def proxies(self) -> Sequence[ProxyView]:
         return self._proxies()
 

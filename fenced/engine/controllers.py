@@ -16,6 +16,8 @@ from fenced.ports.journal import ControllerReport, ControllerView, Journal, Stor
 log = structlog.get_logger(__name__)
 
 REPORTS_PER_TTL: Final = 3
+ANSWER_SECONDS: Final = 1.0
+"""How long somebody who asks for the controllers waits for the store."""
 CHANGE_LOOK_SECONDS: Final = 0.5
 """How soon the others know that this controller became fit or unfit."""
 
@@ -63,6 +65,14 @@ class Controllers:
             return
         self._refusal = ""
         self._seen()
+
+    async def now(self) -> Sequence[ControllerView]:
+        """Return all controllers as the store shows them, or as it last did if it does not answer soon."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._journal.controllers()
+        except (StoreError, OSError):  # includes TimeoutError; `look` tells people
+            return self.views
 
     async def keep_words(self) -> None:
         """Keep what operators said before this life ends."""

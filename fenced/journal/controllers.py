@@ -69,7 +69,7 @@ def report(connection: Connection, report: ControllerReport, own: Self) -> Seque
     is_clone = and_(CONTROLLERS.c.place != own.place, _is_alive(connection, own))  # its state directory has our id
     is_renamed = and_(CONTROLLERS.c.instance == own.instance, CONTROLLERS.c.name != own.name, not_(is_clone))
     connection.execute(delete(CONTROLLERS).where(or_(CONTROLLERS.c.heard < now - KEPT_SECONDS, is_renamed)))
-    return _views(connection, own)
+    return views(connection, own)
 
 
 def leave(connection: Connection, own: Self) -> None:
@@ -78,7 +78,8 @@ def leave(connection: Connection, own: Self) -> None:
     connection.execute(update(CONTROLLERS).where(*mine).values(is_gone=True))
 
 
-def _views(connection: Connection, own: Self) -> Sequence[ControllerView]:
+def views(connection: Connection, own: Self) -> Sequence[ControllerView]:
+    """Return all controllers by name."""
     shards: dict[str, list[HeldShard]] = {}
     for row in connection.execute(_held(connection)):
         held = HeldShard(shard=row.shard, epoch=row.epoch, since=row.since)

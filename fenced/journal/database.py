@@ -18,7 +18,8 @@ from typing import Any, Literal, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from fenced.journal import controllers, files, following, leases, reading, taking, writing
+from fenced.journal import controllers as reports
+from fenced.journal import files, following, leases, reading, taking, writing
 from fenced.journal.following import Mark, Position
 from fenced.journal.leases import Held, LeaseRow
 from fenced.journal.queries import Reader, SqlQueries
@@ -120,7 +121,11 @@ class SqlJournal(SqlQueries, ABC):
         assert report.name == self._name, "a controller reports under the name with which it opened the store"
         await self._keep_memory()
         self._has_reported = True
-        return await self._note("report", lambda it: controllers.report(it, report, self._self()))
+        return await self._note("report", lambda it: reports.report(it, report, self._self()))
+
+    async def controllers(self) -> Sequence[ControllerView]:
+        self._check_open()
+        return await self._look("controllers", lambda it: reports.views(it, self._self()))
 
     async def follow(self, *, after: int, limit: int) -> Followed:
         """`after`: 0, or the `sequence` of what `open` or the last call returned."""
@@ -276,7 +281,7 @@ class SqlJournal(SqlQueries, ABC):
         self._has_timeline = server.timeline is not None
 
         def work(connection: Connection) -> tuple[Loaded, Position]:
-            controllers.check_name(connection, self._self())
+            reports.check_name(connection, self._self())
             loaded = reading.load(connection, shard=self._held.shard)
             if seen.store == loaded.store_id:
                 since = Position(mark=seen.mark, epoch=seen.epoch)
@@ -326,7 +331,7 @@ class SqlJournal(SqlQueries, ABC):
             self._has_reported = False  # the next write would wait as long in vain
         if self._has_reported:
             with contextlib.suppress(StoreError):
-                await self._note("leave", lambda it: controllers.leave(it, self._self()))
+                await self._note("leave", lambda it: reports.leave(it, self._self()))
         self._held = replace(self._held, epoch=0)
         await self._keep_memory()
 
@@ -358,8 +363,8 @@ class SqlJournal(SqlQueries, ABC):
         assert after in self._positions, "follow on from where the last call ended"
         return self._positions[after]
 
-    def _self(self) -> controllers.Self:
-        return controllers.Self(
+    def _self(self) -> reports.Self:
+        return reports.Self(
             name=self._name, instance=self._instance, place=self._where, lease_seconds=self._lease_seconds
         )
 

@@ -152,6 +152,10 @@ class Control(Protocol):
         """Return the controllers that share the store, by name, as the last report to the store showed them."""
         ...
 
+    async def look_at_controllers(self) -> Sequence[ControllerView]:
+        """Return them as the store shows them now; if it does not answer soon, as the last report did."""
+        ...
+
     def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
         """Yield all hosts by name, or those after a name. Each is viewed when it is reached; never await in between."""
         ...

@@ -244,6 +244,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def controllers(self) -> Sequence[ControllerView]:
+        """Return all controllers that the store knows, by name. Raises StoreError."""
+        ...
+
     async def know_epoch(self, epoch: int) -> None:
         """Remember durably an epoch that is known elsewhere: each later taking of this controller is above it.
 

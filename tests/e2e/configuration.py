@@ -11,6 +11,7 @@ Table = dict[str, Any]
 
 SITE: Final = "site-1"
 DAEMON: Final = "fenced-a"
+LEASE_SECONDS: Final = 6.0
 
 
 def fast(state_dir: Path, *, bus: str, api_port: int, agents: Path) -> dict[str, Table]:
@@ -25,7 +26,7 @@ def fast(state_dir: Path, *, bus: str, api_port: int, agents: Path) -> dict[str,
             "shutdown_grace": "10s",
         },
         "bus": {"url": bus, "announce_wait": "5s"},
-        "store": {"lease_ttl": "6s"},
+        "store": {"lease_ttl": f"{LEASE_SECONDS:g}s"},
         "api": {
             "listen": f"127.0.0.1:{api_port}",
             "socket": str(state_dir.with_suffix(".sock")),

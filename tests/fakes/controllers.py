@@ -49,6 +49,9 @@ class FakeControllers:
     def controllers(self) -> Sequence[ControllerView]:
         return self.controller_views
 
+    async def look_at_controllers(self) -> Sequence[ControllerView]:
+        return self.controller_views
+
     def refuse_at_standby(self) -> None:
         if self.standby is not None:
             raise self.standby

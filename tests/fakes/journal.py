@@ -181,10 +181,15 @@ class MemoryJournal:
         self._opened()
         durable = self.durable
         durable.controllers[report.name] = report
+        return await self.controllers()
+
+    async def controllers(self) -> Sequence[ControllerView]:
+        self._opened()
+        durable = self.durable
         held = (HeldShard(shard="main", epoch=durable.epoch, since=0.0),)
         return [
             ControllerView(
-                report=one, heard=0.0, is_alive=True, is_self=name == report.name,
+                report=one, heard=0.0, is_alive=True, is_self=name == self.name,
                 shards=held if durable.owner is not None and durable.owner.name == name else (),
             )
             for name, one in sorted(durable.controllers.items())

@@ -243,8 +243,16 @@ class WorldJournal(MemoryJournal):
             raise StoreError("disk: no space left")
         self._check_name()
         self._keep()
+        self.disk.reports[self.name] = Report(report=report, instance=self.kept.id, heard=self.disk.now())
+        return self._views()
+
+    async def controllers(self) -> Sequence[ControllerView]:
+        self._opened()
+        await self._reached()
+        return self._views()
+
+    def _views(self) -> Sequence[ControllerView]:
         disk = self.disk
-        disk.reports[self.name] = Report(report=report, instance=self.kept.id, heard=disk.now())
         row, views = disk.row, []
         shards = (HeldShard(shard="main", epoch=row.epoch, since=row.since),)
         for name, it in sorted(disk.reports.items()):
