@@ -25,7 +25,7 @@ from fenced.app.clocks import Clocks
 from fenced.app.connections import bus_settings, tls_files, urls, vias
 from fenced.app.note import Note
 from fenced.app.old_name import retired
-from fenced.app.reload import Reloader
+from fenced.app.reload import OneEngine, Reloader
 from fenced.app.running import Running, run_until
 from fenced.app.store import journal_of
 from fenced.app.survivors import kill_marked, kill_named
@@ -324,7 +324,7 @@ def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application, servin
         if parts.remote.certificates is not None:
             parts.remote.certificates.ask()
 
-    parts.reloader.connect(engine, reloaded, judge=parts.certificates.judged)
+    parts.reloader.connect(OneEngine(engine), reloaded, judge=parts.certificates.judged)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.reloader.ask)
 
 

@@ -7,7 +7,8 @@ the configuration that it has.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -34,15 +35,55 @@ Judge = Callable[[Configuration], tuple[str, tuple[str, ...]]]
 """Return why a new configuration must be refused, or "", and warnings."""
 
 
+class Target(Protocol):
+    """The engines that a reload changes."""
+
+    def opened_by(self, new: Configuration) -> tuple[HostName, ...]:
+        """Return the silent hosts that may be fenced at once under the new configuration, and not under this one."""
+        ...
+
+    async def take(self, new: Configuration) -> RefusedBy | None:
+        """Use the new inventory, or return why not; then nothing has changed."""
+        ...
+
+    def ended(self, refused: str) -> None:
+        """Tell that a reload ended: `refused` says why nothing changed; "" if it is in force."""
+        ...
+
+    def status(self) -> str:
+        """Return the daemon's status in one line, for systemd."""
+        ...
+
+
+class OneEngine:
+    """The target of a daemon that serves one shard."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def opened_by(self, new: Configuration) -> tuple[HostName, ...]:
+        return opened_by(self._engine.fleet, new.inventory)
+
+    async def take(self, new: Configuration) -> RefusedBy | None:
+        answer = await self._engine.reactor.ask(e.InventoryRead(inventory=new.inventory))
+        return answer if isinstance(answer, RefusedBy) else None
+
+    def ended(self, refused: str) -> None:
+        self._engine.reactor.deliver(e.ReloadEnded(refused=refused))
+
+    def status(self) -> str:
+        return status((self._engine,))
+
+
 class Reloader:
-    """`read` loads the file; `connect` names the engine and the parts that use the new configuration."""
+    """`read` loads the file; `connect` names the engines and the parts that use the new configuration."""
 
     def __init__(self, configuration: Configuration, read: Callable[[], Loaded]) -> None:
         self._configuration, self._read = configuration, read
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[ReloadVerdict]] = []
         self._is_ended = False
-        self._engine: Engine | None = None
+        self._target: Target | None = None
         self._reloaded: Callable[[Configuration], None] | None = None
         self._judge: Judge | None = None
         self.last = LastReload()
@@ -52,9 +93,9 @@ class Reloader:
         """The one in force."""
         return self._configuration
 
-    def connect(self, engine: Engine, reloaded: Callable[[Configuration], None], *, judge: Judge | None = None) -> None:
+    def connect(self, target: Target, reloaded: Callable[[Configuration], None], *, judge: Judge | None = None) -> None:
         """`judge` reads certificates; it runs in a thread."""
-        self._engine, self._reloaded, self._judge = engine, reloaded, judge
+        self._target, self._reloaded, self._judge = target, reloaded, judge
 
     def ask(self) -> None:
         """Request a reload; the handler of SIGHUP."""
@@ -83,7 +124,7 @@ class Reloader:
                 await self._asked.wait()
                 self._asked.clear()
                 waiting, self._waiting = self._waiting, []
-                assert self._engine is not None
+                assert self._target is not None
                 notify.reloading()
                 verdict = await self._verdict()
                 if verdict.refused:
@@ -91,8 +132,8 @@ class Reloader:
                     self.last.refused(verdict.refused)
                 else:
                     self.last.succeeded()
-                self._engine.reactor.deliver(e.ReloadEnded(refused=verdict.refused))
-                notify.ready(self.last.status(status(self._engine)))
+                self._target.ended(verdict.refused)
+                notify.ready(self.last.status(self._target.status()))
                 _answer(waiting, verdict)
         finally:
             self._is_ended = True
@@ -117,7 +158,7 @@ class Reloader:
 
     async def _take(self, loaded: Loaded) -> ReloadVerdict:
         """Apply the configuration if it can be applied."""
-        assert self._engine is not None and self._reloaded is not None
+        assert self._target is not None and self._reloaded is not None
         warnings = tuple(map(str, loaded.warnings))
         for warning in warnings:
             log.warning("configuration_warning", warning=warning)
@@ -137,10 +178,9 @@ class Reloader:
         warnings = (*warnings, *doubts)
         if expired:
             return ReloadVerdict(refused=expired, warnings=warnings)
-        warnings += _fences_at_once(opened_by(self._engine.fleet, new.inventory))
-        answer = await self._engine.reactor.ask(e.InventoryRead(inventory=new.inventory))
-        if isinstance(answer, RefusedBy):
-            return ReloadVerdict(refused=answer.why, warnings=warnings)
+        warnings += _fences_at_once(self._target.opened_by(new))
+        if (refused := await self._target.take(new)) is not None:
+            return ReloadVerdict(refused=refused.why, warnings=warnings)
         changes, kept = difference(self._configuration, new), kept_until_restart(self._configuration, new)
         for line in changes:
             log.info("configuration_changed", change=line)
@@ -177,7 +217,8 @@ def _answer(waiting: list[asyncio.Future[ReloadVerdict]], verdict: ReloadVerdict
             asked.set_result(verdict)
 
 
-def status(engine: Engine) -> str:
-    """Return the daemon's status in one line, for systemd."""
-    fleet = engine.fleet
-    return f"{len(fleet.hosts)} hosts, {'armed' if fleet.is_armed_durably else 'not armed'}"
+def status(engines: Sequence[Engine]) -> str:
+    """Return the status of a daemon with these engines in one line, for systemd."""
+    hosts = sum(len(engine.fleet.hosts) for engine in engines)
+    is_armed = all(engine.fleet.is_armed_durably for engine in engines)
+    return f"{hosts} hosts, {'armed' if is_armed else 'not armed'}"

@@ -77,7 +77,13 @@ def _started(notify: Notify, parts: Running) -> None:
         standby=fleet.is_standby,
         armed=fleet.is_armed_durably,
     )
-    notify.ready(status(parts.engine))
+    notify.ready(status((parts.engine,)))
+
+
+def is_well(engine: Engine, now: float) -> bool:
+    """Return whether the reactor turns, the lease can be renewed and the sender to the bus turns."""
+    is_turning = now - engine.reactor.turned_at < STUCK_SECONDS
+    return is_turning and (_is_following(engine, now) if engine.fleet.is_standby else _is_acting(engine, now))
 
 
 def _is_following(engine: Engine, now: float) -> bool:
@@ -99,8 +105,6 @@ async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
     if notify.watchdog_seconds is None:
         return
     while True:
-        now = clocks.steady.now()
-        is_turning = now - engine.reactor.turned_at < STUCK_SECONDS
-        if is_turning and (_is_following(engine, now) if engine.fleet.is_standby else _is_acting(engine, now)):
+        if is_well(engine, clocks.steady.now()):
             notify.watchdog()
         await asyncio.sleep(notify.watchdog_seconds)

@@ -130,9 +130,10 @@ class HandOverAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryRead:
-    """The whole configuration was read again."""
+    """The whole configuration was read again. `is_trial`: only answer whether it would be taken."""
 
     inventory: Inventory
+    is_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
             fleet.own = condition(fleet, event)
         case e.PathsListed():
             fleet.forget_checks(event.paths)
+        case e.InventoryRead(is_trial=True):
+            pass
         case e.InventoryRead():
             take_inventory(fleet, event.inventory, now)  # the takeover matches it with the records, as a start does
         case _:

@@ -12,9 +12,10 @@ from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
 from fenced.core.said.announce import Announcement, state_message
+from fenced.engine.beside import Beside, HeldHere
 from fenced.model.inventory import Inventory
 from fenced.model.moments import Moment, Wall, as_steady, rfc3339
-from fenced.model.names import MAIN_SHARD, DeviceName, HostName
+from fenced.model.names import DeviceName, HostName
 from fenced.ports.journal import Batch, OutboxMessage
 
 
@@ -84,16 +85,23 @@ def state_payload(
     return _json(state_message(state, controller, devices=devices, rev=rev), wall)
 
 
-def controller_payload(fleet: Fleet, state: str, wall: Wall) -> bytes:
-    """Return the retained message about this controller: `active`, `standby` or `offline`."""
+def controller_payload(fleet: Fleet, state: str, wall: Wall, *, beside: Beside) -> bytes:
+    """Return the retained message about this controller: `active`, `standby` or `offline`.
+
+    A standby of one shard is active while it holds another one.
+    """
     daemon, since = fleet.inventory.daemon, rfc3339(wall(fleet.started))
+    held = [] if state == "offline" else list(beside.held())
+    if state == "active":
+        held.append(HeldHere(shard=beside.shard, epoch=fleet.epoch, since=fleet.started))
+    held.sort(key=lambda one: one.shard)
     message = {
         "name": daemon.name,
-        "state": state,
+        "state": "active" if held else state,
         "armed": fleet.is_armed_durably,
         "epoch": fleet.epoch,
         "since": since,
-        "shards": [{"shard": MAIN_SHARD, "epoch": fleet.epoch, "since": since}] if state == "active" else [],
+        "shards": [{"shard": one.shard, "epoch": one.epoch, "since": rfc3339(wall(one.since))} for one in held],
         "address": daemon.address,
         "version": __version__,
     }

@@ -30,7 +30,7 @@ from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.model.moments import moment
-from fenced.model.names import MAIN_SHARD, HostName, OperationId
+from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
 from fenced.ports.control import (
@@ -80,9 +80,11 @@ class EngineControl:
         not_ready: Callable[[], tuple[str, ...]], warnings: Callable[[], tuple[str, ...]],
         proxies: Callable[[], Sequence[ProxyView]],
         misnamed: Misnamed, controllers: Controllers, unfit: Callable[[], tuple[str, ...]], hand_over: HandOver,
+        shard: str,
     ) -> None:  # fmt: skip
         self._misnamed = misnamed
         self._controllers, self._unfit, self._hand_over = controllers, unfit, hand_over
+        self._shard = shard
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
         self._warnings, self._proxies = warnings, proxies
@@ -346,8 +348,8 @@ class EngineControl:
             log.error("store_not_accepted", error=str(exc), advice="the next start retries it")
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
-        if shard != MAIN_SHARD:
-            raise NotFound(f"no shard {shard}: every host is in {MAIN_SHARD}")
+        if shard != self._shard:
+            raise NotFound(f"no shard {shard} here: this controller follows {self._shard}")
         await self._hand_over(to=to, by=by, reason=reason)
 
     async def report_health(self, health: e.Health) -> None:

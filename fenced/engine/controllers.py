@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from fenced.core.durable.fleet_state import Words
+from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError, StoreHeld
 
 log = structlog.get_logger(__name__)
@@ -27,11 +28,11 @@ class Controllers:
 
     def __init__(
         self, *, journal: Journal, ttl_seconds: float, report: Callable[[], ControllerReport],
-        words: Callable[[], Words], seen: Callable[[], None],
+        words: Callable[[], Words], seen: Callable[[], None], shard: str = MAIN_SHARD,
     ) -> None:  # fmt: skip
         """`seen`: called after each report."""
         self._journal, self._ttl, self._report = journal, ttl_seconds, report
-        self._words, self._seen = words, seen
+        self._words, self._seen, self._shard = words, seen, shard
         self._said: ControllerReport | None = None
         self._kept: Words | None = None
         self._refusal = ""
@@ -46,7 +47,10 @@ class Controllers:
                 await asyncio.sleep(CHANGE_LOOK_SECONDS)
 
     def _is_changed(self) -> bool:
-        return self._said is not None and self._said.unfit != self._report().unfit
+        if self._said is None:
+            return False
+        now = self._report()
+        return (self._said.unfit, self._said.takes) != (now.unfit, now.takes)
 
     async def look(self) -> None:
         """Report once. Raises StoreHeld."""
@@ -90,8 +94,8 @@ class Controllers:
             self._kept = words
 
     def active(self) -> ControllerView | None:
-        """Return the controller that holds the lease, as the store last knew; None if nobody does."""
-        return next((view for view in self.views if view.shards and view.is_alive), None)
+        """Return the controller that holds the shard, as the store last knew; None if nobody does."""
+        return next((view for view in self.views if view.is_alive and self._shard in view.holds), None)
 
     def where_active(self) -> str | None:
         """Return the address of the active controller's API; None if it is not known."""
@@ -99,5 +103,6 @@ class Controllers:
         return active.report.address or None if active is not None and not active.is_self else None
 
     def fit_others(self) -> Sequence[ControllerView]:
-        """Return the controllers that could take the lease from this one."""
-        return [view for view in self.views if view.is_alive and not view.is_self and not view.report.unfit]
+        """Return the controllers that could take the shard from this one."""
+        others = (view for view in self.views if view.is_alive and not view.is_self and not view.report.unfit)
+        return [view for view in others if view.report.takes is None or self._shard in view.report.takes]

@@ -14,6 +14,7 @@ from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.core.taking import words_of
 from fenced.engine.batch import Collected
+from fenced.engine.beside import Beside, HeldHere
 from fenced.engine.checking import PathChecks
 from fenced.engine.control import EngineControl
 from fenced.engine.controllers import Controllers
@@ -32,7 +33,7 @@ from fenced.engine.standby import Standby as Follower
 from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
-from fenced.model.names import MAIN_SHARD, HostName, PlugId, ProxyName, Token
+from fenced.model.names import HostName, PlugId, ProxyName, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
@@ -65,6 +66,7 @@ class Ports:
     takeover: Surroundings = field(default_factory=Surroundings)
     shown: Mapping[HostName, StateSeen] = field(default_factory=dict)
     """What the life before this one left (HandedOver)."""
+    beside: Beside = field(default_factory=Beside)
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
@@ -103,6 +105,7 @@ class Engine:
         self.outbox = Outbox(
             fleet=fleet, journal=ports.journal, bus=ports.bus, clock=ports.clock, deliver=self.reactor.deliver,
             controller=daemon.name, wall=ports.wall, holds_lease=self.reactor.holds_lease, retired=ports.retired,
+            beside=ports.beside,
         )  # fmt: skip
         self.workers = DeviceWorkers(
             local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,
@@ -143,7 +146,7 @@ class Engine:
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
             warnings=self._warnings, proxies=ports.proxies,
             misnamed=self.misnamed, controllers=self.controllers, unfit=self.giving_over.unfit,
-            hand_over=self.hand_over,
+            hand_over=self.hand_over, shard=ports.beside.shard,
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
@@ -163,12 +166,12 @@ class Engine:
         self.controllers = Controllers(
             journal=ports.journal, ttl_seconds=fleet.inventory.daemon.lease_ttl_seconds,
             report=lambda: self.giving_over.report(), words=self._words,
-            seen=lambda: self.giving_over.look(),
+            seen=lambda: self.giving_over.look(), shard=ports.beside.shard,
         )  # fmt: skip
         self.giving_over = GivingOver(
             fleet=fleet, clock=ports.clock, journal=ports.journal, bus=ports.bus, proxies=ports.proxies,
             standby=self.standby, controllers=self.controllers, reactor=self.reactor, effects=self.effects,
-            outbox=self.outbox,
+            outbox=self.outbox, beside=ports.beside,
         )  # fmt: skip
         if ports.takeover.floors is not None:
             ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
@@ -226,7 +229,7 @@ class Engine:
         """Let the reactor decide, once the takeover is prepared."""
         assert self._group is not None
         keeping = self._group.create_task(self.lease.run(), name="lease")
-        self.ports.telemetry.lease_taken(MAIN_SHARD, taken.reason)
+        self.ports.telemetry.lease_taken(self.ports.beside.shard, taken.reason)
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
         assert not keeping.done(), "the group ends with it"
         self.workers.remember(highest_tokens(self.fleet))
@@ -306,6 +309,13 @@ class Engine:
         """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
         log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
         self.lease.hurry(epoch)
+
+    @property
+    def held(self) -> HeldHere | None:
+        """Return the shard if this engine decides for it."""
+        if self.fleet.is_standby or not self.reactor.holds_lease():
+            return None
+        return HeldHere(shard=self.ports.beside.shard, epoch=self.fleet.epoch, since=self.fleet.started)
 
     # -- other controllers --------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import structlog
 from fenced import __version__
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
+from fenced.engine.beside import Beside
 from fenced.engine.controllers import Controllers
 from fenced.engine.effects import EngineEffects
 from fenced.engine.outbox import Outbox
@@ -61,7 +62,9 @@ class GivingOver:
     def __init__(
         self, *, fleet: Fleet, clock: Clock, journal: Journal, bus: Bus, proxies: Callable[[], Sequence[ProxyView]],
         standby: Follower, controllers: Controllers, reactor: Reactor, effects: EngineEffects, outbox: Outbox,
+        beside: Beside | None = None,
     ) -> None:  # fmt: skip
+        self._beside = beside or Beside()
         self._fleet, self._clock, self._journal, self._bus = fleet, clock, journal, bus
         self._proxies, self._standby, self._controllers = proxies, standby, controllers
         self._reactor, self._effects, self._outbox = reactor, effects, outbox
@@ -99,13 +102,20 @@ class GivingOver:
         return self._fleet.durable_inventory.digest
 
     def patience_seconds(self) -> float:
-        """Return how much longer than the lease an unfit controller waits, so that a fit one takes it first."""
-        return self._fleet.inventory.daemon.lease_ttl_seconds if self.unfit() else 0.0
+        """Return how much longer than others this controller waits for a lease that nobody holds.
+
+        A fit one takes it before an unfit one, and one with fewer shards before a fuller one.
+        """
+        unfit_seconds = self._fleet.inventory.daemon.lease_ttl_seconds if self.unfit() else 0.0
+        return unfit_seconds + self._beside.patience()
 
     def report(self) -> ControllerReport:
+        """Return what this controller says of itself: of all the shards that it follows."""
+        daemon, takes = self._fleet.inventory.daemon, self._beside.takes
         return ControllerReport(
-            name=self._fleet.inventory.daemon.name, address=self._fleet.inventory.daemon.address, version=__version__,
-            unfit=self.unfit(), lag=self._standby.lag, configuration=self._configuration,
+            name=daemon.name, address=daemon.address, version=__version__,
+            unfit=(*self.unfit(), *self._beside.unfit()), lag=self._standby.lag + self._beside.lag(),
+            configuration=self._configuration, takes=None if takes is None else takes(),
         )  # fmt: skip
 
     def look(self) -> None:

@@ -19,6 +19,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import controller_payload, device_names, state_payload
+from fenced.engine.beside import Beside, HeldHere
 from fenced.engine.info import Info
 from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own, name_of
 from fenced.engine.repeats import Repeats
@@ -46,7 +47,7 @@ SETTLE_LOOK_SECONDS: Final = 0.05
 
 Publishing = Awaitable[BusError | None]
 """One message under way; awaiting it returns the error, if any."""
-ControllerWord = tuple[bool, int, str]
+ControllerWord = tuple[bool, int, str, tuple[HeldHere, ...]]
 """Armed, epoch, address: what the controller's own topic says."""
 
 
@@ -73,7 +74,9 @@ class Outbox:
         controller: str,
         wall: Wall = as_steady,
         retired: Retired | None = None,
+        beside: Beside | None = None,
     ) -> None:
+        self._beside = beside or Beside()
         self._retired = retired
         self._wall, self._holds_lease = wall, holds_lease
         self._fleet, self._journal, self._bus, self._clock = fleet, journal, bus, clock
@@ -343,12 +346,13 @@ class Outbox:
     def controller_message(self, state: str) -> Message:
         """Return the controller's retained message: `active`, `standby` or `offline`; the last one is also the will."""
         daemon = self._fleet.inventory.daemon
-        payload = controller_payload(self._fleet, state, self._wall)
+        payload = controller_payload(self._fleet, state, self._wall, beside=self._beside)
         return Message(topic=Topics(site=daemon.site).controller(daemon.name), payload=payload, is_retained=True)
 
     def _controller_word(self) -> ControllerWord:
         """Return what may change in the controller's message while the daemon runs."""
-        return self._fleet.is_armed_durably, self._fleet.epoch, self._fleet.inventory.daemon.address
+        daemon, others = self._fleet.inventory.daemon, tuple(self._beside.held())
+        return self._fleet.is_armed_durably, self._fleet.epoch, daemon.address, others
 
     async def say(self, state: str) -> None:
         """Publish `standby`, or `offline` before an orderly stop, in which the broker sends no will."""

@@ -60,6 +60,7 @@ def report(connection: Connection, report: ControllerReport, own: Self) -> Seque
         "name": own.name, "instance": own.instance, "place": own.place, "address": report.address,
         "version": report.version, "unfit": json.dumps(report.unfit), "lag": report.lag,
         "configuration": report.configuration, "heard": now, "is_gone": False,
+        "takes": None if report.takes is None else json.dumps(report.takes),
     }  # fmt: skip
     upsert = leases.insert_into(connection.dialect.name, CONTROLLERS).values(row)
     changed = {key: upsert.excluded[key] for key in row if key != "name"}
@@ -91,11 +92,12 @@ def views(connection: Connection, own: Self) -> Sequence[ControllerView]:
 def _view(row: Any, shards: tuple[HeldShard, ...], own: Self) -> ControllerView:
     try:
         unfit = tuple(json.loads(row.unfit))
+        takes = None if row.takes is None else tuple(json.loads(row.takes))
     except (TypeError, ValueError) as exc:
         raise codec.CodecError(f"the report of controller {row.name} cannot be read: {exc}") from exc
     report = ControllerReport(
         name=row.name, address=row.address, version=row.version, unfit=unfit, lag=row.lag,
-        configuration=row.configuration,
+        configuration=row.configuration, takes=takes,
     )  # fmt: skip
     is_self = (row.name, row.instance) == (own.name, own.instance)
     return ControllerView(

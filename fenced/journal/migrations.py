@@ -102,7 +102,13 @@ def _to_4(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4}
+def _to_5(connection: Connection) -> None:
+    """Add which shards a controller would take."""
+    is_there = "IF NOT EXISTS" if connection.dialect.name == "postgresql" else ""  # `_to_4` makes today's tables
+    connection.execute(text(f"ALTER TABLE controllers ADD COLUMN {is_there} takes TEXT"))
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}
 FIRST: Final[Mapping[str, int]] = {"sqlite": 1, "postgresql": 4}
 """The first migration of an empty database."""
 

@@ -153,9 +153,11 @@ CONTROLLERS: Final = Table(
     Column("configuration", Text, nullable=False),
     Column("heard", Double, nullable=False),
     Column("is_gone", Boolean, nullable=False),
+    Column("takes", Text),
 )
 """The last report of each controller. `instance`: the id of its state directory. `unfit`: a JSON list. `heard`: the
-database's clock at the report. `is_gone`: it ended properly after it. No lease depends on these rows."""
+database's clock at the report. `is_gone`: it ended properly after it. `takes`: a JSON list of the shards that it would
+take, null if it did not say. No lease depends on these rows."""
 
 SCHEMA: Final = Table(
     "schema",

@@ -156,7 +156,7 @@ class Taken:
 class ControllerReport:
     """What a controller says of itself. `address`: the URL of its API for others, or "". `unfit`: reasons why another
     one should hold the lease; empty if it is fit. `lag`: records that it has not followed yet. `configuration`: a
-    digest of the one in force."""
+    digest of the one in force. `takes`: the shards that it would take now, None: not said, any."""
 
     name: str
     address: str = ""
@@ -164,6 +164,7 @@ class ControllerReport:
     unfit: tuple[str, ...] = ()
     lag: int = 0
     configuration: str = ""
+    takes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,11 @@ class ControllerView:
     is_alive: bool
     shards: tuple[HeldShard, ...] = ()
     is_self: bool = False
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """Return the names of its shards."""
+        return frozenset(held.shard for held in self.shards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

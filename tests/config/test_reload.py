@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from fenced.app import reload
-from fenced.app.reload import Judge, Reloader
+from fenced.app.reload import Judge, OneEngine, Reloader
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded
 from fenced.core import events as e
@@ -44,7 +44,7 @@ async def running(
     fleet = SimpleNamespace(hosts={}, is_armed_durably=False)
     reloader = Reloader(configuration, read)
     engine: Any = SimpleNamespace(reactor=Reactor(), fleet=fleet)  # all that it asks of an engine
-    reloader.connect(engine, taken.append, judge=judge)
+    reloader.connect(OneEngine(engine), taken.append, judge=judge)
     task = asyncio.create_task(reloader.run(Notify({})), name="reloader")
     try:
         yield reloader

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from structlog.testing import capture_logs
 
-from fenced.app.reload import Reloader
+from fenced.app.reload import OneEngine, Reloader
 from fenced.config.configuration import Configuration
 from fenced.config.difference import difference, needs_restart
 from fenced.config.load import Loaded, load
@@ -156,7 +156,8 @@ class Edits(RuleBasedStateMachine):
         self.fleet = Fleet(first.inventory, epoch=1, started=0.0)
         self.decided(e.LeaseRenewed(until=1e12))
         self.reloader = Reloader(first, lambda: self.load(is_reversed=False, is_split=False))
-        self.reloader.connect(SimpleNamespace(reactor=self, fleet=self.fleet), self.taken)  # type: ignore[arg-type] # all that it asks of an engine
+        engine = SimpleNamespace(reactor=self, fleet=self.fleet)  # all that it asks of an engine
+        self.reloader.connect(OneEngine(engine), self.taken)  # type: ignore[arg-type]
 
     def load(self, *, is_reversed: bool, is_split: bool) -> Loaded:
         main, inventory = self.file.written(is_reversed=is_reversed, is_split=is_split)
