@@ -1,4 +1,4 @@
-"""Planted bugs in the division of an inventory into shards: each host in one, and what two share is refused (S4, S20)."""
+"""Planted bugs in the division of an inventory into shards: each host in one, nothing that two share (S4, S20)."""
 
 from typing import Final
 
