@@ -22,7 +22,13 @@ from {module} import main
 main()
 """
 """-I and -S: nothing of the environment, of a home folder or of another installation of Python packages is imported."""
-UNITS: Final = ("fenced.service", "fenced-proxy.service", "fenced-renew.service", "fenced-renew.timer")
+UNITS: Final = (
+    "fenced.service",
+    "fenced@.service",
+    "fenced-proxy.service",
+    "fenced-renew.service",
+    "fenced-renew.timer",
+)
 DESCRIPTION: Final = """\
 fenced listens to heartbeats on an MQTT bus, decides when a host must be
 fenced, cuts the power on all of its redundant devices, reads back that they

@@ -31,7 +31,8 @@ from fenced.config.own_machine import OwnMachine
 from fenced.config.read import read_toml
 from fenced.config.secret_sources import SecretReader
 from fenced.config.stored_credentials import stored_credentials
-from fenced.config.tables import DaemonTable, PowerTable, Table
+from fenced.config.table import Table
+from fenced.config.tables import DaemonTable, PowerTable
 from fenced.config.validate import parse
 from fenced.model.addresses import is_loopback
 

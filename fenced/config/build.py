@@ -96,7 +96,7 @@ class Builder:
             hosts={built.host.name: built.host for built in hosts[: len(self.entries.hosts)]},
             proxies=proxies,
             clusters=self._clusters,
-            datacenters=tuple(DatacenterName(name) for name in self.entries.datacenters),
+            datacenters={DatacenterName(name): entry.table.shard for name, entry in self.entries.datacenters.items()},
             daemon=self.settings.daemon(daemon_name),
         )
         return Built(inventory=inventory, is_sure_of_places=is_sure_of_places, hosts=hosts)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fenced.config.keys import ALL
 from fenced.model.api_tokens import ApiToken
 from fenced.model.bus_urls import BusScheme
 from fenced.model.credentials import StoredCredential
@@ -40,7 +41,10 @@ class BusConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfiguration:
-    """`[store]`. `url` as written; `path`: the absolute file of SQLite's, else None; `postgres`: the other's parts."""
+    """`[store]`. `url` as written; `path`: the absolute file of SQLite's, else None; `postgres`: the other's parts.
+
+    `shards`: as written; `Configuration.shards` has the names. `shards_at_most`: 0: its fair share.
+    """
 
     url: str
     path: Path | None = None
@@ -48,6 +52,8 @@ class StoreConfiguration:
     password: Secret | None = None
     tls: TlsClient = field(default_factory=TlsClient)
     is_pooled: bool = False
+    shards: tuple[str, ...] = (ALL,)
+    shards_at_most: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +90,12 @@ class Configuration:
     api: ApiConfiguration
     proxy_client: TlsClient
     inventory: Inventory
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The shards that this controller may hold, sorted. Looks at every host."""
+        words = self.store.shards
+        return tuple(shard for shard in self.inventory.shards if ALL in words or shard in words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,8 +57,29 @@ def needs_restart(old: Configuration, new: Configuration) -> tuple[str, ...]:
     changed += ["api.tls_cert_file"] if (old.api.tls_cert_file is None) != (new.api.tls_cert_file is None) else []
     before, after = old.inventory.daemon, new.inventory.daemon
     changed += [f"daemon.{key}" for key in ("name", "site") if getattr(before, key) != getattr(after, key)]
+    changed += _other_shards(old.inventory, new.inventory)
     keys = (_IN_THE_FILE.get(place, place) for place in changed)
     return tuple(dict.fromkeys(key for key in keys if key))
+
+
+def _other_shards(old: Inventory, new: Inventory) -> list[str]:
+    """Return the keys by which hosts or data centres are in another shard, whose journal knows nothing of them.
+
+    "shards": none moved, but a shard came or went.
+    """
+    changed = []
+    for place in sorted(old.datacenters.keys() & new.datacenters.keys()):
+        if old.datacenters[place] != new.datacenters[place]:
+            changed.append(f"datacenters.{place}.shard")
+    for name, host in old.hosts.items():
+        now = new.hosts.get(name)
+        if now is None or old.shard_of(host) == new.shard_of(now):
+            continue
+        if now.cluster != host.cluster:
+            changed.append(f"hosts.{name}.cluster")
+        elif now.datacenter != host.datacenter:
+            changed.append(f"clusters.{now.cluster}.datacenter")
+    return changed or (["shards"] if old.shards != new.shards else [])
 
 
 def kept_until_restart(old: Configuration, new: Configuration) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from fenced.config.mistakes import shown
 from fenced.model.inventory import Device, Host, Inventory, Proxy
+from fenced.model.names import MAIN_SHARD
 from fenced.model.settings import HostSettings, PowerSettings
 
 CHARACTERS: Final = 16
@@ -30,6 +31,9 @@ def _parts(inventory: Inventory) -> Iterator[tuple[object, ...]]:
     settings = _remembered()
     yield ("daemon", replace(inventory.daemon, name=""))
     yield ("datacenters", *sorted(inventory.datacenters))
+    shards = sorted((name, shard) for name, shard in inventory.datacenters.items() if shard != MAIN_SHARD)
+    if shards:  # without any, the digest is that of earlier versions
+        yield ("shards", *shards)
     yield ("clusters", *sorted(inventory.clusters.items()))
     for _, proxy in sorted(inventory.proxies.items()):
         yield _proxy(proxy)

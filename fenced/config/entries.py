@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from fenced.config.inventory_tables import LISTS, ClusterTable, DatacenterTable, DeviceTable, HostTable, ProxyTable
 from fenced.config.keys import Tables
 from fenced.config.mistakes import Mistakes, Where
-from fenced.config.tables import Table
+from fenced.config.table import Table
 from fenced.config.validate import parse
 
 TableType = TypeVar("TableType", bound=Table)

@@ -8,9 +8,22 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from fenced.config.keys import Address, Choice, Count, FileName, Flag, Listed, Name, Seconds, Tables, Text
+from fenced.config.keys import (
+    SHARD_CHARS_MAX,
+    Address,
+    Choice,
+    Count,
+    FileName,
+    Flag,
+    Listed,
+    Name,
+    Seconds,
+    Tables,
+    Text,
+)
 from fenced.config.tables import DefaultsTable, DetectionOfOne, PowerOfOne, ViaKeys
 from fenced.model.inventory import CALLS_MAX, Tls
+from fenced.model.names import MAIN_SHARD
 
 LISTS: Final = ("datacenter", "cluster", "proxy", "host")
 """The keys of an inventory file; each is a list of tables."""
@@ -24,6 +37,13 @@ class Overrides(PowerOfOne, DetectionOfOne, DefaultsTable):
 
 class DatacenterTable(Overrides):
     name: Annotated[str, Name("name of the data centre")]
+    shard: Annotated[
+        str,
+        Name(
+            "the shard that decides about its hosts; several need PostgreSQL (docs/high-availability.md)",
+            most=SHARD_CHARS_MAX,
+        ),
+    ] = MAIN_SHARD
 
 
 class ClusterTable(Overrides):

@@ -15,6 +15,8 @@ from fenced.config.durations import EXAMPLES, format_duration, parse_duration
 
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 NAME_CHARS_MAX: Final = 253
+SHARD_CHARS_MAX: Final = 64
+ALL: Final = "*"
 TEXT_CHARS_MAX: Final = 4096
 LIST_ITEMS_MAX: Final = 1024
 
@@ -164,22 +166,33 @@ class Name(Text):
     """A name that goes into topics, URLs and file names. Empty is allowed where the default is empty."""
 
     can_be_empty: bool = False
+    most: int = NAME_CHARS_MAX
 
     unit = "name"
 
     def allowed(self) -> str:
-        return f"`{NAME_PATTERN.pattern}`, at most {NAME_CHARS_MAX}"
+        return f"`{NAME_PATTERN.pattern}`, at most {self.most}"
 
     def check(self, value: object) -> str:
         text = Text.check(self, value)
         if not (text or self.can_be_empty):
             raise refuse("must not be empty")
-        if text and (len(text) > NAME_CHARS_MAX or NAME_PATTERN.fullmatch(text) is None):
+        if text and (len(text) > self.most or NAME_PATTERN.fullmatch(text) is None):
             raise refuse(
-                f"a name is at most {NAME_CHARS_MAX} letters, digits, '.', '_' and '-', "
-                "and begins with a letter or digit"
+                f"a name is at most {self.most} letters, digits, '.', '_' and '-', and begins with a letter or digit"
             )
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class NameOrAll(Name):
+    """A name, or `ALL` for every one."""
+
+    def allowed(self) -> str:
+        return f'"{ALL}", or names: {Name.allowed(self)}'
+
+    def check(self, value: object) -> str:
+        return ALL if value == ALL else Name.check(self, value)
 
 
 @dataclass(frozen=True, slots=True)

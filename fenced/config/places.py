@@ -147,7 +147,8 @@ def store(
     for key in ("ca_file", "cert_file", "key_file", "password_file", "password_env", "password_credential", "pooled"):
         if getattr(table, key):
             mistakes.warning(where.key(key), "is not used: the store is an SQLite file", unit="key")
-    return StoreConfiguration(url=table.url, path=_sqlite_path(table.url, state_dir, where.key("url"), mistakes))
+    path = _sqlite_path(table.url, state_dir, where.key("url"), mistakes)
+    return StoreConfiguration(url=table.url, path=path, shards=table.shards, shards_at_most=table.shards_at_most)
 
 
 def _postgres(
@@ -167,7 +168,15 @@ def _postgres(
             "the records go over the network in clear: set ca_file, or sslmode=verify-full in the URL",
             value=str(url),
         )
-    return StoreConfiguration(url=str(url), postgres=url, password=password, tls=tls, is_pooled=table.pooled)
+    return StoreConfiguration(
+        url=str(url),
+        postgres=url,
+        password=password,
+        tls=tls,
+        is_pooled=table.pooled,
+        shards=table.shards,
+        shards_at_most=table.shards_at_most,
+    )
 
 
 def _sqlite_path(url: str, state_dir: Path, where: Where, mistakes: Mistakes) -> Path:

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
+from fenced.config.gate_tables import GatesTable
 from fenced.config.inventory_tables import Overrides
-from fenced.config.tables import GatesTable, MainTables, PowerOfOne, RaceTable
+from fenced.config.tables import MainTables, PowerOfOne, RaceTable
 from fenced.model.power import Action
 from fenced.model.settings import (
     CheckSettings,

@@ -15,7 +15,7 @@ from fenced.config.common_names import common_names
 from fenced.config.keys import FileName, Listed, Name, Tables, Text
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SOURCES, SecretReader
-from fenced.config.tables import Table
+from fenced.config.table import Table
 from fenced.config.validate import parse
 from fenced.model.credentials import ADDRESS_OPTIONS, AddressRule, StoredCredential
 from fenced.model.inventory import Secret

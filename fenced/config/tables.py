@@ -1,13 +1,17 @@
 """The tables of the main file: every key with its meaning, unit, limits and default.
 
-These classes are the only list of keys. `docs/configuration.md` and `config/fenced.toml` are generated from them.
+These classes, with the gates of `gate_tables`, are the only list of keys. `docs/configuration.md` and
+`config/fenced.toml` are generated from them.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fenced.config.gate_tables import GatesTable
 from fenced.config.keys import (
+    ALL,
+    SHARD_CHARS_MAX,
     Address,
     Choice,
     Count,
@@ -16,23 +20,17 @@ from fenced.config.keys import (
     FolderName,
     Listed,
     Name,
-    Percent,
+    NameOrAll,
     PerRole,
     Seconds,
     SocketName,
     Tables,
     Text,
 )
+from fenced.config.table import Table
 
 LIVE_REMEDIES = ("alert", "soft_fence", "fence")
 REQUEST_ACTIONS = ("fence", "off", "on", "restart", "cancel", "confirm_off", "maintenance_on", "maintenance_off")
-
-
-class Table(BaseModel):
-    """A table of the file. An unknown key is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    about: ClassVar[str] = ""
 
 
 class TlsKeys(Table):
@@ -108,6 +106,17 @@ class StoreTable(TlsKeys):
     lease_ttl: Annotated[float, Seconds("how long the right to act lasts without renewal", least="1s", most="10m")] = (
         15.0
     )
+    shards: Annotated[
+        tuple[str, ...],
+        Listed(
+            'the shards that this controller may hold, as [[datacenter]] names them; "*" = all',
+            item=NameOrAll("", most=SHARD_CHARS_MAX),
+            least=1,
+        ),
+    ] = (ALL,)
+    shards_at_most: Annotated[
+        int, Count("how many shards this controller holds at most; 0 = its fair share", least=0, most=1000)
+    ] = 0
     keep: Annotated[float, Seconds("how long to keep records of ended operations", least="1h", most="36500d")] = (
         400 * 86400.0
     )
@@ -299,57 +308,6 @@ class RemedyTable(Table):
     ] = ("power",)
     soft_fence: SoftFenceTable = Field(default_factory=SoftFenceTable)
     kdump: KdumpTable = Field(default_factory=KdumpTable)
-
-
-class AttemptsGate(Table):
-    count: Annotated[int, Count("automatic operations per host that sent an OFF", most=1000)] = 3
-    per: Annotated[float, Seconds("in this window")] = 86400.0
-
-
-class WitnessGate(Table):
-    hosts: Annotated[int, Count("other hosts that must be heard after the suspicion; 0 = no gate", least=0)] = 1
-    wait: Annotated[float, Seconds("how long to wait for them after the suspicion", least="0s", most="1h")] = 5.0
-
-
-class ConnectivityGate(Table):
-    share: Annotated[float, Percent("closed when at least this share of a cluster's hosts is overdue", least=1.0)] = (
-        50.0
-    )
-    at_least: Annotated[int, Count("and at least this many")] = 3
-
-
-class StormGate(Table):
-    domains: Annotated[
-        tuple[str, ...], Listed("keys of a host that name what fails together (not yet)", item=Name(""))
-    ] = ("rack", "cluster")
-    hosts: Annotated[int, Count("suspects in one domain that make a storm (not yet)")] = 3
-    per: Annotated[float, Seconds("in this window (not yet)", most="7d")] = 300.0
-    cooldown: Annotated[float, Seconds("after a storm (not yet)", least="0s", most="7d")] = 300.0
-
-
-class BudgetGate(Table):
-    hosts: Annotated[
-        int, Count("automatic fences per cluster and fleet: min(max(hosts, percent rounded down), at_most)")
-    ] = 1
-    percent: Annotated[float, Percent("of the monitored hosts")] = 5.0
-    at_most: Annotated[int, Count("upper limit, whatever the percentage says")] = 10
-    per: Annotated[float, Seconds("in this window", most="7d")] = 600.0
-    unrecovered: Annotated[int, Count("closed when this many fenced hosts have not come back")] = 10
-
-
-class GatesTable(Table):
-    attempts: AttemptsGate = Field(default_factory=AttemptsGate)
-    cooldown: Annotated[
-        float, Seconds("per host, after an automatic operation ended, done or failed", least="0s", most="7d")
-    ] = 600.0
-    witness: WitnessGate = Field(default_factory=WitnessGate)
-    connectivity: ConnectivityGate = Field(default_factory=ConnectivityGate)
-    storm: StormGate = Field(default_factory=StormGate)
-    budget: BudgetGate = Field(default_factory=BudgetGate)
-    concurrency: Annotated[int, Count("automatic operations at once", most=10_000)] = 8
-    live_evidence: Annotated[
-        tuple[str, ...], Listed("kinds of evidence that stop a fence while they are alive", item=Name(""))
-    ] = ("storage_lease",)
 
 
 class CheckTable(Table):

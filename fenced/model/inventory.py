@@ -4,12 +4,13 @@ Values only; `fenced.config` builds them.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
 from fenced.model.addresses import names_nobody
 from fenced.model.names import (
+    MAIN_SHARD,
     ClusterName,
     DatacenterName,
     DeviceName,
@@ -201,11 +202,56 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """The whole configuration of the fleet, by exact name. `digest`: names its content; "": no file made it."""
+    """The configuration of the fleet, or of one shard of it, by exact name.
+
+    `clusters`: the data centre of each, or "". `datacenters`: the shard of each. `machines`: hosts of other shards on
+    which proxies run; nothing is decided about them. `hosts_elsewhere`: how many hosts the other shards have.
+    `digest`: names the content of the whole; "": no file made it.
+    """
 
     hosts: Mapping[HostName, Host] = field(default_factory=dict)
     proxies: Mapping[ProxyName, Proxy] = field(default_factory=dict)
     clusters: Mapping[ClusterName, DatacenterName] = field(default_factory=dict)
-    datacenters: tuple[DatacenterName, ...] = ()
+    datacenters: Mapping[DatacenterName, str] = field(default_factory=dict)
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings(name="fenced"))
+    machines: Mapping[HostName, Host] = field(default_factory=dict)
+    hosts_elsewhere: int = 0
     digest: str = field(default="", compare=False)
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The shards that a data centre names or a host is in, sorted; never empty. Looks at every host."""
+        named = {*self.datacenters.values(), *map(self.shard_of, self.hosts.values())}
+        return tuple(sorted(named)) or (MAIN_SHARD,)
+
+    @property
+    def fleet_size(self) -> int:
+        """How many hosts the whole configuration has."""
+        return len(self.hosts) + self.hosts_elsewhere
+
+    def shard_of(self, host: Host) -> str:
+        """Return the shard in which the host is decided: that of its data centre."""
+        return self.datacenters.get(host.datacenter, MAIN_SHARD)
+
+    def of_shard(self, shard: str) -> "Inventory":
+        """Return the inventory with the hosts of this shard alone; with all of them, itself.
+
+        Proxies serve every shard, so they stay, and with them what places them: clusters, data centres, `machines`.
+        """
+        hosts = {name: host for name, host in self.hosts.items() if self.shard_of(host) == shard}
+        if len(hosts) == len(self.hosts):
+            return self
+        return replace(
+            self, hosts=hosts, machines=self._machines_beside(hosts), hosts_elsewhere=self.fleet_size - len(hosts)
+        )
+
+    def machine_of(self, proxy: Proxy) -> Host | None:
+        """Return the host on which the proxy runs, of whichever shard; None: no host of the inventory."""
+        if proxy.machine is None:
+            return None
+        return self.hosts.get(proxy.machine) or self.machines.get(proxy.machine)
+
+    def _machines_beside(self, hosts: Mapping[HostName, Host]) -> dict[HostName, Host]:
+        """Return the machines of proxies that are not among these hosts."""
+        machines = filter(None, map(self.machine_of, self.proxies.values()))
+        return {machine.name: machine for machine in machines if machine.name not in hosts}

@@ -20,7 +20,13 @@ BUNDLES: Final = FOLDER / "bundles"
 MANIFEST: Final = FOLDER / "setup.json"
 UNITS: Final = Path("/etc/systemd/system")
 PACKAGED_UNITS: Final = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
-RENEWAL_UNITS: Final = ("fenced-renew.service", "fenced-renew.timer")
+UNIT_FILES: Final = ("fenced.service", "fenced@.service", "fenced-renew.service", "fenced-renew.timer")
+COMMANDS: Final = {
+    "fenced": f"run -c {CONFIGURATION}",
+    "fenced@": f"run -c {FOLDER}/%i.toml",
+    "fenced-renew": "setup --renew",
+}
+"""What the program is called with, by service."""
 SYSUSERS: Final = Path("/usr/lib/sysusers.d/fenced.conf")
 PROGRAM: Final = "/usr/bin/fenced"
 

@@ -199,10 +199,10 @@ class _Run:
         self._make_password()
         self._check_secrets()
         if not any(self._real(folder / "fenced.service").exists() for folder in daemon.PACKAGED_UNITS):
-            for unit in ("fenced.service", *daemon.RENEWAL_UNITS):
+            for unit in daemon.UNIT_FILES:
                 self._write(daemon.UNITS / unit, daemon.shipped(f"systemd/{unit}"))
         if self._asked.program != daemon.PROGRAM and not self._real(Path(daemon.PROGRAM)).exists():
-            for unit, words in (("fenced", f"run -c {daemon.CONFIGURATION}"), ("fenced-renew", "setup --renew")):
+            for unit, words in daemon.COMMANDS.items():
                 drop_in = daemon.program_drop_in(self._asked.program, words)
                 self._write(daemon.UNITS / f"{unit}.service.d/program.conf", drop_in.encode())
 

@@ -14,7 +14,16 @@ from fenced.core.fleet import Fleet
 from fenced.core.reach.candidates import expand
 from fenced.core.reach.domains import Place, spread
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy
-from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
+from fenced.model.names import (
+    MAIN_SHARD,
+    ClusterName,
+    DatacenterName,
+    DeviceName,
+    HostName,
+    PlugId,
+    ProxyName,
+    UnitId,
+)
 from fenced.model.power import Kind, State
 
 C1, C2, C3 = ClusterName("c1"), ClusterName("c2"), ClusterName("c3")
@@ -65,7 +74,7 @@ INVENTORY = Inventory(
     hosts={host.name: host for host in HOSTS},
     proxies={proxy.name: proxy for proxy in PROXIES},
     clusters={C1: DC1, C2: DC1, C3: DC2},
-    datacenters=(DC1, DC2),
+    datacenters={DC1: MAIN_SHARD, DC2: MAIN_SHARD},
 )
 
 

@@ -29,6 +29,7 @@ from fenced.engine.readiness import Judge
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import (
     ENGINE,
+    MAIN_SHARD,
     BootId,
     ClusterName,
     DatacenterName,
@@ -90,7 +91,7 @@ class FakeControl(FakeControllers):
         self.inventory = Inventory(
             hosts={HostName(name): make_host(name, cluster) for name, cluster in names.items()},
             clusters={ClusterName(name): DatacenterName("dc1") for name in ("c1", "c2")},
-            datacenters=(DatacenterName("dc1"),),
+            datacenters={DatacenterName("dc1"): MAIN_SHARD},
         )
         powers = ((PDU_A, Power.ON), (PDU_B, Power.ON))
         self.states: dict[HostName, HostState] = {

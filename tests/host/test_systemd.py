@@ -8,21 +8,22 @@ import pytest
 
 from fenced.cli.fencectl.place import SOCKET_DEFAULT
 from fenced.cli.main import COMMANDS
-from fenced.setup import broker
+from fenced.setup import broker, daemon
 from tests.needs import needs
 
 UNITS = Path(__file__).parents[2] / "systemd"
 RENEWAL = "fenced-renew.service"
-SERVICES = sorted(path.name for path in UNITS.glob("*.service") if path.name != RENEWAL)
+TEMPLATE = "fenced@.service"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service") if path.name not in {RENEWAL, TEMPLATE})
 EXPOSURE_MAX = 1.4
 
 
-@pytest.fixture(params=[*SERVICES, RENEWAL])
+@pytest.fixture(params=[*SERVICES, TEMPLATE, RENEWAL])
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return a copy of the unit whose program exists on this machine."""
     text = (UNITS / str(request.param)).read_text()
     assert re.search(r"^ExecStart=/usr/bin/fenced(-beat)? ", text, re.MULTILINE)
-    copy = tmp_path / str(request.param)
+    copy = tmp_path / str(request.param).replace("@.", "@east.")
     copy.write_text(re.sub(r"=/usr/bin/fenced(-beat)? ", "=/bin/true ", text))
     return copy
 
@@ -91,6 +92,33 @@ def test_the_daemon_can_make_its_socket_and_see_who_connects() -> None:
     assert found["RuntimeDirectoryMode"] == "0755"
     assert "AF_UNIX" in found["RestrictAddressFamilies"].split()
     assert "PrivateUsers" not in found
+
+
+def test_of_several_daemons_each_has_a_file_a_state_and_a_socket_of_its_own() -> None:
+    """In all else the template is the daemon's unit. A unit's folder below /run goes when it stops, with all that is in
+    it, so none may be within another one's.
+    """
+    own = {
+        "Description": "Fencing daemon %i",
+        "ExecStart": "/usr/bin/fenced run -c /etc/fenced/%i.toml",
+        "ExecReload": "/usr/bin/fenced reload -c /etc/fenced/%i.toml",
+        "StateDirectory": "fenced/%i",
+        "RuntimeDirectory": "fenced-%i",
+    }
+    one, template = (
+        [line for line in (UNITS / name).read_text().splitlines() if not line.startswith("#")]
+        for name in ("fenced.service", TEMPLATE)
+    )
+    assert template == [f"{key}={own[key]}" if (key := line.partition("=")[0]) in own else line for line in one]
+    others = [settings(UNITS / name).get("RuntimeDirectory") for name in SERVICES]
+    assert [other for other in others if other and f"{own['RuntimeDirectory']}/".startswith(f"{other}/")] == []
+
+
+def test_setup_brings_every_unit_of_the_daemon() -> None:
+    ours = {path.name for path in UNITS.iterdir() if path.suffix in {".service", ".timer"}}
+    assert {*daemon.UNIT_FILES} == ours - {"fenced-proxy.service", "fenced-beat.service"}
+    for service, words in daemon.COMMANDS.items():
+        assert settings(UNITS / f"{service}.service")["ExecStart"] == f"{daemon.PROGRAM} {words}"
 
 
 def test_documents_and_units_name_the_same_files() -> None:

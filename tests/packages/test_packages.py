@@ -54,7 +54,13 @@ def _one(dist: Path, pattern: str) -> Path:
 
 
 def test_the_daemons_package_brings_the_program_its_units_and_examples(installed: Path) -> None:
-    for unit in ("fenced.service", "fenced-proxy.service", "fenced-renew.service", "fenced-renew.timer"):
+    for unit in (
+        "fenced.service",
+        "fenced@.service",
+        "fenced-proxy.service",
+        "fenced-renew.service",
+        "fenced-renew.timer",
+    ):
         assert (installed / "usr/lib/systemd/system" / unit).read_bytes() == (ROOT / "systemd" / unit).read_bytes()
     users = (installed / "usr/lib/sysusers.d/fenced.conf").read_text()
     assert [line.split()[1] for line in users.splitlines()] == ["fenced", "fenced-proxy"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy
 from fenced.model.names import (
+    MAIN_SHARD,
     ClusterName,
     DatacenterName,
     DeviceName,
@@ -70,7 +71,11 @@ def inventory(rack: Rack) -> Inventory:
     proxies = {ProxyName(name): _proxy(rack, name, hosts) for name in rack.proxies}
     places = dict([(CLUSTER, DATACENTER), *(_place(rack, name) for name in rack.places)])
     return Inventory(
-        hosts=hosts, proxies=proxies, clusters=places, datacenters=tuple(sorted({*places.values()})), daemon=daemon
+        hosts=hosts,
+        proxies=proxies,
+        clusters=places,
+        datacenters=dict.fromkeys(sorted({*places.values()}), MAIN_SHARD),
+        daemon=daemon,
     )
 
 

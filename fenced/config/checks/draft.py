@@ -61,6 +61,12 @@ class Draft:
     def inventory(self) -> Inventory:
         return self.built.inventory
 
+    @property
+    def are_shards_sure(self) -> bool:
+        """Whether no key is wrong that may put a cluster into another shard."""
+        datacenters = self.entries.all_datacenters
+        return self.built.is_sure_of_places and all(entry.is_sure_of("name", "shard") for entry in datacenters)
+
     def scopes(self) -> Iterator[Scope]:
         """Every data centre, then every cluster."""
         sets_of: dict[str, Mapping[str, Any]] = {}

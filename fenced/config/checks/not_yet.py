@@ -9,9 +9,9 @@ from typing import Any, Final
 from fenced.config.build import BuiltHost
 from fenced.config.checks.draft import Draft, Scope
 from fenced.config.checks.finding import Finding, error, warning
+from fenced.config.gate_tables import GatesTable
 from fenced.config.mistakes import Where
 from fenced.config.settings import set_keys
-from fenced.config.tables import GatesTable
 
 NOT_YET: Final = "not in this version yet"
 

@@ -6,7 +6,7 @@ that does not resolve is compared as text.
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +16,7 @@ from fenced.config.checks.finding import Finding, error, keys, warning
 from fenced.config.checks.likeness import Likeness, Place, likeness, places
 from fenced.config.checks.units import Units
 from fenced.config.mistakes import Where
+from fenced.model.names import MAIN_SHARD
 from fenced.model.power import Kind
 
 WAYS_MAX: Final = 32
@@ -69,8 +70,11 @@ def feeds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
 
 def plugs(draft: Draft) -> Iterator[Finding]:
     """Report a plug that serves two hosts, and two devices of one level on one plug."""
+    shard_of = draft.inventory.shard_of if draft.are_shards_sure else lambda host: MAIN_SHARD
     users = [
-        _User(built=built, device=device, place=place) for built in draft.hosts for device, place in _places(built)
+        _User(built=built, device=device, place=place, shard=shard_of(built.host))
+        for built in draft.hosts
+        for device, place in _places(built)
     ]
     units = Units((user.place.plug for user in users), draft.addresses)
     by_unit: dict[str, list[_User]] = defaultdict(list)
@@ -85,11 +89,12 @@ def plugs(draft: Draft) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _User:
-    """One outlet of one device of one host."""
+    """One outlet of one device of one host, which is decided in this shard."""
 
     built: BuiltHost
     device: BuiltDevice
     place: Place
+    shard: str
 
     def is_of_another_host(self, other: "_User") -> bool:
         """A duplicate of a whole host is reported once, as that."""
@@ -105,8 +110,8 @@ class _User:
 class _Unit:
     """All outlets of one unit.
 
-    Compare each outlet with those of its name, and one outlet of each way to name them with one of each other way, so
-    that the comparisons grow only with the number of outlets.
+    Compare each outlet with those of its name, and in each shard one outlet of each way to name them with one of each
+    other way, so that the comparisons grow only with the number of outlets.
     """
 
     users: list[_User]
@@ -125,17 +130,8 @@ class _Unit:
                 yield from self._same(user, other)
             elif alike is Likeness.POSSIBLY:
                 possible.append((user, other))
-        if possible:
-            user, other = possible[0]
-            more = f" (and {len(possible) - 1} more pairs at this unit)" if len(possible) > 1 else ""
-            yield warning(
-                user.device.entry.where,
-                f"{user.built.host.name} may be on the same plug as {other.words}: both name an outlet of one unit in "
-                f"ways that can't be compared. Name both in the same way, or make sure that they are two{more}",
-                value=user.place.plug.plug_id,
-                unit="plug",
-                rests_on=_rests_on(user.device, other.device),
-            )
+        yield from _possibly([pair for pair in possible if pair[0].shard != pair[1].shard])
+        yield from _possibly([pair for pair in possible if pair[0].shard == pair[1].shard])
 
     def _same(self, user: _User, other: _User) -> Iterator[Finding]:
         """Report two devices once, however many outlets they share."""
@@ -151,7 +147,7 @@ class _Unit:
             )
 
     def _of_one_word(self) -> Iterator[tuple[_User, _User]]:
-        """Yield each outlet with the first one of each way before it that has the same name."""
+        """Yield each outlet with the first one of each shard and way before it that has the same name."""
         firsts: dict[object, dict[object, _User]] = defaultdict(dict)
         for user in self.users:
             outlet = user.place.outlet
@@ -160,21 +156,44 @@ class _Unit:
                 for other in itertools.islice(known.values(), WAYS_MAX):
                     if user.is_of_another_host(other):
                         yield user, other
-                known.setdefault((user.place.way, outlet.unit, outlet.text), user)
+                known.setdefault((user.shard, user.place.way, outlet.unit, outlet.text), user)
 
     def _of_two_ways(self) -> Iterator[tuple[_User, _User]]:
-        """Yield one outlet of each way with one of each other way, if they belong to two hosts."""
+        """Yield one outlet of each shard and way with one of each other, if they belong to two hosts."""
         ways: dict[object, list[_User]] = {}
         if not self.users[0].place.plug.address:
             return  # without an address each plug is a unit of its own
         for user in self.users:
-            first = ways.setdefault(user.place.way, [user])
+            first = ways.setdefault((user.shard, user.place.way), [user])
             if len(first) == 1 and user.is_of_another_host(first[0]):
                 first.append(user)
         for some, others in itertools.combinations(itertools.islice(ways.values(), WAYS_MAX), 2):
             pair = next(((b, a) for a in some for b in others if b.is_of_another_host(a)), None)
             if pair is not None:
                 yield pair
+
+
+def _possibly(pairs: Sequence[tuple[_User, _User]]) -> Iterator[Finding]:
+    """Report once what may be one plug, all pairs within shards or all across: then it is a mistake.
+
+    Within a shard, two devices that read one machine's identity are noticed, and neither is believed. No shard sees
+    what another one reads, so one could announce a host as fenced whose power the other gives back.
+    """
+    if not pairs:
+        return
+    user, other = pairs[0]
+    is_across = user.shard != other.shard
+    otherwise = "put both hosts in one shard" if is_across else "make sure that they are two"
+    more = f" (and {len(pairs) - 1} more pairs at this unit)" if len(pairs) > 1 else ""
+    yield Finding(
+        where=user.device.entry.where,
+        is_error=is_across,
+        reason=f"{user.built.host.name} may be on the same plug as {other.words}: both name an outlet of one unit in "
+        f"ways that can't be compared. Name both in the same way, or {otherwise}{more}",
+        value=user.place.plug.plug_id,
+        unit="plug",
+        rests_on=(*_rests_on(user.device, other.device), *_rests_on_shards(user, other)),
+    )
 
 
 def _within_host(built: BuiltHost, units: Units) -> Iterator[Finding]:
@@ -202,6 +221,13 @@ def _within_host(built: BuiltHost, units: Units) -> Iterator[Finding]:
 def _rests_on(*devices: BuiltDevice) -> tuple[Where, ...]:
     """Return the keys that identify the plug of each device."""
     return tuple(place for device in devices for place in keys(device.entry, "driver", "address", "options"))
+
+
+def _rests_on_shards(one: _User, other: _User) -> tuple[Where, ...]:
+    """Return the keys that put two hosts into two shards."""
+    if one.shard == other.shard:
+        return ()
+    return (*keys(one.built.entry, "cluster"), *keys(other.built.entry, "cluster"))
 
 
 def _are_two_feeds(one: BuiltDevice, other: BuiltDevice) -> bool:

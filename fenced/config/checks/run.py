@@ -24,6 +24,7 @@ from fenced.config.checks import (
     proxies,
     reach,
     rounds,
+    shards,
     timing,
 )
 from fenced.config.checks.draft import Draft, Scope
@@ -82,6 +83,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     hosts.addresses,
     heard_as.check,
     outlets.plugs,
+    shards.store,
+    shards.permitted,
+    shards.racks,
 )
 
 

@@ -97,7 +97,7 @@ def cluster_of(proxy: Proxy, inventory: Inventory) -> ClusterName | None:
     """Return the proxy's cluster, otherwise that of the host on which it runs; None: unknown."""
     if proxy.cluster:
         return proxy.cluster
-    machine = _machine(proxy, inventory)
+    machine = inventory.machine_of(proxy)
     # A proxy that names a data centre but no cluster belongs to no cluster, whatever its machine does.
     if machine is None or proxy.datacenter:
         return None
@@ -110,7 +110,7 @@ def datacenter_of(proxy: Proxy, inventory: Inventory) -> DatacenterName | None:
         return proxy.datacenter
     if proxy.cluster:
         return inventory.clusters.get(proxy.cluster) or None
-    machine = _machine(proxy, inventory)
+    machine = inventory.machine_of(proxy)
     return (machine.datacenter or None) if machine is not None else None
 
 
@@ -130,12 +130,8 @@ def _is_elsewhere(proxy: Proxy, host: Host, inventory: Inventory) -> bool:
 
 
 def _runs_on(proxy: Proxy, word: str, inventory: Inventory) -> bool:
-    machine = _machine(proxy, inventory)
+    machine = inventory.machine_of(proxy)
     return machine is not None and word in machine.names
-
-
-def _machine(proxy: Proxy, inventory: Inventory) -> Host | None:
-    return inventory.hosts.get(proxy.machine) if proxy.machine is not None else None
 
 
 def _is_called(host: Host, address: str) -> bool:

@@ -28,7 +28,7 @@ class Place:
         proxy = self.inventory.proxies.get(name)
         if proxy is None:
             return ""
-        machine = self.inventory.hosts.get(proxy.machine) if proxy.machine is not None else None
+        machine = self.inventory.machine_of(proxy)
         return proxy.domain or (machine.rack if machine is not None else "")
 
     def is_near(self, name: ProxyName) -> bool:

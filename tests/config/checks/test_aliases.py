@@ -272,6 +272,47 @@ def test_two_hosts(name: str, order: int, tmp_path: Path) -> None:
         assert "one" in mistake.reason and "other" in mistake.reason
 
 
+TWO_SHARDS = """
+[store]
+url = "postgresql://fenced@127.0.0.1/fenced"
+[[datacenter]]
+name = "dc1"
+[[datacenter]]
+name = "dc2"
+shard = "east"
+[[cluster]]
+name = "in-dc1"
+datacenter = "dc1"
+[[cluster]]
+name = "in-dc2"
+datacenter = "dc2"
+"""
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_two_hosts_of_two_shards(name: str, tmp_path: Path) -> None:
+    """No shard sees what another one switches: what may be one plug is a mistake, too."""
+    one, other, expected = PAIRS[name]
+    hosts = host("one", one, more='cluster = "in-dc1"') + host("other", other, more='cluster = "in-dc2"')
+    loaded = load_files(tmp_path, TWO_SHARDS + hosts)
+    found = [mistake for mistake in loaded.errors if "same plug" in mistake.reason]
+    assert (len(found) > 0) == (expected != NOTHING), told(loaded.errors)
+    assert not [mistake for mistake in loaded.warnings if "same plug" in mistake.reason]
+
+
+def test_what_may_be_one_plug_of_two_shards_is_found_beside_pairs_of_one(tmp_path: Path) -> None:
+    """Of each way to name an outlet the first host alone is compared, in each shard anew."""
+    hosts = [virsh("vm-1"), virsh(UUID), virsh("vm-2"), virsh(UUID.replace("33", "44"))]
+    places = ["in-dc1", "in-dc1", "in-dc1", "in-dc2"]
+    fleet = "".join(
+        host(f"n{number}", keys, more=f'cluster = "{place}"')
+        for number, (keys, place) in enumerate(zip(hosts, places, strict=True))
+    )
+    loaded = load_files(tmp_path, TWO_SHARDS + fleet)
+    assert ["n3" in mistake.reason for mistake in loaded.errors] == [True], told(loaded.errors)
+    assert len([mistake for mistake in loaded.warnings if "same plug" in mistake.reason]) == 1
+
+
 def test_a_third_hosts_name_that_has_both_addresses_makes_them_one_unit(tmp_path: Path) -> None:
     fleet = host("a", outlet("1", address="10.9.0.1")) + host("b", outlet("1", address="fd00:9::1"))
     assert not load_files(tmp_path, fleet).errors, "nothing says that they are one"

@@ -1,0 +1,59 @@
+"""The tables below [gates], as `tables` has those of the whole main file."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from fenced.config.keys import Count, Listed, Name, Percent, Seconds
+from fenced.config.table import Table
+
+
+class AttemptsGate(Table):
+    count: Annotated[int, Count("automatic operations per host that sent an OFF", most=1000)] = 3
+    per: Annotated[float, Seconds("in this window")] = 86400.0
+
+
+class WitnessGate(Table):
+    hosts: Annotated[int, Count("other hosts that must be heard after the suspicion; 0 = no gate", least=0)] = 1
+    wait: Annotated[float, Seconds("how long to wait for them after the suspicion", least="0s", most="1h")] = 5.0
+
+
+class ConnectivityGate(Table):
+    share: Annotated[float, Percent("closed when at least this share of a cluster's hosts is overdue", least=1.0)] = (
+        50.0
+    )
+    at_least: Annotated[int, Count("and at least this many")] = 3
+
+
+class StormGate(Table):
+    domains: Annotated[
+        tuple[str, ...], Listed("keys of a host that name what fails together (not yet)", item=Name(""))
+    ] = ("rack", "cluster")
+    hosts: Annotated[int, Count("suspects in one domain that make a storm (not yet)")] = 3
+    per: Annotated[float, Seconds("in this window (not yet)", most="7d")] = 300.0
+    cooldown: Annotated[float, Seconds("after a storm (not yet)", least="0s", most="7d")] = 300.0
+
+
+class BudgetGate(Table):
+    hosts: Annotated[
+        int, Count("automatic fences per cluster and fleet: min(max(hosts, percent rounded down), at_most)")
+    ] = 1
+    percent: Annotated[float, Percent("of the monitored hosts")] = 5.0
+    at_most: Annotated[int, Count("upper limit, whatever the percentage says")] = 10
+    per: Annotated[float, Seconds("in this window", most="7d")] = 600.0
+    unrecovered: Annotated[int, Count("closed when this many fenced hosts have not come back")] = 10
+
+
+class GatesTable(Table):
+    attempts: AttemptsGate = Field(default_factory=AttemptsGate)
+    cooldown: Annotated[
+        float, Seconds("per host, after an automatic operation ended, done or failed", least="0s", most="7d")
+    ] = 600.0
+    witness: WitnessGate = Field(default_factory=WitnessGate)
+    connectivity: ConnectivityGate = Field(default_factory=ConnectivityGate)
+    storm: StormGate = Field(default_factory=StormGate)
+    budget: BudgetGate = Field(default_factory=BudgetGate)
+    concurrency: Annotated[int, Count("automatic operations at once", most=10_000)] = 8
+    live_evidence: Annotated[
+        tuple[str, ...], Listed("kinds of evidence that stop a fence while they are alive", item=Name(""))
+    ] = ("storage_lease",)
