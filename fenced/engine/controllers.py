@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from fenced.core.durable.fleet_state import Words
+from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError, StoreHeld
 
 log = structlog.get_logger(__name__)
@@ -28,8 +29,10 @@ class Controllers:
     def __init__(
         self, *, journal: Journal, ttl_seconds: float, report: Callable[[], ControllerReport],
         words: Callable[[], Words], seen: Callable[[], None],
+        shard: str = MAIN_SHARD,
     ) -> None:  # fmt: skip
-        """`seen`: called after each report."""
+        """`seen`: called after each report. `shard`: the one whose holder is `active`."""
+        self._shard = shard
         self._journal, self._ttl, self._report = journal, ttl_seconds, report
         self._words, self._seen = words, seen
         self._said: ControllerReport | None = None
@@ -90,8 +93,9 @@ class Controllers:
             self._kept = words
 
     def active(self) -> ControllerView | None:
-        """Return the controller that holds the lease, as the store last knew; None if nobody does."""
-        return next((view for view in self.views if view.shards and view.is_alive), None)
+        """Return the controller that holds the shard, as the store last knew; None if nobody does."""
+        holders = (view for view in self.views if any(held.shard == self._shard for held in view.shards))
+        return next((view for view in holders if view.is_alive), None)
 
     def where_active(self) -> str | None:
         """Return the address of the active controller's API; None if it is not known."""
