@@ -68,6 +68,10 @@ def _shaped(most: int, pattern: str) -> Any:
 Line = Annotated[str, _shaped(TEXT_MAX, LINE), AfterValidator(_one_line)]
 Reason = Annotated[str, _shaped(TEXT_MAX, SAID), AfterValidator(_one_line), AfterValidator(_said)]
 By = Annotated[str, _shaped(NAME_MAX, LINE), AfterValidator(_one_line)]
+SHARD: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""The name of a shard or a controller."""
+SHARD_MAX: Final = 253
+ShardName = Annotated[str, Field(max_length=SHARD_MAX, pattern=SHARD)]
 _UNTIL_SCHEMA: Final = {
     "anyOf": [{"type": "string", "pattern": DURATION}, {"type": "string", "format": "date-time"}, {"type": "null"}],
     "description": "RFC 3339 time with offset, or a duration such as 2h; later than now, by 366 days at most. "
@@ -149,14 +153,27 @@ class ReasonBody(ByBody):
     reason: Line = ""
 
 
+class ShardBody(ByBody):
+    """`shard`: the only one that it is for; null: all of them."""
+
+    shard: ShardName | None = None
+
+
+class AllShardsBody(ShardBody):
+    """An optional reason. `shard`: the only one that it is for; null: all of them."""
+
+    reason: Line = ""
+
+
 class ReloadBody(Body):
     """`POST reload`. `file`: the file that the caller means; the daemon refuses if it reads another one."""
 
     file: Annotated[str, _shaped(PATH_MAX, LINE), AfterValidator(_one_line)] = ""
 
 
-class ReleaseBody(ByBody):
-    """Accept a store that is in doubt. `reason`: what the operator checked."""
+class ReleaseBody(ShardBody):
+    """Accept a store that is in doubt. `reason`: what the operator checked. `shard`: the only one that it is for; null:
+    all in doubt."""
 
     reason: Reason
 

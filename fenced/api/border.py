@@ -18,13 +18,14 @@ from pydantic import BaseModel, ValidationError
 
 from fenced.api import shapes
 from fenced.api.access import claimed_name, no_token
-from fenced.api.bodies import unknown_keys
+from fenced.api.bodies import ShardBody, unknown_keys
 from fenced.api.call import Call, Route, Services
 from fenced.api.callers import Principal, Role
 from fenced.api.events import StreamBroken
 from fenced.api.idempotency import key_of
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection, faults_of, response_of, unprocessable
+from fenced.model.names import HostName
 from fenced.net.bodies import read_whole, refuse_encoded
 from fenced.net.door import client_of, let_in, peer
 from fenced.net.once import parsed_once
@@ -73,7 +74,7 @@ def endpoint(route: Route, services: Services) -> Endpoint:
     async def serve(request: web.Request) -> web.StreamResponse:
         call = await _admit(route, services, request)
         if route.is_change:
-            services.control.refuse_at_standby()
+            _refuse_at_standby(call)
         answer = await route.handle(call)
         if isinstance(answer, web.StreamResponse):
             return answer
@@ -84,6 +85,13 @@ def endpoint(route: Route, services: Services) -> Endpoint:
         return web.Response(text=text, status=int(route.status), content_type=route.media)
 
     return serve
+
+
+def _refuse_at_standby(call: Call) -> None:
+    """Refuse a change of a host or shard that this controller does not hold. Raises Standby, NotFound."""
+    shard = call.body.shard if isinstance(call.body, ShardBody) else None
+    host = call.request.match_info.get("host")
+    call.of_shard(shard).refuse_at_standby(None if host is None else HostName(host))
 
 
 async def _admit(route: Route, services: Services, request: web.Request) -> Call:

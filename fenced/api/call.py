@@ -143,6 +143,10 @@ class Call:
         control = self.services.control
         return control if self.key is None else control.keyed(self.key.caller, self.key.content)
 
+    def of_shard(self, shard: str | None) -> Control:
+        """Return the control of one shard, or of all. Raises NotFound."""
+        return self.control if shard is None else self.control.of_shard(shard)
+
     @property
     def host(self) -> HostName:
         return HostName(self.request.match_info["host"])

@@ -4,7 +4,7 @@ The engine decides whether a shard can be handed over. Never rename or remove a 
 """
 
 from enum import Enum
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
@@ -17,8 +17,6 @@ from fenced.ports.journal import ControllerView
 
 StoreTime = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A wall time by the store's clock, in UTC with milliseconds."""
-NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-NAME_MAX: Final = 253
 
 
 class ControllerState(Enum):
@@ -66,11 +64,11 @@ class HandOver(Shape):
     to: str | None
 
 
-class HandOverBody(bodies.ByBody):
+class HandOverBody(bodies.ShardBody):
     """Give a shard to another controller. `to`: its name; empty: any fit one."""
 
-    shard: Annotated[str, Field(max_length=NAME_MAX, pattern=NAME)] = MAIN_SHARD
-    to: Annotated[str, Field(max_length=NAME_MAX, pattern=rf"{NAME}|^$")] = ""
+    shard: bodies.ShardName = MAIN_SHARD
+    to: Annotated[str, Field(max_length=bodies.SHARD_MAX, pattern=rf"{bodies.SHARD}|^$")] = ""
     reason: bodies.Reason
 
 

@@ -13,9 +13,9 @@ from aiohttp import web
 
 from fenced.api.call import Call, Stream
 from fenced.api.problems import Rejection
+from fenced.model.positions import Position
 from fenced.net.door import client_of
-from fenced.ports.control import Unavailable
-from fenced.ports.journal import OutboxMessage
+from fenced.ports.control import Happened, Unavailable
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 WRITE_TIMEOUT_SECONDS: Final = 30.0
@@ -31,7 +31,7 @@ class StreamBroken(Exception):
 
 
 async def events(call: Call) -> web.StreamResponse:
-    """Events as they are journalled (server-sent; `id` is the journal's sequence, `data` a CloudEvent)."""
+    """Events as they are journalled (server-sent; `id` is a position in the journal, `data` a CloudEvent)."""
     after = _last_event_id(call.request)
     with call.services.streams.slot(call.principal, client_of(call.request)) as stream:
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -58,16 +58,18 @@ def _hang_up(request: web.Request) -> None:
         request.transport.abort()
 
 
-def _last_event_id(request: web.Request) -> int | None:
+def _last_event_id(request: web.Request) -> Position | None:
     text = request.headers.get("Last-Event-ID", "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, "Last-Event-ID: use the id of an event of this stream")
-    return int(text)
+    try:
+        return Position.parse(text)
+    except ValueError as exc:
+        why = f"Last-Event-ID: use the id of an event of this stream; {exc}"
+        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, why) from exc
 
 
-async def _stream(call: Call, stream: Stream, response: web.StreamResponse, after: int | None) -> None:
+async def _stream(call: Call, stream: Stream, response: web.StreamResponse, after: Position | None) -> None:
     """Send until the reader leaves, the engine ends the stream, the server stops, or the token is revoked."""
     async with asyncio.TaskGroup() as group:
         parts = (
@@ -80,13 +82,13 @@ async def _stream(call: Call, stream: Stream, response: web.StreamResponse, afte
             part.cancel()
 
 
-async def _pump(call: Call, response: web.StreamResponse, after: int | None) -> None:
+async def _pump(call: Call, response: web.StreamResponse, after: Position | None) -> None:
     messages = call.control.watch(after=after)
     try:
         if not await _write(response, f"retry: {RETRY_MILLISECONDS}\n\n".encode()):
             return
-        async for message in messages:
-            if not await _write(response, frame(message)):
+        async for happened in messages:
+            if not await _write(response, frame(happened)):
                 return
     except Unavailable:
         await _write(response, b": reconnect with the last id\n\n")
@@ -94,7 +96,7 @@ async def _pump(call: Call, response: web.StreamResponse, after: int | None) -> 
         await _close(messages)
 
 
-async def _close(messages: AsyncIterator[OutboxMessage]) -> None:
+async def _close(messages: AsyncIterator[Happened]) -> None:
     """Close the generator, which keeps its place in the engine otherwise."""
     close = getattr(messages, "aclose", None)
     if close is not None:
@@ -120,9 +122,7 @@ async def _write(response: web.StreamResponse, data: bytes, *, after_seconds: fl
     return True
 
 
-def frame(message: OutboxMessage) -> bytes:
+def frame(happened: Happened) -> bytes:
     """Return one server-sent event."""
-    lines = [b"data: " + line for line in message.payload.splitlines() or [b""]]
-    if message.sequence is not None:
-        lines.insert(0, b"id: %d" % message.sequence)
-    return b"\n".join(lines) + b"\n\n"
+    lines = [b"data: " + line for line in happened.message.payload.splitlines() or [b""]]
+    return b"\n".join([b"id: " + str(happened.position).encode(), *lines]) + b"\n\n"

@@ -133,7 +133,7 @@ async def proxies(call: Call) -> shapes.Proxies:
 
 async def pauses(call: Call) -> shapes.Pauses:
     """Pauses of automatic fencing."""
-    found = call.control.fleet().fleet.pauses
+    found = call.control.fleet().pauses
     return shapes.Pauses(items=[views.pause(pause) for pause in found], next=None)
 
 
@@ -148,9 +148,9 @@ async def pause(call: Call) -> shapes.Pause:
 
 async def end_pause(call: Call) -> None:
     """End a pause."""
-    body = call.given(bodies.ReasonBody)
+    body = call.given(bodies.AllShardsBody)
     by, name = call.principal.by(body.by), call.request.match_info["pause"]
-    await call.control.end_pause(name, by=by)
+    await call.of_shard(body.shard).end_pause(name, by=by)
     log.info("pause_ended", pause=name, by=by, reason=body.reason)
 
 
@@ -166,22 +166,22 @@ async def _fleet(call: Call) -> shapes.Fleet:
 
 async def arm(call: Call) -> shapes.Fleet:
     """Revoke every earlier disarm (refused while the configuration says armed = false)."""
-    body = call.given(bodies.ReasonBody)
-    await call.control.arm(by=call.principal.by(body.by), reason=body.reason)
+    body = call.given(bodies.AllShardsBody)
+    await call.of_shard(body.shard).arm(by=call.principal.by(body.by), reason=body.reason)
     return await _fleet(call)
 
 
 async def disarm(call: Call) -> shapes.Fleet:
     """Forbid every power command until the next `arm`."""
-    body = call.given(bodies.ReasonBody)
-    await call.control.disarm(by=call.principal.by(body.by), reason=body.reason)
+    body = call.given(bodies.AllShardsBody)
+    await call.of_shard(body.shard).disarm(by=call.principal.by(body.by), reason=body.reason)
     return await _fleet(call)
 
 
 async def release_store(call: Call) -> shapes.Fleet:
     """Accept a store that is in doubt, so that it decides again (409 if no store is in doubt)."""
     body = call.given(bodies.ReleaseBody)
-    await call.control.release_store(by=call.principal.by(body.by), reason=body.reason)
+    await call.of_shard(body.shard).release_store(by=call.principal.by(body.by), reason=body.reason)
     return await _fleet(call)
 
 

@@ -10,14 +10,16 @@ from typing import Final
 from aiohttp import web
 from pydantic import ValidationError
 
-from fenced.api.shapes import Fault, Problem
-from fenced.ports.control import NotFound, Refused, Standby, Unavailable
+from fenced.api.shapes import Fault, NotObeyed, Problem
+from fenced.ports.control import NotEverywhere, NotFound, Refused, Standby, Unavailable
 
 CONTENT_TYPE: Final = "application/problem+json"
 FAULTS_MAX: Final = 50
 RETRY_AFTER_SECONDS: Final = 5
 STANDBY: Final = "standby"
 """The rule of a controller that doesn't hold the shard. Only its problem has `active`, null included."""
+SHARDS: Final = "shards"
+"""The rule of a request to all shards that some of them did not obey. Only its problem has `shards`."""
 
 
 class Rejection(Exception):
@@ -81,6 +83,15 @@ def response_of(error: Exception, instance: str) -> web.Response:
                 active=error.active,
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
+        case NotEverywhere():
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                str(error),
+                instance=instance,
+                rule=SHARDS,
+                shards=[NotObeyed(shard=one.shard, why=one.why, active=one.active) for one in error.missing],
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
         case Unavailable():
             wait = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), instance=instance, headers=wait)
@@ -107,6 +118,7 @@ def problem(
     rule: str | None = None,
     faults: tuple[Fault, ...] | None = None,
     active: str | None = None,
+    shards: list[NotObeyed] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """Return one problem document."""
@@ -118,6 +130,7 @@ def problem(
         rule=rule,
         errors=None if faults is None else list(faults),
         active=active,
+        shards=shards,
     )
     empty = {name for name, value in body if value is None and not (name == "active" and rule == STANDBY)}
     text = body.model_dump_json(exclude=empty)

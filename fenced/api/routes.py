@@ -172,7 +172,7 @@ ROUTES: Final = (
         handle=handlers.end_pause,
         role=Role.OPERATOR,
         status=HTTPStatus.NO_CONTENT,
-        body=bodies.ReasonBody,
+        body=bodies.AllShardsBody,
         errors=REFUSABLE,
     ),
     Route(
@@ -220,8 +220,8 @@ ROUTES: Final = (
         handle=handlers.arm,
         role=Role.OPERATOR,
         answer=shapes.Fleet,
-        body=bodies.ReasonBody,
-        errors=REFUSABLE[1:],
+        body=bodies.AllShardsBody,
+        errors=REFUSABLE,
     ),
     Route(
         method="POST",
@@ -230,8 +230,8 @@ ROUTES: Final = (
         handle=handlers.disarm,
         role=Role.OPERATOR,
         answer=shapes.Fleet,
-        body=bodies.ReasonBody,
-        errors=REFUSABLE[1:],
+        body=bodies.AllShardsBody,
+        errors=REFUSABLE,
     ),
     Route(
         method="POST",
@@ -242,7 +242,7 @@ ROUTES: Final = (
         answer=shapes.Fleet,
         body=bodies.ReleaseBody,
         is_body_needed=True,
-        errors=REFUSABLE[1:],
+        errors=REFUSABLE,
     ),
     Route(
         method="POST",

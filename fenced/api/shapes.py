@@ -287,9 +287,22 @@ class Pauses(Shape):
     next: str | None
 
 
+class FleetShard(Shape):
+    """A shard of the fleet, as this controller knows it. `active`: it holds it; `epoch` is 0 where it does not."""
+
+    shard: str
+    armed: bool
+    active: bool
+    standby: bool
+    epoch: int
+    quiet: bool
+    store_held: str | None = None
+
+
 class Fleet(Shape):
-    """The daemon now. `standby`: it follows the controller that acts, and changes nothing. `unfit`: why another
-    controller should act. `holders`: who acts, by shard."""
+    """The daemon now. `standby`: it follows the controllers that act, and changes nothing. `unfit`: why another
+    controller should act. `holders`: who acts, by shard. With several shards it is `armed` if all are, and `active` if
+    it holds one; `epoch` is the highest. `shards`: each of them, by name."""
 
     name: str
     site: str
@@ -304,6 +317,7 @@ class Fleet(Shape):
     fit: bool
     unfit: list[str]
     holders: dict[str, str]
+    shards: list[FleetShard]
 
 
 class Health(Shape):
@@ -341,9 +355,19 @@ class Fault(Shape):
     reason: str
 
 
+class NotObeyed(Shape):
+    """A shard that did not obey a request to all, and why. `active`: the URL of the controller that holds it; null if
+    none is known, or this one does."""
+
+    shard: str
+    why: str
+    active: str | None
+
+
 class Problem(BaseModel):
     """RFC 9457. `rule`: the rule that refused; `errors`: every fault of the request. `active`, with the rule `standby`:
-    the URL of the controller that accepts the request; null if none is known."""
+    the URL of the controller that accepts the request; null if none is known. `shards`, with the rule
+    `shards`: those that did not obey; the others did."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -355,3 +379,4 @@ class Problem(BaseModel):
     rule: str | None = None
     errors: list[Fault] | None = None
     active: str | None = None
+    shards: list[NotObeyed] | None = None

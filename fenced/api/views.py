@@ -298,5 +298,18 @@ def fleet(given: FleetView, controllers: Sequence[ControllerView]) -> shapes.Fle
         standby=given.is_standby,
         fit=given.is_fit,
         unfit=list(given.unfit),
+        shards=[_shard(part) for part in given.shards or (given,)],
         holders={held.shard: view.report.name for view in controllers for held in view.shards},
+    )
+
+
+def _shard(given: FleetView) -> shapes.FleetShard:
+    return shapes.FleetShard(
+        shard=given.shard,
+        armed=given.is_armed,
+        active=given.is_lease_held,
+        standby=given.is_standby,
+        epoch=given.epoch,
+        quiet=given.is_quiet,
+        store_held=given.store_hold,
     )

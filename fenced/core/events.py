@@ -312,12 +312,16 @@ class MaintenanceAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseAsked:
-    """An operator pauses automatic fencing for the hosts that `match` selects."""
+    """An operator pauses automatic fencing for the hosts that `match` selects.
+
+    `id`: that of a pause of all shards, which need not select a host of this one; "": of this shard alone.
+    """
 
     match: str
     by: str
     reason: str
     until: float | None
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,16 +180,15 @@ def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.Sto
 
 
 def _pause(work: Work, event: e.PauseAsked) -> Answer:
-    try:
-        selection.parse(event.match)
-    except selection.BadMatch as exc:
-        return RefusedBy(rule="match", why=str(exc))
-    if not any(selection.matches(event.match, host) for host in work.fleet.inventory.hosts.values()):
-        return RefusedBy(rule="match", why=f"{event.match!r} selects no host of the inventory")
+    hosts = None if event.id else work.fleet.inventory.hosts.values()
+    if why := selection.why_none(event.match, hosts):
+        return RefusedBy(rule="match", why=why)
+    if any(pause.id == event.id for pause in work.fleet.state.pauses):
+        return Accepted(operation=OperationId(event.id))
     if len(work.fleet.state.pauses) >= PAUSES_MAX:
         return RefusedBy(rule="limit", why=f"there are {PAUSES_MAX} pauses already; end some first")
     pause = Pause(
-        id=f"p-{work.fleet.next_token()}",
+        id=event.id or f"p-{work.fleet.next_token()}",
         match=event.match,
         by=event.by,
         reason=event.reason,

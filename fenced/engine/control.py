@@ -30,13 +30,15 @@ from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.model.moments import moment
-from fenced.model.names import HostName, OperationId
+from fenced.model.names import MAIN_SHARD, HostName, OperationId
+from fenced.model.positions import Position
 from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
 from fenced.ports.control import (
     Accepted,
     Explanation,
     FleetView,
+    Happened,
     HostView,
     NotFound,
     Readiness,
@@ -44,7 +46,7 @@ from fenced.ports.control import (
     Standby,
     Unavailable,
 )
-from fenced.ports.journal import ControllerView, Journal, OutboxMessage, Page, StoreError
+from fenced.ports.journal import ControllerView, Journal, Page, StoreError
 from fenced.ports.proxies import ProxyView
 
 log = structlog.get_logger(__name__)
@@ -55,7 +57,7 @@ T = TypeVar("T")
 
 
 class HandOver(Protocol):
-    """As `Control.hand_over`, for the only shard."""
+    """As `Control.hand_over`, for this shard."""
 
     async def __call__(self, *, to: str, by: str, reason: str) -> None: ...
 
@@ -80,11 +82,11 @@ class EngineControl:
         not_ready: Callable[[], tuple[str, ...]], warnings: Callable[[], tuple[str, ...]],
         proxies: Callable[[], Sequence[ProxyView]],
         misnamed: Misnamed, controllers: Controllers, unfit: Callable[[], tuple[str, ...]], hand_over: HandOver,
-        shard: str,
+        shard: str = MAIN_SHARD,
     ) -> None:  # fmt: skip
+        self._shard = shard
         self._misnamed = misnamed
         self._controllers, self._unfit, self._hand_over = controllers, unfit, hand_over
-        self._shard = shard
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
         self._warnings, self._proxies = warnings, proxies
@@ -129,12 +131,19 @@ class EngineControl:
             not_ready=missing,
             warnings=self._warnings(),
             is_quiet=now < fleet.quiet_until,
-            fleet=fleet.durable_state,
+            shard=self._shard,
+            pauses=fleet.durable_state.pauses,
+            store_hold=fleet.durable_state.store_hold or None,
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
             now=now,
             is_standby=fleet.is_standby,
             unfit=self._unfit(),
         )
+
+    def of_shard(self, shard: str) -> "EngineControl":
+        if shard != self._shard:
+            raise NotFound(f"no shard {shard}: every host is in {self._shard}")
+        return self
 
     def controllers(self) -> Sequence[ControllerView]:
         return self._controllers.views
@@ -247,16 +256,20 @@ class EngineControl:
                 return live
         return operation
 
-    async def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
-        position = after if after is not None else await _stored(self._events.newest())
+    async def newest(self) -> Position:
+        return Position(numbers={self._shard: await _stored(self._events.newest())})
+
+    async def watch(self, *, after: Position | None) -> AsyncIterator[Happened]:
+        named = None if after is None else after.numbers.get(self._shard)
+        number = named if named is not None else await _stored(self._events.newest())
         while True:
-            for message in await _stored(self._events.after(position)):
-                position = message.sequence if message.sequence is not None else position
-                yield message
+            for message in await _stored(self._events.after(number)):
+                number = message.sequence if message.sequence is not None else number
+                yield Happened(message=message, position=Position(numbers={self._shard: number}))
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def refuse_at_standby(self) -> None:
+    def refuse_at_standby(self, host: HostName | None = None) -> None:
         if self._fleet.is_standby:
             raise Standby(self._controllers.where_active())
 
@@ -323,8 +336,8 @@ class EngineControl:
         self._state(name)
         await self._ask(e.MaintenanceAsked(host=name, is_on=False, by=by, reason=reason))
 
-    async def pause(self, *, match: str, by: str, reason: str, until: float | None) -> Pause:
-        accepted = await self._ask(e.PauseAsked(match=match, by=by, reason=reason, until=until))
+    async def pause(self, *, match: str, by: str, reason: str, until: float | None, pause_id: str = "") -> Pause:
+        accepted = await self._ask(e.PauseAsked(match=match, by=by, reason=reason, until=until, id=pause_id))
         for pause in self._fleet.durable_state.pauses:
             if pause.id == accepted.operation:
                 return pause
@@ -348,8 +361,7 @@ class EngineControl:
             log.error("store_not_accepted", error=str(exc), advice="the next start retries it")
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
-        if shard != self._shard:
-            raise NotFound(f"no shard {shard} here: this controller follows {self._shard}")
+        self.of_shard(shard)
         await self._hand_over(to=to, by=by, reason=reason)
 
     async def report_health(self, health: e.Health) -> None:

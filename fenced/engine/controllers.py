@@ -30,7 +30,7 @@ class Controllers:
         self, *, journal: Journal, ttl_seconds: float, report: Callable[[], ControllerReport],
         words: Callable[[], Words], seen: Callable[[], None], shard: str = MAIN_SHARD,
     ) -> None:  # fmt: skip
-        """`seen`: called after each report."""
+        """`seen`: called after each report. `shard`: the one whose holder is `active`."""
         self._journal, self._ttl, self._report = journal, ttl_seconds, report
         self._words, self._seen, self._shard = words, seen, shard
         self._said: ControllerReport | None = None

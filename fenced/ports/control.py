@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from fenced.core.durable.fleet_state import FleetState, Pause
+from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Fenceable, HostState, Operation
 from fenced.core.readiness.values import ClusterReadiness, HostReadiness, PathProof
 from fenced.model.inventory import Inventory
-from fenced.model.names import HostName, OperationId
+from fenced.model.names import MAIN_SHARD, HostName, OperationId
+from fenced.model.positions import Position
 from fenced.model.power import Action
 from fenced.ports.bus import Health
 from fenced.ports.journal import ControllerView, OutboxMessage, Page
@@ -47,6 +48,25 @@ class Standby(Unavailable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotObeyed:
+    """A shard that did not obey a request. `active`: as at Standby, or None."""
+
+    shard: str
+    why: str
+    active: str | None = None
+
+
+class NotEverywhere(Unavailable):
+    """A request to all shards was not obeyed by each of them (503, rule `shards`). `done`: the shards that obeyed."""
+
+    def __init__(self, done: Sequence[str], missing: Sequence[NotObeyed]) -> None:
+        lacking = "; ".join(f"not done in shard {one.shard}: {one.why}" for one in missing)
+        obeyed = f"done in {', '.join(done)}, but " if done else ""
+        super().__init__(f"{obeyed}{lacking}. Send it again for each of these shards (`shard` in the body)")
+        self.done, self.missing = tuple(done), tuple(missing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """The operation that was started or joined."""
 
@@ -72,7 +92,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """The current state of the daemon, to be shown."""
+    """The current state of the daemon, or of one shard in it, to be shown."""
 
     name: str
     site: str
@@ -84,7 +104,11 @@ class FleetView:
     is_ready: bool
     not_ready: tuple[str, ...]
     is_quiet: bool
-    fleet: FleetState
+    shard: str = MAIN_SHARD
+    """The shard that is viewed; with `shards` it says nothing."""
+    pauses: tuple[Pause, ...] = ()
+    store_hold: str | None = None
+    """Why doubts about this store hold automatic fencing; None if there are none."""
     gate_closed_seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     now: float = 0.0
@@ -93,15 +117,12 @@ class FleetView:
     """Whether it follows the controller that acts, and only reads. It is ready once it follows."""
     unfit: tuple[str, ...] = ()
     """Why another controller should hold the lease."""
+    shards: "tuple[FleetView, ...]" = ()
+    """The view of each shard, by name; empty if this one is of the only shard."""
 
     @property
     def is_fit(self) -> bool:
         return not self.unfit
-
-    @property
-    def store_hold(self) -> str | None:
-        """Return why doubts about this store hold automatic fencing; None if there are none."""
-        return self.fleet.store_hold or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +147,25 @@ class Readiness:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """An event for a reader. `position`: where the reader is once it has it."""
+
+    message: OutboxMessage
+    position: Position
+
+
 class Control(Protocol):
-    """The running daemon. A standby serves every read, hears beats, and raises Standby where it is to change
-    something."""
+    """The running daemon, or one shard in it. A standby serves every read, hears beats, and raises Standby where
+    it is to change something."""
 
     def keyed(self, key: str, content: str) -> "Control":
         """Return the same, for one request that may come twice: a change with this key is obeyed once in 24 hours, and
         answered as the first time. `content`: a digest of the request; with another one the key is refused."""
+        ...
+
+    def of_shard(self, shard: str) -> "Control":
+        """Return what controls one shard alone. Raises NotFound."""
         ...
 
     @property
@@ -144,8 +177,8 @@ class Control(Protocol):
         """Return all proxies by name, each with its last answer."""
         ...
 
-    def refuse_at_standby(self) -> None:
-        """Raises Standby if this controller may change nothing."""
+    def refuse_at_standby(self, host: HostName | None = None) -> None:
+        """Raises Standby if this controller may change nothing of the host (None: nothing at all)."""
         ...
 
     def controllers(self) -> Sequence[ControllerView]:
@@ -196,8 +229,11 @@ class Control(Protocol):
 
     async def end_maintenance(self, name: HostName, *, by: str, reason: str) -> None: ...
 
-    async def pause(self, *, match: str, by: str, reason: str, until: float | None) -> Pause:
-        """Raises Refused (rule `match`) for an expression that can't be parsed or matches no host (S12)."""
+    async def pause(self, *, match: str, by: str, reason: str, until: float | None, pause_id: str = "") -> Pause:
+        """Raises Refused (rule `match`) for an expression that can't be parsed or matches no host (S12).
+
+        `pause_id`: the id of a pause of all shards; then the expression need not match a host of this one.
+        """
         ...
 
     async def end_pause(self, pause_id: str, *, by: str) -> None:
@@ -236,9 +272,13 @@ class Control(Protocol):
         """Process it like a message of the bus. Raises NotFound."""
         ...
 
-    def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
-        """Yield events as they are journalled, from `after` (a sequence) on.
+    async def newest(self) -> Position:
+        """Return the position at which a new reader begins. Raises Unavailable."""
+        ...
 
-        A reader that is too slow is disconnected.
+    def watch(self, *, after: Position | None) -> AsyncIterator[Happened]:
+        """Yield events as they are journalled, from `after` on; a shard that it does not name begins with the next one.
+
+        A reader that is too slow is disconnected. Raises Unavailable.
         """
         ...

@@ -8,8 +8,8 @@ import aiohttp
 
 from fenced.api.call import STREAMS_PER_CLIENT_MAX
 from fenced.api.server import build_app, reconfigure, serve
-from fenced.ports.control import Unavailable
-from fenced.ports.journal import OutboxMessage
+from fenced.model.positions import Position
+from fenced.ports.control import Happened, Unavailable
 from tests.api.conftest import TOKENS, Api, expose
 from tests.api.test_border import token
 from tests.fakes.control import FakeClock, FakeControl
@@ -135,11 +135,11 @@ class Counting(FakeControl):
 
     given = 0
 
-    async def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
+    async def watch(self, *, after: Position | None) -> AsyncIterator[Happened]:
         async with contextlib.aclosing(super().watch(after=after)) as messages:  # type: ignore[type-var]
-            async for message in messages:
+            async for happened in messages:
                 self.given += 1
-                yield message
+                yield happened
 
 
 async def test_a_stream_that_is_not_read_ends_too() -> None:

@@ -37,6 +37,7 @@ from fenced.model.names import (
     OperationId,
     ProxyName,
 )
+from fenced.model.positions import Position
 from fenced.model.power import (
     Action,
     Cause,
@@ -49,7 +50,7 @@ from fenced.model.power import (
     What,
 )
 from fenced.ports.bus import Health
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused
+from fenced.ports.control import Accepted, Explanation, FleetView, Happened, HostView, NotFound, Readiness, Refused
 from fenced.ports.journal import OutboxMessage, Page
 from fenced.ports.proxies import ProxyView
 from tests.fakes.controllers import FakeControllers
@@ -115,7 +116,9 @@ class FakeControl(FakeControllers):
         }
         self.all_operations: list[Operation] = [finished_restart()]
         self.pauses: list[Pause] = []
-        self.is_armed = True
+        self.is_armed = self.is_armed_by_file = True
+        self.disarm_failure: Exception | None = None
+        self.epoch = 1
         self.store_hold = ""
         self.is_ready = True
         self.warnings: tuple[str, ...] = ("the broker does not take the messages of node-2",)
@@ -134,15 +137,17 @@ class FakeControl(FakeControllers):
             name=self.name,
             site="site-1",
             is_armed=self.is_armed,
-            is_armed_by_file=True,
+            is_armed_by_file=self.is_armed_by_file,
             is_lease_held=self.standby is None,
-            epoch=1 if self.standby is None else 0,
+            epoch=self.epoch if self.standby is None else 0,
             is_bus_connected=True,
             is_ready=self.is_ready,
             not_ready=() if self.is_ready else ("bus not connected",),
             warnings=self.warnings,
             is_quiet=False,
-            fleet=FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold),
+            shard=self.shard,
+            pauses=tuple(self.pauses),
+            store_hold=self.store_hold or None,
             now=START,
             is_standby=self.standby is not None,
             unfit=self.unfit,
@@ -190,6 +195,11 @@ class FakeControl(FakeControllers):
         )
 
     # -- requests --
+
+    def of_shard(self, shard: str) -> "FakeControl":
+        if shard != self.shard:
+            raise NotFound(f"no shard {shard}")
+        return self
 
     def keyed(self, key: str, content: str) -> "FakeControl":
         self.keys.append((key, content))
@@ -270,14 +280,18 @@ class FakeControl(FakeControllers):
         self.calls.append(("end_maintenance", name, by, reason))
         self.states[name] = replace(self.states[name], maintenance=None, state=State.UNKNOWN)
 
-    async def pause(self, *, match: str, by: str, reason: str, until: float | None) -> Pause:
+    async def pause(self, *, match: str, by: str, reason: str, until: float | None, pause_id: str = "") -> Pause:
+        self.refuse_at_standby()
         if match == "cluster=nowhere":
             raise Refused("match", "cluster=nowhere selects nobody")
-        made = Pause(id=f"p{len(self.pauses) + 1}", match=match, by=by, reason=reason, since=START, until=until)
+        made = Pause(
+            id=pause_id or f"p{len(self.pauses) + 1}", match=match, by=by, reason=reason, since=START, until=until
+        )
         self.pauses.append(made)
         return made
 
     async def end_pause(self, pause_id: str, *, by: str) -> None:
+        self.refuse_at_standby()
         left = [pause for pause in self.pauses if pause.id != pause_id]
         if len(left) == len(self.pauses):
             raise NotFound(f"there is no pause {pause_id}")
@@ -291,14 +305,21 @@ class FakeControl(FakeControllers):
         return await judge.readiness(fleet, match=match, is_all=is_all, limit=limit, after=after)
 
     async def arm(self, *, by: str, reason: str) -> None:
+        self.refuse_at_standby()
+        if not self.is_armed_by_file:
+            raise Refused("armed", "the file says armed = false")
         self.calls.append(("arm", by, reason))
         self.is_armed = True
 
     async def disarm(self, *, by: str, reason: str) -> None:
+        self.refuse_at_standby()
+        if self.disarm_failure is not None:
+            raise self.disarm_failure
         self.calls.append(("disarm", by, reason))
         self.is_armed = False
 
     async def release_store(self, *, by: str, reason: str) -> None:
+        self.refuse_at_standby()
         if not self.store_hold:
             raise Refused("store", "nothing is in doubt about the store")
         self.calls.append(("release_store", by, reason))
@@ -329,8 +350,12 @@ class FakeControl(FakeControllers):
         self.host(health.host)
         self.healths.append(health)
 
-    async def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
-        seen = len(self.events) if after is None else after
+    async def newest(self) -> Position:
+        return Position(numbers={self.shard: len(self.events)})
+
+    async def watch(self, *, after: Position | None) -> AsyncIterator[Happened]:
+        named = None if after is None else after.numbers.get(self.shard)
+        seen = len(self.events) if named is None else named
         self.watchers += 1
         try:
             while True:
@@ -338,7 +363,7 @@ class FakeControl(FakeControllers):
                     raise self.failure
                 for message in self.events[seen:]:
                     seen += 1
-                    yield message
+                    yield Happened(message=message, position=Position(numbers={self.shard: seen}))
                 self.changed.clear()
                 await self.changed.wait()
         finally:

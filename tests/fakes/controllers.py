@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fenced.model.names import MAIN_SHARD
+from fenced.model.names import MAIN_SHARD, HostName
 from fenced.ports.control import NotFound, Refused, Standby
 from fenced.ports.journal import ControllerReport, ControllerView, HeldShard
 from tests.fakes.samples import START
@@ -12,6 +12,7 @@ def controller(
     name: str,
     *,
     epoch: int | None = None,
+    shard: str = MAIN_SHARD,
     is_alive: bool = True,
     is_self: bool = False,
     address: str = "",
@@ -19,7 +20,7 @@ def controller(
     lag: int = 0,
 ) -> ControllerView:
     """Return a controller as the store shows it: with an epoch it holds the shard."""
-    held = () if epoch is None else (HeldShard(shard=MAIN_SHARD, epoch=epoch, since=START - 600),)
+    held = () if epoch is None else (HeldShard(shard=shard, epoch=epoch, since=START - 600),)
     report = ControllerReport(name=name, address=address, version="1.0", unfit=unfit, lag=lag)
     return ControllerView(report=report, heard=START - 1, is_alive=is_alive, shards=held, is_self=is_self)
 
@@ -28,6 +29,7 @@ class FakeControllers:
     """A controller that acts alone, until a test makes it a standby (`follow`) or names others."""
 
     name: str
+    shard: str = MAIN_SHARD
     standby: Standby | None
     unfit: tuple[str, ...]
     controller_views: list[ControllerView]
@@ -52,14 +54,14 @@ class FakeControllers:
     async def look_at_controllers(self) -> Sequence[ControllerView]:
         return self.controller_views
 
-    def refuse_at_standby(self) -> None:
+    def refuse_at_standby(self, host: HostName | None = None) -> None:
         if self.standby is not None:
             raise self.standby
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
         """Note the call only: a test sets what the controllers are afterwards."""
         names = {view.report.name for view in self.controller_views}
-        if shard != MAIN_SHARD or (to and to not in names):
+        if shard != self.shard or (to and to not in names):
             raise NotFound(f"no {to or shard}")
         if not any(view.is_alive and not view.is_self for view in self.controller_views):
             raise Refused("alone", "no other controller is alive")

@@ -3,6 +3,8 @@
 Keys: host, cluster, datacenter, rack, role. Names must match completely; an empty expression selects no host (S12).
 """
 
+from collections.abc import Iterable
+
 from fenced.model.inventory import Host
 
 KEYS = ("host", "cluster", "datacenter", "rack", "role")
@@ -35,6 +37,16 @@ def matches(expression: str, host: Host) -> bool:
     except BadMatch:
         return False
     return all(value in _values(host, key) for key, value in words)
+
+
+def why_none(expression: str, hosts: Iterable[Host] | None) -> str:
+    """Return why the expression selects none of these hosts (S12), or "". `hosts` None: only why it is invalid."""
+    try:
+        parse(expression)
+    except BadMatch as exc:
+        return str(exc)
+    is_found = hosts is None or any(matches(expression, host) for host in hosts)
+    return "" if is_found else f"{expression!r} selects no host of the inventory"
 
 
 def _values(host: Host, key: str) -> tuple[str, ...]:
