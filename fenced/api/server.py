@@ -187,6 +187,11 @@ def _tls(cert_file: str, key_file: str) -> ssl.SSLContext | None:
     return context
 
 
+def end_streams(app: web.Application) -> None:
+    """End all event streams; their readers come back and go on where they were."""
+    app[SERVICES].streams.end(lambda _: True)
+
+
 async def _end_streams(app: web.Application) -> None:
     app[SERVICES].streams.close()
 

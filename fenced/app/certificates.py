@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import structlog
@@ -24,8 +24,8 @@ from fenced.bus.tls import tls_context
 from fenced.config.configuration import Configuration
 from fenced.config.files import UnusableFile, read_text
 from fenced.net.validity import server_until
+from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.certificates import ends
-from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import CertificateError
 
 log = structlog.get_logger("fenced")
@@ -51,13 +51,22 @@ class Ending:
     until: float
 
 
+class Remote(Protocol):
+    """What speaks to the proxies, with certificates of its own."""
+
+    @property
+    def certificates(self) -> CertificateWatch | None: ...
+
+    def expiry_seconds(self) -> list[tuple[str, str, float]]: ...
+
+
 class Certificates:
     """`now`: the wall clock, because certificates are dated by it."""
 
     def __init__(
         self,
         configuration: Configuration,
-        remote: ProxyCaller,
+        remote: Remote,
         bus: BusSettings,
         *,
         now: Callable[[], float] = time.time,

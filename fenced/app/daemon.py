@@ -7,7 +7,6 @@
 import asyncio
 import contextlib
 import signal
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,20 +16,21 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from fenced.api.callers import Owner
-from fenced.api.listening import ApiError, Listeners
-from fenced.api.server import ApiFilesError, Serving, build_app, expiring_tokens, reconfigure, serve
+from fenced.api.listening import Listeners
+from fenced.api.server import Serving
 from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
 from fenced.app.connections import bus_settings, tls_files, urls, vias
 from fenced.app.note import Note
 from fenced.app.old_name import retired
 from fenced.app.reload import OneEngine, Reloader
-from fenced.app.running import Running, run_until
+from fenced.app.running import Running, run_until, shard_facts
+from fenced.app.serving import application, reconfigured, serving_at
+from fenced.app.several import run_several
 from fenced.app.store import journal_of
 from fenced.app.survivors import kill_marked, kill_named
 from fenced.bus.client import BusClient
-from fenced.config.configuration import ApiConfiguration, Configuration
+from fenced.config.configuration import Configuration
 from fenced.core.fleet import Fleet
 from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
@@ -47,7 +47,6 @@ from fenced.journal.database import SqlJournal
 from fenced.journal.instance import instance
 from fenced.model.bus_urls import BusUrl
 from fenced.model.names import MAIN_SHARD
-from fenced.net.unix_socket import SocketError
 from fenced.ports.bus import BusError, Message
 from fenced.ports.journal import EpochLost, Loaded, StoreError
 from fenced.proxy.client import ProxyCaller
@@ -58,7 +57,7 @@ from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.proxy_gauges import ProxyGauges
 from fenced.telemetry.reloads import ReloadGauges
-from fenced.telemetry.shards import ShardFacts, ShardGauges
+from fenced.telemetry.shards import ShardGauges
 
 log = structlog.get_logger("fenced")
 
@@ -79,7 +78,6 @@ class _Parts:
     watch: ProxyWatch
     certificates: Certificates
     metrics: Metrics
-    listeners: Listeners
     shown: Shown
     remarks: list[Callable[[], str]] = field(default_factory=list)
 
@@ -94,7 +92,10 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
     stop = _stop_on_signals()
     _make_state_dir(configuration.state_dir)
     with Listeners() as listeners:
-        await _lives(reloader, stop, listeners)
+        if configuration.inventory.shards == (MAIN_SHARD,):
+            await _lives(reloader, stop, listeners)
+        else:
+            await run_several(reloader, stop, listeners)
 
 
 async def _lives(reloader: Reloader, stop: asyncio.Event, listeners: Listeners) -> None:
@@ -134,16 +135,17 @@ async def _live(reloader: Reloader, stop: asyncio.Event, listeners: Listeners, s
             watch=ProxyWatch(remote, configuration.inventory.proxies.values(), clock=clocks.steady),
             certificates=Certificates(configuration, remote, bus_settings(configuration)),
             metrics=Metrics(),
-            listeners=listeners,
             shown=shown,
         )
         engine, bus = _engine(parts, fleet, loaded)
         _register_gauges(parts, engine, bus)
-        app = _app(parts, engine)
+        app = application(
+            configuration.api, engine.control, metrics=parts.metrics, clocks=clocks, reload=reloader.reload
+        )
         servings: list[Serving] = []
         _connect_reloads(parts, engine, app, servings)
         stack.callback(lambda: listeners.close() if stop.is_set() else None)
-        servings.append(await _serve(parts, app, stack))
+        servings.append(await serving_at(configuration.api, app, listeners, stack=stack, remarks=parts.remarks))
         running = Running(
             engine=engine,
             clocks=clocks,
@@ -273,33 +275,9 @@ def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:
     registry.register(gauges)
     registry.register(ProxyGauges(parts.watch))
     registry.register(CertificateGauges(parts.certificates.gauges))
-    registry.register(ShardGauges(lambda: (_shard_facts(parts, engine),)))
+    registry.register(ShardGauges(lambda: (shard_facts(engine, parts.clocks),)))
     registry.register(BusGauges(lambda: bus.taken_over_count))
     registry.register(ReloadGauges(parts.reloader.last.outcome))
-
-
-def _shard_facts(parts: _Parts, engine: Engine) -> ShardFacts:
-    left = engine.lease.until - parts.clocks.steady.now()
-    is_held = engine.reactor.holds_lease() and not engine.fleet.is_standby
-    lag = engine.standby.lag if engine.fleet.is_standby else 0
-    return ShardFacts(shard=MAIN_SHARD, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0, lag=lag)
-
-
-def _app(parts: _Parts, engine: Engine) -> web.Application:
-    api = parts.configuration.api
-    return build_app(
-        engine.control,
-        tokens=api.tokens,
-        requests_per_second=api.requests_per_second,
-        has_tcp_writes=api.tcp_writes,
-        hosts=api.hosts,
-        metrics=parts.metrics.exposition,
-        clock=parts.clocks.steady,
-        count_answer=parts.metrics.api_answer,
-        ahead_seconds=parts.clocks.steady.ahead_seconds,
-        wall=parts.clocks.wall,
-        reload=parts.reloader.reload,
-    )
 
 
 def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application, servings: Sequence[Serving]) -> None:
@@ -309,15 +287,7 @@ def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application, servin
     """
 
     def reloaded(new: Configuration) -> None:
-        reconfigure(
-            app,
-            tokens=new.api.tokens,
-            requests_per_second=new.api.requests_per_second,
-            has_tcp_writes=new.api.tcp_writes,
-            hosts=new.api.hosts,
-        )
-        for serving in servings:
-            _use_certificate(serving, new.api)
+        reconfigured(app, new.api, servings[0] if servings else None)
         parts.certificates.use(new)
         parts.remote.use(urls(new.inventory), vias(new.inventory))
         parts.watch.use(new.inventory.proxies.values())
@@ -326,45 +296,3 @@ def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application, servin
 
     parts.reloader.connect(OneEngine(engine), reloaded, judge=parts.certificates.judged)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.reloader.ask)
-
-
-def _use_certificate(serving: Serving, api: ApiConfiguration) -> None:
-    try:
-        serving.use_certificate(str(api.tls_cert_file or ""), str(api.tls_key_file or ""))
-    except ApiFilesError as exc:  # the files changed since the check; the next reload reads them again
-        log.error("api_certificate_refused", reason=str(exc))
-
-
-async def _serve(parts: _Parts, app: web.Application, stack: contextlib.AsyncExitStack) -> Serving:
-    """Serve over TCP and on the unix socket. `state_dir` is locked by now, so this is its only daemon."""
-    api = parts.configuration.api
-    local = _local(api, parts)
-    parts.remarks.append(lambda: expiring_tokens(app))
-    return await stack.enter_async_context(
-        serve(
-            app,
-            f"[{api.host}]:{api.port}" if ":" in api.host else f"{api.host}:{api.port}",
-            tls_cert_file=str(api.tls_cert_file or ""),
-            tls_key_file=str(api.tls_key_file or ""),
-            local=local,
-            listeners=parts.listeners,
-        )
-    )
-
-
-def _local(api: ApiConfiguration, parts: _Parts) -> socket.socket | None:
-    """Return the listening unix socket, or None. Raises ApiError if the file names one that can't be made.
-
-    Without systemd nobody makes the folder of the default path. The API is then on TCP alone, and says so.
-    """
-    if api.socket is None:
-        return None
-    try:
-        return parts.listeners.local(api.socket, group=Owner.this_process().group)
-    except SocketError as exc:
-        if api.is_socket_chosen:
-            raise ApiError(f"api.socket: {exc}") from exc
-        why = f"api.socket: {exc}"
-        log.warning("no_api_socket", reason=why, advice="set api.socket to a path in a folder of the daemon's user")
-        parts.remarks.append(lambda: why)
-        return None

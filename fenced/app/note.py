@@ -5,21 +5,30 @@ A note that can't be written is lost; the daemon goes on.
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from fenced.config.heard_as import NOTE, written
-from fenced.engine.misnamed import Misnamed
+from fenced.model.names import HostName
 
 LOOK_SECONDS: Final = 10.0
 REFRESH_LOOKS: Final = 30
 """Write an unchanged note after so many looks: its time says that the daemon runs."""
 
 
+class Heard(Protocol):
+    """Knows under which wrong names hosts are heard."""
+
+    def all(self) -> Mapping[HostName, tuple[str, ...]]:
+        """Return the warnings of each host that has any."""
+        ...
+
+
 class Note:
     """`state_dir`: the directory of the note."""
 
-    def __init__(self, state_dir: Path, misnamed: Misnamed) -> None:
+    def __init__(self, state_dir: Path, misnamed: Heard) -> None:
         self._path, self._misnamed = state_dir / NOTE, misnamed
 
     async def run(self) -> None:

@@ -19,6 +19,7 @@ from fenced.engine.engine import Engine
 from fenced.host.notify import Notify
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.watch import ProxyWatch
+from fenced.telemetry.shards import ShardFacts
 
 log = structlog.get_logger("fenced")
 
@@ -108,3 +109,12 @@ async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
         if is_well(engine, clocks.steady.now()):
             notify.watchdog()
         await asyncio.sleep(notify.watchdog_seconds)
+
+
+def shard_facts(engine: Engine, clocks: Clocks) -> ShardFacts:
+    """Return what the metrics say of a shard."""
+    left, is_held = engine.lease.until - clocks.steady.now(), engine.held is not None
+    return ShardFacts(
+        shard=engine.shard, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0,
+        lag=engine.standby.lag if engine.fleet.is_standby else 0,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from fenced.journal.database import SqlJournal
 from fenced.journal.instance import instance
 from fenced.journal.sqlite.endpoint import SqliteEndpoint
 from fenced.journal.sqlite.store import SqliteJournal
+from fenced.model.names import MAIN_SHARD
 from fenced.model.store_urls import POSTGRESQL, PostgresUrl
 from fenced.ports.journal import StoreError
 
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
     from fenced.journal.postgres.settings import PostgresSettings
 
 
-def journal_of(configuration: Configuration) -> SqlJournal:
-    """Return the journal, not opened. `state_dir` exists. Raises StoreError, MachineError."""
+def shard_dir(state_dir: Path, shard: str) -> Path:
+    """Return where a controller keeps what it knows of one shard; it need not exist."""
+    return state_dir if shard == MAIN_SHARD else state_dir / "shards" / shard
+
+
+def journal_of(configuration: Configuration, *, shard: str = MAIN_SHARD) -> SqlJournal:
+    """Return the journal of a shard, not opened. Its directory exists. Raises StoreError, MachineError."""
     store, state_dir = configuration.store, configuration.state_dir
     if store.postgres is None:
         ttl = configuration.inventory.daemon.lease_ttl_seconds
@@ -27,7 +33,8 @@ def journal_of(configuration: Configuration) -> SqlJournal:
     from fenced.journal.postgres.place import place
     from fenced.journal.postgres.store import PostgresJournal
 
-    return PostgresJournal(settings, state_dir=state_dir, place=place(state_dir, boot=machine.boot_id()))
+    where = place(state_dir, boot=machine.boot_id())  # one controller, whatever it holds
+    return PostgresJournal(settings, state_dir=shard_dir(state_dir, shard), place=where, shard=shard)
 
 
 def markers_of(store: StoreConfiguration, *, state_dir: Path, store_id: str) -> frozenset[str]:

@@ -7,18 +7,20 @@ from collections.abc import Iterable
 
 import structlog
 
-from fenced.app.store import markers_of
+from fenced.app.store import markers_of, shard_dir
 from fenced.config.configuration import Configuration
 from fenced.core.fleet import Fleet
 from fenced.drivers.processes import Survivor, kill_survivors
 from fenced.engine.engine import unfinished
+from fenced.model.names import MAIN_SHARD
 
 log = structlog.get_logger("fenced")
 
 
-async def kill_marked(configuration: Configuration, *, store_id: str) -> None:
-    """Kill the agents of an earlier run of this state directory, before any of this run carries its marker."""
-    markers = markers_of(configuration.store, state_dir=configuration.state_dir, store_id=store_id)
+async def kill_marked(configuration: Configuration, *, store_id: str, shard: str = MAIN_SHARD) -> None:
+    """Kill the agents of an earlier run of the shard's directory, before any of this run carries its marker."""
+    directory = shard_dir(configuration.state_dir, shard)
+    markers = markers_of(configuration.store, state_dir=directory, store_id=store_id)
     _log(await kill_survivors(markers=markers))
 
 

@@ -22,9 +22,11 @@ class HeldHere:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
     """`unfit`, `lag`, `held`: of the other engines. `patience`: how much longer than others this controller waits for a
-    shard that nobody holds, in seconds. `takes`: the shards that it would take now; None: its only one."""
+    shard that nobody holds, in seconds; infinite: it takes none. `takes`: the shards that it would take now; None: its
+    only one. `mark`: begins this engine's reasons in the report of all."""
 
     shard: str = MAIN_SHARD
+    mark: str = ""
     unfit: Callable[[], tuple[str, ...]] = tuple
     lag: Callable[[], int] = lambda: 0
     held: Callable[[], Sequence[HeldHere]] = tuple

@@ -229,7 +229,7 @@ class Engine:
         """Let the reactor decide, once the takeover is prepared."""
         assert self._group is not None
         keeping = self._group.create_task(self.lease.run(), name="lease")
-        self.ports.telemetry.lease_taken(self.ports.beside.shard, taken.reason)
+        self.ports.telemetry.lease_taken(self.shard, taken.reason)
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
         assert not keeping.done(), "the group ends with it"
         self.workers.remember(highest_tokens(self.fleet))
@@ -311,11 +311,15 @@ class Engine:
         self.lease.hurry(epoch)
 
     @property
+    def shard(self) -> str:
+        return self.ports.beside.shard
+
+    @property
     def held(self) -> HeldHere | None:
         """Return the shard if this engine decides for it."""
         if self.fleet.is_standby or not self.reactor.holds_lease():
             return None
-        return HeldHere(shard=self.ports.beside.shard, epoch=self.fleet.epoch, since=self.fleet.started)
+        return HeldHere(shard=self.shard, epoch=self.fleet.epoch, since=self.fleet.started)
 
     # -- other controllers --------------------------------------------------------------------------------------------
 

@@ -109,12 +109,16 @@ class GivingOver:
         unfit_seconds = self._fleet.inventory.daemon.lease_ttl_seconds if self.unfit() else 0.0
         return unfit_seconds + self._beside.patience()
 
+    def unfit_marked(self) -> tuple[str, ...]:
+        """Return the same as the report of all shards has it."""
+        return tuple(f"{self._beside.mark}{reason}" for reason in self.unfit())
+
     def report(self) -> ControllerReport:
         """Return what this controller says of itself: of all the shards that it follows."""
         daemon, takes = self._fleet.inventory.daemon, self._beside.takes
         return ControllerReport(
             name=daemon.name, address=daemon.address, version=__version__,
-            unfit=(*self.unfit(), *self._beside.unfit()), lag=self._standby.lag + self._beside.lag(),
+            unfit=(*self.unfit_marked(), *self._beside.unfit()), lag=self._standby.lag + self._beside.lag(),
             configuration=self._configuration, takes=None if takes is None else takes(),
         )  # fmt: skip
 
@@ -138,10 +142,11 @@ class GivingOver:
         """Hold automatic fencing if another controller saw more of the store than there is now."""
         if self._fleet.is_standby:
             return
+        went_back = f"{self._beside.mark}{WENT_BACK}"
         for view in self._controllers.views:
             for reason in view.report.unfit if view.is_alive and not view.is_self else ():
-                doubt = f"{view.report.name} says that {reason.removeprefix(WENT_BACK)}"
-                if reason.startswith(WENT_BACK) and doubt not in self._doubts:
+                doubt = f"{view.report.name} says that {reason.removeprefix(went_back)}"
+                if reason.startswith(went_back) and doubt not in self._doubts:
                     self._doubts.add(doubt)  # once: an operator's release of it stands
                     self._reactor.deliver(e.DoubtReported(why=doubt))
 

@@ -5,6 +5,7 @@ that lacks what was followed ends this life of the controller: the next one read
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -45,7 +46,8 @@ class Standby:
         patience: Callable[[], float], followed: Callable[[], None], known_epoch: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
         """`tail`: what the replay folded. `patience`: how much longer than the lease to wait for a better controller,
-        in seconds. `followed`: called after records were folded. `known_epoch`: the highest one that the bus shows."""
+        in seconds; infinite: this one never takes it. `followed`: called after records were folded. `known_epoch`: the
+        highest one that the bus shows."""
         self._fleet, self._journal, self._clock = fleet, journal, clock
         self._patience, self._followed, self._known_epoch = patience, followed, known_epoch
         self.position, self.lag = position, 0
@@ -65,8 +67,11 @@ class Standby:
             if not followed.behind:
                 break
             await asyncio.sleep(0)
+        patience = self._patience()
+        if patience == math.inf:
+            return None
         taken = await self._journal.take(
-            after=self.position, now=self._clock.now(), patience_seconds=self._patience(),
+            after=self.position, now=self._clock.now(), patience_seconds=patience,
             at_least=self._known_epoch(),
         )  # fmt: skip
         if taken is not None:

@@ -79,6 +79,8 @@ class Configuration:
     hosts: dict[str, list[Table]] = field(default_factory=dict)
     about: dict[str, Table] = field(default_factory=dict)
     proxies: list[Table] = field(default_factory=list)
+    shards: dict[str, str] = field(default_factory=dict)
+    """The shard of a host, by name; `main` if it is not named."""
     preference: list[str] = field(default_factory=lambda: ["engine"])
     of_cluster: Table = field(default_factory=dict)
 
@@ -99,9 +101,13 @@ class Configuration:
         parts = [text({"[datacenter]": {"name": "dc1"}})]
         cluster = {"name": "c1", "datacenter": "dc1", "proxies": self.preference, **self.of_cluster}
         parts.append(text({"[cluster]": cluster}))
+        for shard in sorted(set(self.shards.values())):
+            parts.append(text({"[datacenter]": {"name": f"dc-{shard}", "shard": shard}}))
+            parts.append(text({"[cluster]": {**cluster, "name": f"c-{shard}", "datacenter": f"dc-{shard}"}}))
         parts += [text({"[proxy]": proxy}) for proxy in self.proxies]
         for name, devices in self.hosts.items():
-            parts.append(text({"[host]": {"name": name, "cluster": "c1", **self.about.get(name, {})}}))
+            cluster_name = f"c-{self.shards[name]}" if name in self.shards else "c1"
+            parts.append(text({"[host]": {"name": name, "cluster": cluster_name, **self.about.get(name, {})}}))
             # No settle times: a daemon that has just started would wait for devices, and each test starts one.
             parts += [text({"[host.device]": {"settle": "0s", **device}}) for device in devices]
         (self.directory / "inventory.toml").write_text("\n".join(parts))

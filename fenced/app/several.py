@@ -1,0 +1,325 @@
+"""The composition root of `fenced run` for several shards: an engine for each, one bus, one API, one controller.
+
+Each shard begins new lives of its own (`unit`). What ends the process ends all of them: the next start resumes from the
+journal.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from fenced.api.listening import Listeners
+from fenced.api.server import Serving, end_streams
+from fenced.app.certificates import Certificates
+from fenced.app.clocks import Clocks
+from fenced.app.connections import bus_settings, urls, vias
+from fenced.app.note import Note
+from fenced.app.old_name import retired
+from fenced.app.reload import Reloader, status
+from fenced.app.running import is_well, shard_facts
+from fenced.app.serving import application, reconfigured, serving_at
+from fenced.app.shares import Shares
+from fenced.app.unit import Common, Unit, first_clock, opened
+from fenced.bus.client import BusClient
+from fenced.bus.switch import Switch
+from fenced.config.configuration import Configuration
+from fenced.core import events as e
+from fenced.core.readiness.of_host import opened_by
+from fenced.engine.many_shards import ManyShards
+from fenced.host.notify import Notify
+from fenced.journal.lock import LockFile
+from fenced.model.answers import RefusedBy
+from fenced.model.names import MAIN_SHARD, HostName
+from fenced.ports.bus import Message
+from fenced.ports.proxies import ProxyView
+from fenced.proxy.certificate_watch import CertificateWatch
+from fenced.telemetry.bus_gauges import BusGauges
+from fenced.telemetry.certificates import CertificateGauges
+from fenced.telemetry.gauges import Gauges
+from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.proxy_gauges import ProxyGauges
+from fenced.telemetry.reloads import ReloadGauges
+from fenced.telemetry.shards import ShardGauges
+
+log = structlog.get_logger("fenced")
+
+LOCK_NAME: Final = "fenced.lock"
+
+Units = Mapping[str, Unit]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Process:
+    """The parts that the shards share. `remarks`: lines for /readyz; "" says nothing. `apps`: the API, once built."""
+
+    reloader: Reloader
+    clocks: Clocks
+    bus: BusClient
+    switch: Switch
+    metrics: Metrics
+    shares: Shares
+    certificates: Certificates
+    units: Units
+    remarks: list[Callable[[], str]]
+    apps: list[web.Application] = field(default_factory=list)
+
+    def common(self) -> Common:
+        return Common(
+            configuration=lambda: self.reloader.configuration,
+            clocks=self.clocks,
+            metrics=self.metrics,
+            remarks=lambda: tuple(filter(None, (remark() for remark in self.remarks))),
+            ended=lambda: self._end_streams(),
+        )
+
+    def _end_streams(self) -> None:
+        for app in self.apps:
+            end_streams(app)
+
+
+async def run_several(reloader: Reloader, stop: asyncio.Event, listeners: Listeners) -> None:
+    """Run the shards that this controller may hold until `stop`. Raises as `daemon.run_daemon`."""
+    configuration = reloader.configuration
+    async with contextlib.AsyncExitStack() as stack:
+        _lock(configuration, stack)
+        stores = {shard: await opened(configuration, shard) for shard in configuration.shards}
+        process = _process(reloader, first_clock(stores))
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(unit.run(stores[shard], process.common()), name=f"shard {shard}")
+                for shard, unit in process.units.items()
+            ]
+            for unit in process.units.values():
+                await unit.alive()
+            stack.callback(lambda: listeners.close() if stop.is_set() else None)
+            tasks += await _served(process, listeners, stack, group)
+            await stop.wait()
+            log.info("stopping")
+            Notify().stopping("letting running power steps reach a safe point")
+            await _drain(process.units)
+            for task in tasks:
+                task.cancel()
+    log.info("stopped")
+
+
+def _lock(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:
+    """Lock `state_dir`, unless the journal of `main` does, which is there. Raises StoreHeld, OSError."""
+    if MAIN_SHARD not in configuration.shards:
+        lock = LockFile(configuration.state_dir.resolve() / LOCK_NAME)
+        lock.acquire(holder=configuration.inventory.daemon.name, now=time.time())
+        stack.callback(lock.release)
+
+
+def _process(reloader: Reloader, clocks: Clocks) -> _Process:
+    configuration = reloader.configuration
+    daemon = configuration.inventory.daemon
+    units: dict[str, Unit] = {}
+    metrics = Metrics()
+    bus = BusClient(
+        bus_settings(configuration), is_host=lambda name: name in reloader.configuration.inventory.hosts,
+        telemetry=metrics, clock=clocks.steady, will=lambda: _offline(units), ahead_seconds=clocks.steady.ahead_seconds,
+        on_stranger=lambda name: _strange(units, name),
+    )  # fmt: skip
+    switch = Switch(bus, shard_of=_Places(reloader).shard_of, clock=clocks.steady)
+    at_most, ttl = configuration.store.shards_at_most, daemon.lease_ttl_seconds
+    shares = Shares(units, at_most=at_most, lease_seconds=ttl, clock=clocks.steady)
+    old = retired(configuration.state_dir, site=daemon.site, name=daemon.name)
+    for shard in configuration.shards:
+        units[shard] = Unit(shard, beside=shares.beside(shard), bus=switch.line(shard), retired=old)
+        old = None  # one of them clears it
+    certificates = Certificates(configuration, _Remotes(units), bus_settings(configuration))
+    return _Process(
+        reloader=reloader, clocks=clocks, bus=bus, switch=switch, metrics=metrics, shares=shares,
+        certificates=certificates, units=units,
+        remarks=[lambda: bus.suspicion, lambda: reloader.last.status(""), certificates.remark],
+    )  # fmt: skip
+
+
+async def _served(
+    process: _Process, listeners: Listeners, stack: contextlib.AsyncExitStack, group: asyncio.TaskGroup
+) -> list[asyncio.Task[None]]:
+    """Serve the API over all shards, and start what runs beside them."""
+    reloader, units, notify = process.reloader, process.units, Notify()
+    api, places = reloader.configuration.api, _Places(reloader)
+    control = ManyShards(
+        {shard: unit.control.as_port() for shard, unit in units.items()},
+        shard_of=places.shard_of, inventory=lambda: reloader.configuration.inventory,
+    )  # fmt: skip
+    _register_gauges(process, control)
+    app = application(api, control, metrics=process.metrics, clocks=process.clocks, reload=reloader.reload)
+    process.apps.append(app)
+    servings: list[Serving] = []
+    _connect_reloads(process, app, servings)
+    servings.append(await serving_at(api, app, listeners, stack=stack, remarks=process.remarks))
+    note = Note(reloader.configuration.state_dir, _Strangers(units))
+    tasks = {
+        "bus": process.switch.run(),
+        "shares": process.shares.run(),
+        "watchdog": _watchdog(notify, process),
+        "reload": reloader.run(notify),
+        "clocks": process.clocks.watch(),
+        "note of names": note.run(),
+        "ends of certificates": process.certificates.watch(),
+    }
+    log.info(
+        "running", name=reloader.configuration.inventory.daemon.name, api=servings[0].url, socket=servings[0].socket,
+        shards=list(units), hosts=sum(len(each.engine.fleet.hosts) for each in units.values()),
+        held=sorted(process.shares.held()),
+    )  # fmt: skip
+    notify.ready(_Target(units).status())
+    return [group.create_task(work, name=name) for name, work in tasks.items()]
+
+
+async def _drain(units: Units) -> None:
+    """Stop acting for all shards, then say so on the bus."""
+    engines = [unit.engine for unit in units.values() if unit.is_alive]
+    await asyncio.gather(*(engine.giving_over.stop_acting() for engine in engines))
+    if engines:
+        await engines[0].outbox.say("offline")
+
+
+async def _watchdog(notify: Notify, process: _Process) -> None:
+    """Feed the watchdog while every engine that runs is well."""
+    if notify.watchdog_seconds is None:
+        return
+    while True:
+        now = process.clocks.steady.now()
+        if all(is_well(unit.engine, now) for unit in process.units.values() if unit.is_alive):
+            notify.watchdog()
+        await asyncio.sleep(notify.watchdog_seconds)
+
+
+# -- what the shared parts see of all shards ---------------------------------------------------------------------------
+
+
+class _Places:
+    """Knows the shard of each host of the configuration in force."""
+
+    def __init__(self, reloader: Reloader) -> None:
+        self._reloader = reloader
+
+    def shard_of(self, name: HostName) -> str | None:
+        inventory = self._reloader.configuration.inventory
+        host = inventory.hosts.get(name)
+        return None if host is None else inventory.shard_of(host)
+
+
+class _Remotes:
+    """The certificates for the proxies: every shard loads the same files."""
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+
+    @property
+    def certificates(self) -> CertificateWatch | None:
+        return next(iter(self._units.values())).remote.certificates
+
+    def expiry_seconds(self) -> list[tuple[str, str, float]]:
+        return next(iter(self._units.values())).remote.expiry_seconds()
+
+
+class _Watched:
+    """The proxies: every shard watches all of them."""
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+
+    def views(self) -> Sequence[ProxyView]:
+        return next(iter(self._units.values())).watch.views()
+
+
+class _Strangers:
+    """The wrong names of all shards' hosts."""
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+
+    def all(self) -> Mapping[HostName, tuple[str, ...]]:
+        return {name: told for unit in self._units.values() for name, told in unit.engine.misnamed.all().items()}
+
+
+def _strange(units: Units, name: str) -> None:
+    for unit in units.values():
+        if unit.is_alive:
+            unit.engine.misnamed.heard(name)
+
+
+def _offline(units: Units) -> Message | None:
+    alive = [unit for unit in units.values() if unit.is_alive]
+    return alive[0].engine.outbox.controller_message("offline") if alive else None
+
+
+class _Target:
+    """The target of a reload: all shards, or none."""
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+
+    def opened_by(self, new: Configuration) -> tuple[HostName, ...]:
+        inventory = new.inventory
+        return tuple(
+            name
+            for shard, unit in self._units.items()
+            for name in opened_by(unit.engine.fleet, inventory.of_shard(shard))
+        )
+
+    async def take(self, new: Configuration) -> RefusedBy | None:
+        """First ask all, so that a refusal of one changes nothing at the others."""
+        for is_trial in (True, False):
+            for shard, unit in self._units.items():
+                engine = await unit.alive()
+                asked = e.InventoryRead(inventory=new.inventory.of_shard(shard), is_trial=is_trial)
+                answer = await engine.reactor.ask(asked)
+                if isinstance(answer, RefusedBy):
+                    return RefusedBy(rule=answer.rule, why=f"shard {shard}: {answer.why}")
+        return None
+
+    def ended(self, refused: str) -> None:
+        for unit in self._units.values():
+            if unit.is_alive:
+                unit.engine.reactor.deliver(e.ReloadEnded(refused=refused))
+
+    def status(self) -> str:
+        held = [shard for shard, unit in self._units.items() if unit.is_alive and unit.engine.held is not None]
+        said = status([unit.engine for unit in self._units.values()])
+        return f"{said}, shards held: {', '.join(held) or 'none'}"
+
+
+def _connect_reloads(process: _Process, app: web.Application, servings: Sequence[Serving]) -> None:
+    def reloaded(new: Configuration) -> None:
+        reconfigured(app, new.api, servings[0] if servings else None)
+        process.certificates.use(new)
+        for unit in process.units.values():
+            unit.remote.use(urls(new.inventory), vias(new.inventory))
+            unit.watch.use(new.inventory.proxies.values())
+            if unit.remote.certificates is not None:
+                unit.remote.certificates.ask()
+
+    reloader = process.reloader
+    reloader.connect(_Target(process.units), reloaded, judge=process.certificates.judged)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
+
+
+def _register_gauges(process: _Process, control: ManyShards) -> None:
+    units, bus = process.units, process.bus
+    registry = process.metrics.registry
+    registry.register(
+        Gauges(
+            control,
+            outbox_pending=lambda: sum(unit.engine.outbox.pending for unit in units.values()),
+            outbox_stuck=lambda: len({name for unit in units.values() for name in unit.engine.outbox.stuck}),
+            ahead_seconds=process.clocks.steady.ahead_seconds,
+        )
+    )
+    registry.register(ProxyGauges(_Watched(units)))
+    registry.register(CertificateGauges(process.certificates.gauges))
+    registry.register(ShardGauges(lambda: [shard_facts(unit.engine, process.clocks) for unit in units.values()]))
+    registry.register(BusGauges(lambda: bus.taken_over_count))
+    registry.register(ReloadGauges(process.reloader.last.outcome))

@@ -1,0 +1,98 @@
+"""Lets the engines of one process be one controller: its report, its fair share of the shards, and who gives over."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import structlog
+
+from fenced.engine.beside import Beside, HeldHere
+from fenced.engine.engine import Engine
+from fenced.engine.sharing import gift
+from fenced.ports.clock import Clock
+from fenced.ports.control import NotFound, Refused, Unavailable
+
+log = structlog.get_logger("fenced")
+
+FULLER_SECONDS: Final = 1.0
+"""How much longer a controller waits for a shard that nobody holds, for each one that it has."""
+LEASES_BETWEEN_GIFTS: Final = 4
+"""By default one shard a minute."""
+LOOKS_PER_LEASE: Final = 3
+
+
+class Member(Protocol):
+    """One shard of the process."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its engine runs."""
+        ...
+
+    @property
+    def engine(self) -> Engine: ...
+
+
+class Shares:
+    """`members`: the shards that this controller may hold, by name. `at_most`: how many of them; 0: any number."""
+
+    def __init__(self, members: Mapping[str, Member], *, at_most: int, lease_seconds: float, clock: Clock) -> None:
+        self._members, self._at_most = members, at_most
+        self._lease_seconds, self._clock = lease_seconds, clock
+
+    def beside(self, shard: str) -> Beside:
+        """Return what the engine of a shard knows of the others."""
+        return Beside(
+            shard=shard,
+            mark=f"shard {shard}: ",
+            unfit=lambda: tuple(why for each in self._others(shard) for why in each.giving_over.unfit_marked()),
+            lag=lambda: sum(each.standby.lag for each in self._others(shard)),
+            held=lambda: tuple(held for each in self._others(shard) if (held := each.held) is not None),
+            patience=self._patience_seconds,
+            takes=self._takes,
+        )
+
+    def held(self) -> dict[str, HeldHere]:
+        """Return the shards that this process holds."""
+        return {name: held for name, engine in self._engines().items() if (held := engine.held) is not None}
+
+    async def run(self) -> None:
+        """Give a shard away, now and then, while this controller has more than its share. Run until cancelled."""
+        given_at = self._clock.now()
+        while True:
+            await asyncio.sleep(self._lease_seconds / LOOKS_PER_LEASE)
+            if self._clock.now() - given_at >= LEASES_BETWEEN_GIFTS * self._lease_seconds and await self._give():
+                given_at = self._clock.now()
+
+    async def _give(self) -> bool:
+        engines = self._engines()
+        held = {name: _is_at_rest(engines[name]) for name in self.held()}
+        if not held:
+            return False
+        found = gift(held, engines[next(iter(held))].controllers.views, at_most=self._at_most)
+        if found is None:
+            return False
+        log.info("shard_given_away", shard=found.shard, to=found.to, held=len(held))
+        try:
+            await engines[found.shard].hand_over(to=found.to, by="fenced", reason="each controller has its fair share")
+        except (Refused, NotFound, Unavailable) as exc:  # the other one's report changed meanwhile
+            log.info("shard_not_given_away", shard=found.shard, to=found.to, reason=str(exc))
+        return True
+
+    def _engines(self) -> dict[str, Engine]:
+        return {name: member.engine for name, member in self._members.items() if member.is_alive}
+
+    def _others(self, shard: str) -> list[Engine]:
+        return [engine for name, engine in self._engines().items() if name != shard]
+
+    def _patience_seconds(self) -> float:
+        count = len(self.held())
+        return math.inf if 0 < self._at_most <= count else count * FULLER_SECONDS
+
+    def _takes(self) -> tuple[str, ...]:
+        return () if 0 < self._at_most <= len(self.held()) else tuple(self._members)
+
+
+def _is_at_rest(engine: Engine) -> bool:
+    return all(state.operation is None for state in engine.fleet.hosts.values())

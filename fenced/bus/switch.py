@@ -1,0 +1,86 @@
+"""One connection to the broker for the engines of several shards.
+
+Every message of a host goes to the engine of its shard, over that engine's `Line`, which implements the Bus port. While
+an engine begins a new life, nobody listens on its line. Heartbeats of that moment are lost, as in any gap. What the
+broker sends only once after a subscription, the states of hosts, is kept for the next life.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from fenced.model.names import HostName
+from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, Message, StateSeen
+from fenced.ports.clock import Clock
+
+Deliver = Callable[[BusEvent], None]
+
+
+class Switch:
+    """`shard_of`: returns the shard of a host; None: of no engine here."""
+
+    def __init__(self, bus: Bus, *, shard_of: Callable[[HostName], str | None], clock: Clock) -> None:
+        self._bus, self._shard_of, self._clock = bus, shard_of, clock
+        self._lines: dict[str, Line] = {}
+
+    def line(self, shard: str) -> "Line":
+        """Return the line of a shard."""
+        if shard not in self._lines:
+            self._lines[shard] = Line(self._bus, self._clock)
+        return self._lines[shard]
+
+    async def run(self) -> None:
+        """Run the connection until cancelled."""
+        await self._bus.run(self._deliver)
+
+    def _deliver(self, event: BusEvent) -> None:
+        if isinstance(event, BusConnected | BusDisconnected):
+            for line in self._lines.values():
+                line.deliver(event)
+            return
+        shard = self._shard_of(event.host)
+        if shard is not None and shard in self._lines:
+            self._lines[shard].deliver(event)
+
+
+class Line:
+    """The bus of one shard's engine, from one life of it to the next."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus, self._clock = bus, clock
+        self._listener: Deliver | None = None
+        self._connected: BusConnected | None = None
+        self._kept: dict[HostName, StateSeen] = {}
+
+    @property
+    def is_connected(self) -> bool:
+        return self._bus.is_connected
+
+    async def run(self, deliver: Deliver) -> None:
+        """See ports.bus. A connection that stands counts as a new one, and it is settled anew."""
+        assert self._listener is None, "one engine a shard"
+        if self._connected is not None:
+            deliver(replace(self._connected, at=self._clock.now()))
+        kept, self._kept = self._kept, {}
+        for state in kept.values():
+            deliver(state)
+        self._listener = deliver
+        try:
+            await asyncio.get_running_loop().create_future()  # until cancelled
+        finally:
+            self._listener = None
+
+    async def publish(self, message: Message, *, timeout_seconds: float) -> None:
+        """See ports.bus."""
+        await self._bus.publish(message, timeout_seconds=timeout_seconds)
+
+    def deliver(self, event: BusEvent) -> None:
+        """Pass an event on, or keep what the next life can't get otherwise."""
+        if isinstance(event, BusConnected):
+            self._connected = event
+        elif isinstance(event, BusDisconnected):
+            self._connected = None
+        if self._listener is not None:
+            self._listener(event)
+        elif isinstance(event, StateSeen):
+            self._kept[event.host] = event
