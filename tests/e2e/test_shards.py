@@ -52,9 +52,8 @@ async def test_two_controllers_share_two_shards_and_one_takes_both(tmp_path: Pat
         configuration.shards = dict.fromkeys(("node-2", "node-4", "node-6"), "dc2")
 
     agent = Agent(tmp_path / "agents")
-    devices: dict[str, list[dict[str, Any]]] = {
-        f"node-{number}": [agent.device(f"p{number}")] for number in range(1, 5)
-    }
+    names = [f"node-{number}" for number in range(1, 7)]  # the last two live on, as witnesses of their shards
+    devices: dict[str, list[dict[str, Any]]] = {name: [agent.device(name)] for name in names}
     async with bed(tmp_path, devices, change=two_shards) as it:
         port = free_port()
         both = f"{it.api.url},http://127.0.0.1:{port}"
