@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import structlog
 from aiohttp import web
@@ -34,6 +33,7 @@ from fenced.core import events as e
 from fenced.core.readiness.of_host import opened_by
 from fenced.engine.many_shards import ManyShards
 from fenced.host.notify import Notify
+from fenced.journal.lock import NAME as LOCK_NAME
 from fenced.journal.lock import LockFile
 from fenced.model.answers import RefusedBy
 from fenced.model.names import MAIN_SHARD, HostName
@@ -49,8 +49,6 @@ from fenced.telemetry.reloads import ReloadGauges
 from fenced.telemetry.shards import ShardGauges
 
 log = structlog.get_logger("fenced")
-
-LOCK_NAME: Final = "fenced.lock"
 
 Units = Mapping[str, Unit]
 

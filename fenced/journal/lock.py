@@ -8,9 +8,11 @@ import fcntl
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from fenced.ports.journal import StoreHeld
 
+NAME: Final = "fenced.lock"
 _TEXT_BYTES_MAX = 500
 
 

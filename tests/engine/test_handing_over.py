@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fenced.core.fleet import Fleet
+from fenced.engine.beside import Beside, HeldHere
 from fenced.engine.outbox import Outbox
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
@@ -65,6 +66,27 @@ def test_only_a_shard_that_there_is_can_be_handed_over() -> None:
         await asyncio.sleep(5.0)
         assert not second.engine.control.fleet().is_standby
         await world.end()
+
+    run(story())
+
+
+def test_a_standby_of_one_shard_is_active_on_the_bus_while_it_holds_another_one() -> None:
+    async def story() -> None:
+        clock = WorldClock()
+        fleet = Fleet(inventory("fenced-a", ADDRESS), epoch=0, started=clock.now())
+        held = HeldHere(shard="dc2", epoch=9, since=clock.now())
+        outbox = Outbox(
+            fleet=fleet, journal=MemoryJournal(), bus=WorldBus(Broker(clock), clock, "fenced-a"), clock=clock,
+            deliver=lambda _: None, holds_lease=lambda: False, controller="fenced-a",
+            beside=Beside(shard="main", held=lambda: (held,)),
+        )  # fmt: skip
+        for state, shown, shards in (
+            ("standby", "active", [("dc2", 9)]), ("active", "active", [("dc2", 9), ("main", 0)]),
+            ("offline", "offline", []),
+        ):  # fmt: skip
+            said = json.loads(outbox.controller_message(state).payload)
+            assert said["state"] == shown
+            assert [(one["shard"], one["epoch"]) for one in said["shards"]] == shards
 
     run(story())
 

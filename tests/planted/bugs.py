@@ -24,6 +24,7 @@ from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
+from tests.planted.bugs_units import UNIT_BUGS
 
 BUGS: Final = (
     POWER_BUGS
@@ -48,4 +49,5 @@ BUGS: Final = (
     + RECORD_BUGS
     + SHARD_BUGS
     + SHOWN_BUGS
+    + UNIT_BUGS
 )

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 from fenced.core.fleet import Fleet
+from fenced.engine.beside import Beside
 from fenced.engine.engine import Engine, Ports
 from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.replaying import replay
@@ -135,6 +136,7 @@ class Daemon:
         self._bus: WorldBus | None = None
         self._caller: WorldCaller | None = None
         self._shown: Shown = {}
+        self.beside = Beside()
         """What the last life left to the next one of the same process."""
         self._process: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -277,7 +279,7 @@ class Daemon:
             ports=Ports(
                 bus=bus, journal=journal, local=caller, remote=remote, clock=clock,
                 liveness=WorldLiveness(list(around.machines.values()), around.wires), telemetry=around.telemetry,
-                reach=remote.reach, shown=self._shown,
+                reach=remote.reach, shown=self._shown, beside=self.beside,
                 anchor=lambda: ClockAnchor(boot_id=board.boot_id, boottime=board.boottime(), steady=clock.now()),
                 takeover=Takeover(advance=clock.advance, floors=remote if around.proxies else None),
             ),

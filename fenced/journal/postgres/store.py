@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from fenced.journal import codec, controllers, leases, migrations, statements
 from fenced.journal.database import MayTake, SqlJournal
 from fenced.journal.leases import LeaseRow
+from fenced.journal.lock import NAME as LOCK_NAME
 from fenced.journal.lock import LockFile
 from fenced.journal.postgres.connections import commit, engine, transaction
 from fenced.journal.postgres.errors import FAILURES, translated
@@ -33,7 +34,6 @@ from fenced.journal.taking import LeaseWatch
 from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import EpochLost, Loaded, StoreError
 
-LOCK_NAME: Final = "fenced.lock"
 LOOKS_PER_LEASE: Final = 10
 RETRY_SECONDS: Final = 0.2
 RETRY_SECONDS_MAX: Final = 2.0

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fenced.journal import codec, migrations
 from fenced.journal.database import MayTake, SqlJournal
+from fenced.journal.lock import NAME as LOCK_NAME
 from fenced.journal.lock import LockFile
 from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
 from fenced.journal.seen import Server
@@ -30,7 +31,6 @@ from fenced.journal.sqlite.location import database_path
 from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import ClockAnchor, Loaded, StoreError
 
-LOCK_NAME: Final = "fenced.lock"
 LEASE_TTL_SECONDS: Final = 15.0
 """The configuration's default."""
 

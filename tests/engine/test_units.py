@@ -1,0 +1,145 @@
+"""A shard's engine in a process that serves several: what it takes, reports, and hears of the others."""
+
+import asyncio
+import math
+from dataclasses import replace
+
+import pytest
+
+from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, _advance
+from fenced.core import events as e
+from fenced.engine.beside import Beside
+from fenced.engine.giving_over import WENT_BACK
+from fenced.ports.journal import ControllerReport
+from tests.engine.pair import RACK, both, play
+from tests.world.network import WorldClock
+from tests.world.world import World
+
+WAIT_SECONDS = 120.0
+
+
+def test_a_full_controller_takes_no_shard() -> None:
+    async def main() -> None:
+        full: list[str] = ["yes"]
+        world = World(RACK)
+        world.begin()
+        first, second = world.daemons.values()
+        second.beside = Beside(patience=lambda: math.inf if full else 0.0)
+        await first.start()
+        await asyncio.sleep(2.0)
+        await second.start()
+        await asyncio.sleep(WAIT_SECONDS)
+        await first.crash()
+        await asyncio.sleep(WAIT_SECONDS)
+        assert second.engine is not None and second.engine.fleet.is_standby, "not even if nobody else takes it"
+        full.clear()
+        await asyncio.sleep(WAIT_SECONDS)
+        assert not second.engine.fleet.is_standby
+        await world.end()
+
+    play(main())
+
+
+def test_a_fuller_controller_takes_a_shard_later() -> None:
+    async def main(patience: float) -> float:
+        world, first, second = await both()
+        assert second.engine is not None
+        second.beside = Beside(patience=lambda: patience)
+        await second.crash()
+        await second.start()
+        await asyncio.sleep(WAIT_SECONDS)
+        await first.crash()
+        died = asyncio.get_running_loop().time()
+        while second.engine is None or second.engine.fleet.is_standby:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.1)
+        waited.append(asyncio.get_running_loop().time() - died)
+        await world.end()
+        return 0.0
+
+    waited: list[float] = []
+    for patience in (0.0, 5.0):
+
+        async def story(seconds: float = patience) -> None:
+            await main(seconds)
+
+        play(story())
+    assert waited[1] - waited[0] >= 4.0
+
+
+def test_the_report_is_of_all_shards() -> None:
+    """One row in the store speaks for the process, whichever of its engines wrote it."""
+
+    async def main() -> None:
+        world, first, _ = await both()
+        others = ("shard dc2: no proxy answers",)
+        first.beside = Beside(
+            shard="main", mark="shard main: ", unfit=lambda: others, lag=lambda: 7, takes=lambda: ("dc2", "main")
+        )
+        await first.crash()
+        await first.start()
+        await asyncio.sleep(WAIT_SECONDS)
+        assert first.engine is not None
+        report: ControllerReport = first.engine.giving_over.report()
+        assert set(others) <= set(report.unfit)
+        assert (report.lag, report.takes) == (7, ("dc2", "main"))
+        world.broker.set_up(False)
+        await asyncio.sleep(1.0)
+        assert "shard main: the bus is not connected" in first.engine.giving_over.report().unfit
+        await world.end()
+
+    play(main())
+
+
+@pytest.mark.parametrize(("shard", "is_held"), [("main", True), ("dc2", False)])
+def test_a_doubt_about_another_shards_records_holds_nothing_here(shard: str, is_held: bool) -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        first.beside = Beside(shard="main", mark="shard main: ")
+        second.beside = Beside(unfit=lambda: (f"shard {shard}: {WENT_BACK}records 7 to 9 are missing",))
+        for daemon in (second, first):
+            await daemon.crash()
+            await daemon.start()
+        await asyncio.sleep(WAIT_SECONDS)
+        active = first if second.engine is None or second.engine.fleet.is_standby else second
+        assert active.engine is not None
+        if active is first:
+            assert bool(active.engine.fleet.state.store_hold) is is_held
+        await world.end()
+        assert active is first, "the one whose report is fit acts"
+
+    play(main())
+
+
+def test_a_trial_of_a_new_inventory_changes_nothing() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        for daemon in (first, second):
+            assert daemon.engine is not None
+            fleet = daemon.engine.fleet
+            before = fleet.inventory
+            fewer = dict(list(before.hosts.items())[:-1])
+            new = replace(before, hosts=fewer)
+            await daemon.engine.reactor.ask(e.InventoryRead(inventory=new, is_trial=True))
+            assert fleet.inventory is before and fleet.hosts.keys() == before.hosts.keys()
+            await daemon.engine.reactor.ask(e.InventoryRead(inventory=new))
+            assert fleet.inventory is new
+        await world.end()
+
+    play(main())
+
+
+def test_the_clock_of_all_shards_never_leaps_to_the_records_of_one() -> None:
+    """Every host of the other shards would look silent at once."""
+
+    class Clocks:
+        def __init__(self) -> None:
+            self.steady = WorldClock()
+
+    async def main() -> None:
+        clocks = Clocks()
+        now = clocks.steady.now()
+        assert _advance("dc2", clocks, now + AHEAD_SECONDS_MAX / 2) > 0.0  # type: ignore[arg-type] # all that it uses
+        with pytest.raises(ClocksApart, match="dc2"):
+            _advance("dc2", clocks, clocks.steady.now() + 2 * AHEAD_SECONDS_MAX)  # type: ignore[arg-type]
+
+    play(main())
