@@ -144,7 +144,8 @@ def store(
     """Return the store of `[store]`: an SQLite file or a PostgreSQL database."""
     if table.url.startswith(("postgresql:", "postgres:")):
         return _postgres(table, base, where, secrets, mistakes)
-    for key in ("ca_file", "cert_file", "key_file", "password_file", "password_env", "password_credential", "pooled"):
+    unused = ("ca_file", "cert_file", "key_file", "password_file", "password_env", "password_credential", "pooled")
+    for key in (*unused, "shards_at_most"):
         if getattr(table, key):
             mistakes.warning(where.key(key), "is not used: the store is an SQLite file", unit="key")
     path = _sqlite_path(table.url, state_dir, where.key("url"), mistakes)

@@ -205,7 +205,7 @@ class Inventory:
     """The configuration of the fleet, or of one shard of it, by exact name.
 
     `clusters`: the data centre of each, or "". `datacenters`: the shard of each. `machines`: hosts of other shards on
-    which proxies run; nothing is decided about them. `hosts_elsewhere`: how many hosts the other shards have.
+    which proxies run; nothing is decided about them. `fleet_size`: the hosts of the whole; 0: this is the whole.
     `digest`: names the content of the whole; "": no file made it.
     """
 
@@ -215,8 +215,8 @@ class Inventory:
     datacenters: Mapping[DatacenterName, str] = field(default_factory=dict)
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings(name="fenced"))
     machines: Mapping[HostName, Host] = field(default_factory=dict)
-    hosts_elsewhere: int = 0
     digest: str = field(default="", compare=False)
+    fleet_size: int = 0
 
     @property
     def shards(self) -> tuple[str, ...]:
@@ -225,9 +225,9 @@ class Inventory:
         return tuple(sorted(named)) or (MAIN_SHARD,)
 
     @property
-    def fleet_size(self) -> int:
+    def size(self) -> int:
         """How many hosts the whole configuration has."""
-        return len(self.hosts) + self.hosts_elsewhere
+        return self.fleet_size or len(self.hosts)
 
     def shard_of(self, host: Host) -> str:
         """Return the shard in which the host is decided: that of its data centre."""
@@ -241,9 +241,7 @@ class Inventory:
         hosts = {name: host for name, host in self.hosts.items() if self.shard_of(host) == shard}
         if len(hosts) == len(self.hosts):
             return self
-        return replace(
-            self, hosts=hosts, machines=self._machines_beside(hosts), hosts_elsewhere=self.fleet_size - len(hosts)
-        )
+        return replace(self, hosts=hosts, machines=self._machines_beside(hosts), fleet_size=self.size)
 
     def machine_of(self, proxy: Proxy) -> Host | None:
         """Return the host on which the proxy runs, of whichever shard; None: no host of the inventory."""

@@ -80,6 +80,23 @@ def test_the_example_and_its_inventory_load() -> None:
     ]
 
 
+def test_the_example_of_two_shards_loads(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "config/two-shards.toml", tmp_path)
+    files = {"ca.crt": "ca", "db-ca.crt": "ca", "controller.crt": "cert", "controller.key": "key"}
+    for name, what in files.items():
+        write(tmp_path, f"tls/{name}", certificates()[what].decode())
+    for secret in ("secrets/bus", "store.password", "secrets/node-1", "secrets/node-2"):
+        write(tmp_path, secret, "x\n")
+    file = tmp_path / "two-shards.toml"
+    loaded = load(file, own_machine=OWN_MACHINE, environ={}, catalogue=DriverCatalogue(), resolve=resolve)
+    assert loaded.configuration is not None, told(loaded.errors)
+    inventory = loaded.configuration.inventory
+    assert {shard: set(inventory.of_shard(shard).hosts) for shard in loaded.configuration.shards} == {
+        "east": {"node-2"},
+        "main": {"node-1"},
+    }
+
+
 def test_the_proxys_file_loads(tmp_path: Path) -> None:
     shutil.copy(ROOT / "config/proxy.toml", tmp_path)
     for name, what in {"px1.crt": "cert", "px1.key": "key", "ca.crt": "ca"}.items():

@@ -88,7 +88,7 @@ def test_every_host_is_in_exactly_one_shard(inventory: Inventory) -> None:
     assert sorted(found) == sorted(inventory.hosts), "no host is lost, and none is decided twice"
     for shard, part in parts.items():
         assert {part.shard_of(each) for each in part.hosts.values()} <= {shard}
-        assert part.fleet_size == len(inventory.hosts)
+        assert part.size == len(inventory.hosts)
         assert (part.daemon, part.digest) == (inventory.daemon, inventory.digest)
     clusters = [{each.cluster for each in part.hosts.values()} - {""} for part in parts.values()]
     assert sum(map(len, clusters)) == len(set().union(*clusters)), "a cluster is in one shard"
@@ -114,7 +114,7 @@ def test_a_part_of_a_part_is_that_part(inventory: Inventory) -> None:
         assert part.of_shard(shard) is part
         for other in set(inventory.shards) - {shard}:
             nothing = part.of_shard(other)
-            assert (nothing.hosts, nothing.fleet_size) == ({}, len(inventory.hosts))
+            assert (nothing.hosts, nothing.size) == ({}, len(inventory.hosts))
 
 
 def _free(proxy: Proxy) -> None:

@@ -75,6 +75,7 @@ def test_the_login_and_certificates_of_the_database_are_read(tmp_path: Path) -> 
         ('url = "postgresql://fenced@db.example.org/fenced"', "store.url"),
         ('password_file = "tls/secret"', "store.password_file"),
         ("pooled = true", "store.pooled"),
+        ("shards_at_most = 2", "store.shards_at_most"),
     ],
 )
 def test_records_in_clear_and_keys_without_a_use_are_warnings(tmp_path: Path, store: str, path: str) -> None:

@@ -198,5 +198,5 @@ def _fault_of_units(program: str, words: list[str]) -> str | None:
         if plain[0] not in VERBS:
             return f"systemctl has no {plain[0]}"
         named = plain[1:]
-    unknown = [unit for unit in named if unit not in units]
+    unknown = [unit for unit in named if re.sub("@.+$", "@", unit) not in units]
     return f"no unit of ours: {unknown}" if unknown else None

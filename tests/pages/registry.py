@@ -58,6 +58,7 @@ RUNS: Final = {
     "take over": _run("docs/high-availability.md", "Another machine takes over", INSTALLED),
     "its account": _run("docs/high-availability.md", "2. Names, accounts and certificates", INSTALLED),
     "second controller": _run("docs/high-availability.md", "3. The second controller", INSTALLED),
+    "instances": _run("docs/high-availability.md", "Several processes on one machine", INSTALLED),
     "its work": _run("docs/high-availability.md", "What you see and do", INSTALLED),
     "database": _run("docs/postgresql.md", "Make the database", INSTALLED),
     "promises": _run("docs/postgresql.md", "What the database promises", INSTALLED),

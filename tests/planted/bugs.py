@@ -9,6 +9,7 @@ from tests.planted.bugs_clients import CLIENT_BUGS
 from tests.planted.bugs_controllers import CONTROLLER_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
+from tests.planted.bugs_dividing import DIVIDING_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
 from tests.planted.bugs_drills import DRILL_BUGS
 from tests.planted.bugs_floors import FLOOR_BUGS
@@ -22,7 +23,6 @@ from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
-from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
 
@@ -31,6 +31,7 @@ BUGS: Final = (
     + CONTROLLER_BUGS
     + DECIDING_BUGS
     + DEVICE_BUGS
+    + DIVIDING_BUGS
     + AGENT_BUGS
     + DOOR_BUGS
     + DRILL_BUGS
@@ -47,7 +48,6 @@ BUGS: Final = (
     + POSTGRES_BUGS
     + PROXY_BUGS
     + RECORD_BUGS
-    + SHARD_BUGS
     + SHOWN_BUGS
     + UNIT_BUGS
 )

@@ -44,7 +44,7 @@ from tests.system.production import (
     until_shown,
     until_state,
 )
-from tests.system.two_controllers import second_controller, to_postgresql
+from tests.system.two_controllers import second_controller, to_postgresql, two_instances
 
 pytestmark = [
     pytest.mark.integration,
@@ -393,3 +393,7 @@ def test_the_store_moves_to_postgresql(bed: Machine) -> None:
 def test_a_second_controller_takes_over_and_hands_back(bed: Machine) -> None:
     (account,), (packed, joined) = shell("its account", __name__), shell("second controller", __name__)
     second_controller(bed, account, packed, joined, *shell("its work", __name__))
+
+
+def test_two_controllers_run_on_one_machine(bed: Machine) -> None:
+    two_instances(bed, *shell("instances", __name__))

@@ -32,6 +32,13 @@ pytestmark = [
 SERVICES = ("fenced", "fenced-proxy")
 SETUP = "fenced setup --broker 127.0.0.1 --host node-1 && systemctl daemon-reload && systemctl restart mosquitto"
 
+INSTANCE = """\
+sed 's#^name = .*#name = "other"\\nstate_dir = "/var/lib/fenced/east"#; s#^url = .*#url = "mqtts://127.0.0.1:1"#' \
+    /etc/fenced/fenced.toml > /etc/fenced/east.toml
+printf '\\n[api]\\nlisten = "127.0.0.1:8472"\\nsocket = "/run/fenced-east/api.sock"\\n' >> /etc/fenced/east.toml
+"""
+"""A second daemon on the machine, with a store of its own and without a bus."""
+
 
 @pytest.fixture
 def bed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
@@ -82,7 +89,8 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(
     bed.run("systemctl enable --now fenced fenced-renew.timer; systemctl start fenced-renew")
     assert states(bed) == {"node-1": "unknown"}
 
-    before = pid(bed, "fenced")
+    bed.run(f"{INSTANCE} systemctl enable --now fenced@east")
+    before, its = pid(bed, "fenced"), pid(bed, "fenced@east")
     bed.run("cp /etc/fenced/fenced.toml /srv/; echo 'no_such_key = 1' >> /etc/fenced/fenced.toml")
     refused = bed.tried(f"cd /srv/next; {upgrade}")
     assert refused.returncode != 0
@@ -91,12 +99,14 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(
     assert pid(bed, "fenced") == before, "a rejected configuration ends no running daemon"
     bed.run("cp /srv/fenced.toml /etc/fenced/; dpkg --configure fenced")
     assert pid(bed, "fenced") not in {before, "0"}
+    assert pid(bed, "fenced@east") not in {its, "0"}
     assert states(bed) == {"node-1": "unknown"}
     assert not is_active(bed, "fenced-proxy"), "an upgrade starts nothing that did not run"
     assert bed.run("dpkg --verify fenced") == ""
 
     bed.run("dpkg -r fenced")
     assert not is_active(bed, "fenced")
+    assert not is_active(bed, "fenced@east")
     assert not is_active(bed, "fenced-renew.timer")
     for gone in ("/usr/lib/fenced", "/usr/bin/fenced", "/usr/bin/fencectl", "/usr/lib/systemd/system/fenced.service"):
         assert bed.tried(f"test -e {gone}").returncode != 0, gone
@@ -107,7 +117,7 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(
     said = bed.tried("dpkg -P fenced", is_checked=True)
     assert "/etc/fenced" in said.stdout + said.stderr
     assert bed.tried("test -e /var/lib/fenced").returncode != 0
-    for unit in ("fenced", "fenced-renew.timer"):
+    for unit in ("fenced", "fenced@east", "fenced-renew.timer"):
         assert bed.tried(f"systemctl is-enabled {unit}").returncode != 0
     bed.run("test -e /etc/fenced/authority/ca.key")
 

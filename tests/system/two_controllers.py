@@ -3,6 +3,7 @@
 One machine plays both: the first controller goes on as a unit of its own, from another folder.
 """
 
+import json
 import re
 
 from tests.pages.blocks import all_blocks
@@ -17,6 +18,14 @@ sed -i 's|^name = |state_dir = "{FIRST}-state"\\nname = |' {FIRST}/fenced.toml
 printf '\\n[api]\\nlisten = "127.0.0.1:8472"\\nsocket = ""\\n' >> {FIRST}/fenced.toml
 """
 STARTED = f"systemd-run --quiet --collect --unit first -p User=fenced fenced run -c {FIRST}/fenced.toml"
+
+INSTANCES = f"""
+systemctl stop fenced first
+sed -E 's#"(secrets|tls|inventory)/#"{FIRST}/\\1/#; s#^(state_dir =).*#\\1 "/var/lib/fenced/east"#
+    s#^(socket =).*#\\1 "/run/fenced-east/api.sock"#' {FIRST}/fenced.toml > /etc/fenced/east.toml
+sed 's#^name = #state_dir = "/var/lib/fenced/west"\\nname = #' /etc/fenced/fenced.toml > /etc/fenced/west.toml
+printf '\\n[api]\\nlisten = "127.0.0.1:8473"\\nsocket = "/run/fenced-west/api.sock"\\n' >> /etc/fenced/west.toml
+"""
 
 
 def to_postgresql(bed: Machine, made: str, promises: str, moved: list[str], taken: str) -> None:
@@ -47,6 +56,30 @@ def second_controller(bed: Machine, account: str, packed: str, started: str, see
     until(bed, lambda: _is(bed, first, "standby"))
     assert f"{first} holds it" in bed.run(handed_over)
     until(bed, lambda: _is(bed, "fenced-b", "standby"))
+
+
+def two_instances(bed: Machine, started: str) -> None:
+    """Go on with both controllers as instances of the template unit; stop the one that acts."""
+    bed.run(INSTANCES)
+    names = {"east": bed.run("hostname").strip(), "west": "fenced-b"}
+    shown = bed.run(started)
+    assert all(name in shown for name in names.values())
+    until(bed, lambda: sorted(_states(bed, "west").values()) == ["active", "standby"])
+    bed.run("systemctl reload fenced@east fenced@west")
+    (active,) = (each for each, name in names.items() if _states(bed, each)[name] == "active")
+    (standby,) = names.keys() - {active}
+    bed.run(f"systemctl stop fenced@{active}")
+    until(bed, lambda: _states(bed, standby)[names[standby]] == "active")
+    for each in names:
+        bed.run(f"test -e /var/lib/fenced/{each}/fenced.seen")
+    assert bed.tried(f"test -e /run/fenced-{active}").returncode != 0
+
+
+def _states(bed: Machine, instance: str) -> dict[str, str]:
+    """Return the controllers that an instance shows: name -> state."""
+    url = "http://localhost/api/v1/controllers"
+    shown = bed.run(f"curl --silent --unix-socket /run/fenced-{instance}/api.sock {url}")
+    return {item["name"]: item["state"] for item in json.loads(shown)["items"]}
 
 
 def _is(bed: Machine, name: str, state: str) -> bool:

@@ -7,7 +7,7 @@ from tests.planted.bug import Bug
 SHARDS: Final = "tests/config/test_shards.py"
 ALIASES: Final = "tests/config/checks/test_aliases.py"
 
-SHARD_BUGS: Final = (
+DIVIDING_BUGS: Final = (
     Bug(
         name="a shard without a host gets every host",
         rule="S20",
