@@ -12,10 +12,15 @@ from fenced.engine.beside import Beside
 from fenced.engine.giving_over import WENT_BACK
 from fenced.ports.journal import ControllerReport
 from tests.engine.pair import RACK, both, play
+from tests.world.daemon import Daemon
 from tests.world.network import WorldClock
 from tests.world.world import World
 
 WAIT_SECONDS = 120.0
+
+
+def stands_by(daemon: Daemon) -> bool:
+    return daemon.engine is None or daemon.engine.fleet.is_standby
 
 
 def test_a_full_controller_takes_no_shard() -> None:
@@ -31,10 +36,10 @@ def test_a_full_controller_takes_no_shard() -> None:
         await asyncio.sleep(WAIT_SECONDS)
         await first.crash()
         await asyncio.sleep(WAIT_SECONDS)
-        assert second.engine is not None and second.engine.fleet.is_standby, "not even if nobody else takes it"
+        assert stands_by(second), "not even if nobody else takes it"
         full.clear()
         await asyncio.sleep(WAIT_SECONDS)
-        assert not second.engine.fleet.is_standby
+        assert not stands_by(second)
         await world.end()
 
     play(main())
@@ -50,7 +55,7 @@ def test_a_fuller_controller_takes_a_shard_later() -> None:
         await asyncio.sleep(WAIT_SECONDS)
         await first.crash()
         died = asyncio.get_running_loop().time()
-        while second.engine is None or second.engine.fleet.is_standby:  # noqa: ASYNC110 - virtual time
+        while stands_by(second):  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.1)
         waited.append(asyncio.get_running_loop().time() - died)
         await world.end()
@@ -100,7 +105,7 @@ def test_a_doubt_about_another_shards_records_holds_nothing_here(shard: str, is_
             await daemon.crash()
             await daemon.start()
         await asyncio.sleep(WAIT_SECONDS)
-        active = first if second.engine is None or second.engine.fleet.is_standby else second
+        active = first if stands_by(second) else second
         assert active.engine is not None
         if active is first:
             assert bool(active.engine.fleet.state.store_hold) is is_held
