@@ -16,6 +16,7 @@ from fenced.core.heard.messages import Health as Health
 from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
 from fenced.core.heard.messages import StateSeen as StateSeen
+from fenced.core.heard.others import Elsewhere
 from fenced.model.inventory import Inventory
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Action, Outcome, Power
@@ -83,6 +84,14 @@ class LeaseLost:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainStarted:
     """The daemon stops: running power steps reach a safe point, nothing else begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSeen:
+    """The store told at that time what other shards have drawn. None: one of them was drawing at that moment."""
+
+    at: float
+    elsewhere: Elsewhere | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,6 +374,7 @@ Event = (
     | LeaseRenewed
     | LeaseLost
     | DrainStarted
+    | BudgetSeen
     | ProxiesSeen
     | PathsListed
     | Started

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 from fenced import __version__
 from fenced.bus.topics import Topics
+from fenced.core.allowed import gates
 from fenced.core.decide import Decision
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
+from fenced.core.heard.others import Room, tightest
 from fenced.core.said.announce import Announcement, state_message
 from fenced.model.inventory import Inventory
 from fenced.model.moments import Moment, Wall, as_steady, rfc3339
@@ -20,7 +22,8 @@ from fenced.ports.journal import Batch, OutboxMessage
 
 @dataclass(slots=True)
 class Collected:
-    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch."""
+    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch. `room`,
+    `unrecovered`: as at `Batch`."""
 
     entries: list[r.Entry] = field(default_factory=list)
     told: list[Announcement] = field(default_factory=list)
@@ -29,6 +32,8 @@ class Collected:
     after: dict[HostName, HostState] = field(default_factory=dict)
     fleet: FleetState | None = None
     outbox: list[OutboxMessage] = field(default_factory=list)
+    room: Room | None = None
+    unrecovered: int = 0
 
 
 def collect(
@@ -45,6 +50,8 @@ def collect(
     collected.before = fleet.changed()
     collected.after = {name: fleet.known(name) for name in collected.before}
     collected.fleet = fleet.state if fleet.is_fleet_changed else None
+    collected.room = tightest([decision.room for decision in decisions if decision.room is not None])
+    collected.unrecovered = gates.away(fleet, now)
     site = fleet.inventory.daemon.site
     source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
     for name, state in collected.after.items():
@@ -58,8 +65,11 @@ def collect(
     return collected
 
 
-def batch_of(collected: Collected) -> Batch:
-    """Return the transaction. A host in an operation is restored from its records; others get a snapshot."""
+def batch_of(collected: Collected, *, told_unrecovered: int | None = None) -> Batch:
+    """Return the transaction. A host in an operation is restored from its records; others get a snapshot.
+
+    `told_unrecovered`: what the last batch told of hosts that are not back; None: there was none in this life.
+    """
     started = [entry.record.operation for entry in collected.entries if isinstance(entry.record, r.OperationStarted)]
     return Batch(
         entries=collected.entries,
@@ -67,6 +77,8 @@ def batch_of(collected: Collected) -> Batch:
         fleet=collected.fleet,
         operations=[*started, *collected.ended],
         outbox=collected.outbox,
+        room=collected.room,
+        unrecovered=None if collected.unrecovered == told_unrecovered else collected.unrecovered,
     )
 
 

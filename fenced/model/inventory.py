@@ -201,7 +201,10 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """The whole configuration of the fleet, by exact name. `digest`: names its content; "": no file made it."""
+    """The whole configuration of the fleet, by exact name. `digest`: names its content; "": no file made it.
+
+    `fleet_size`: the hosts of the whole configuration, where this is the part of one shard; 0: this is the whole.
+    """
 
     hosts: Mapping[HostName, Host] = field(default_factory=dict)
     proxies: Mapping[ProxyName, Proxy] = field(default_factory=dict)
@@ -209,3 +212,9 @@ class Inventory:
     datacenters: tuple[DatacenterName, ...] = ()
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings(name="fenced"))
     digest: str = field(default="", compare=False)
+    fleet_size: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many hosts the whole configuration has."""
+        return self.fleet_size or len(self.hosts)
