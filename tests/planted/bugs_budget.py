@@ -1,0 +1,167 @@
+"""Planted bugs of the fleet's budget that several shards share."""
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+STORE: Final = "tests/journal/test_budget.py"
+GATE: Final = "tests/core/test_fleet_budget.py"
+SHARDS: Final = "tests/engine/test_fleet_budget.py"
+
+BUDGET_BUGS: Final = (
+    Bug(
+        name="the budget is drawn outside the transaction: it is compared before the lock",
+        rule="S20",
+        file="journal/budget.py",
+        old="        _lock(connection)\n        others = elsewhere(connection, shard=shard)\n",
+        new="        others = elsewhere(connection, shard=shard)\n        _lock(connection)\n",
+        killers=(f"{STORE}::test_a_draw_is_compared_after_the_one_that_it_waited_for",),
+    ),
+    Bug(
+        name="a draw locks nothing that another shard locks",
+        rule="S20",
+        file="journal/budget.py",
+        old="        _lock(connection)\n",
+        new="",
+        killers=(f"{STORE}::test_a_draw_is_compared_after_the_one_that_it_waited_for",),
+    ),
+    Bug(
+        name="a draw waits for another shard as long as for its own lease",
+        rule="S20",
+        file="journal/budget.py",
+        old="LOCK_MILLISECONDS: Final = 200",
+        new="LOCK_MILLISECONDS: Final = 60_000",
+        killers=(f"{STORE}::test_a_draw_waits_only_a_moment_for_another_shard_and_other_writes_not_at_all",),
+    ),
+    Bug(
+        name="the draws of other shards do not count in the store",
+        rule="S20",
+        file="journal/budget.py",
+        old="len(others.lasting_seconds) > change.room.drawn or ",
+        new="",
+        killers=(f"{STORE}::test_what_others_have_drawn_refuses_a_draw_that_leaves_less_to_them",),
+    ),
+    Bug(
+        name="hosts of other shards that are not back do not count in the store",
+        rule="S20",
+        file="journal/budget.py",
+        old=" or others.unrecovered > change.room.unrecovered:",
+        new=":",
+        killers=(f"{STORE}::test_hosts_of_other_shards_that_are_not_back_refuse_a_draw",),
+    ),
+    Bug(
+        name="a shard counts its own draws only, as those of others",
+        rule="S20",
+        file="journal/budget.py",
+        old="        WHERE draws.shard <> :shard",
+        new="        WHERE draws.shard = :shard",
+        killers=(f"{STORE}::test_what_others_have_drawn_refuses_a_draw_that_leaves_less_to_them",),
+    ),
+    Bug(
+        name="draws that expired count for ever",
+        rule="S20",
+        file="journal/budget.py",
+        old=" AND draws.until > clock.now",
+        new="",
+        killers=(f"{STORE}::test_a_draw_that_expired_counts_no_more",),
+    ),
+    Bug(
+        name="draws that were returned count for others",
+        rule="S20",
+        file="journal/budget.py",
+        old="    if change.returned:",
+        new="    if False:",
+        killers=(f"{STORE}::test_a_draw_that_is_returned_counts_no_more",),
+    ),
+    Bug(
+        name="draws that still count are pruned with old records",
+        rule="S20",
+        file="journal/statements.py",
+        old='over="AND until < extract(epoch FROM clock_timestamp())"',
+        new='over=""',
+        killers=(f"{STORE}::test_old_draws_are_pruned_but_none_that_counts",),
+    ),
+    Bug(
+        name="hosts of a shard that exists no more count for ever",
+        rule="S20",
+        file="journal/budget.py",
+        old=" AND greatest(lease.until, lease.released_at) > clock.now - :left",
+        new=" AND :left > 0",
+        killers=(f"{STORE}::test_a_shard_that_nobody_holds_counts_for_a_day",),
+    ),
+    Bug(
+        name="the gate does not count what other shards have drawn",
+        rule="S20",
+        file="core/allowed/gates.py",
+        old="    drawn = len(_recent_draws(fleet, now)) + elsewhere\n",
+        new="    drawn = len(_recent_draws(fleet, now))\n",
+        killers=(f"{GATE}::test_draws_of_other_shards_close_the_gate_until_they_expire",),
+    ),
+    Bug(
+        name="the gate does not count hosts of other shards that are not back",
+        rule="S20",
+        file="core/allowed/gates.py",
+        old="    not_back = away(fleet, now, but) + others.unrecovered\n",
+        new="    not_back = away(fleet, now, but)\n",
+        killers=(f"{GATE}::test_hosts_of_other_shards_that_are_not_back_count",),
+    ),
+    Bug(
+        name="a draw leaves to others what it takes itself",
+        rule="S20",
+        file="core/allowed/gates.py",
+        old="len(_recent_draws(fleet, now)) - 1,",
+        new="len(_recent_draws(fleet, now)),",
+        killers=(
+            f"{GATE}::test_the_gate_is_open_exactly_while_others_stay_within_the_room",
+            f"{GATE}::test_a_fence_says_what_it_leaves_to_others",
+        ),
+    ),
+    Bug(
+        name="of several draws of a batch the first one says what is left to others",
+        rule="S20",
+        file="core/heard/others.py",
+        old="        drawn=min(room.drawn for room in rooms),",
+        new="        drawn=rooms[0].drawn,",
+        killers=(f"{SHARDS}::test_draws_of_one_batch_count_each_other",),
+    ),
+    Bug(
+        name="what other shards draw counts for ever in the gate",
+        rule="S20",
+        file="core/heard/others.py",
+        old="        return sum(1 for end in self.until if now < end)",
+        new="        return len(self.until)",
+        killers=(f"{GATE}::test_draws_of_other_shards_close_the_gate_until_they_expire",),
+    ),
+    Bug(
+        name="a refused draw is decided again without what the others have",
+        rule="S20",
+        file="core/heard/own.py",
+        old="closed_since=self.closed_since, others=self.others)",
+        new="closed_since=self.closed_since)",
+        killers=(f"{GATE}::test_a_refused_batch_keeps_what_is_known_of_others",),
+    ),
+    Bug(
+        name="the percentage of the budget is of the shard's hosts",
+        rule="S20",
+        file="model/inventory.py",
+        old="        return self.fleet_size or len(self.hosts)",
+        new="        return len(self.hosts)",
+        killers=(f"{GATE}::test_the_percentage_is_of_the_whole_configuration",),
+    ),
+    Bug(
+        name="a shard does not tell others of its hosts that are not back",
+        rule="S20",
+        file="engine/batch.py",
+        old="        unrecovered=None if collected.unrecovered == told_unrecovered else collected.unrecovered,\n",
+        new="",
+        killers=(f"{SHARDS}::test_hosts_that_are_not_back_count_in_all_shards",),
+    ),
+    Bug(
+        name="a draw at the moment of another shard's is tried again and again",
+        rule="S20",
+        file="core/allowed/gates.py",
+        old="    if now < others.locked_until:",
+        new="    if False:",
+        killers=(f"{GATE}::test_another_shard_that_draws_at_the_same_moment_closes_the_gate_for_a_moment",),
+    ),
+)
