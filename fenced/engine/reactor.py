@@ -233,7 +233,6 @@ class Reactor:
                 raise
             except BudgetClosed as exc:
                 log.info("fleet_budget_closed", why=str(exc))
-                self.fleet.roll_back()
                 self._decide_again(asked, e.BudgetSeen(at=self._clock.now(), elsewhere=exc.elsewhere))
                 return
             except StoreError as exc:
@@ -265,7 +264,8 @@ class Reactor:
         self._inbox = deque(self._fail([*self._again(asked), *self._inbox], why))
 
     def _decide_again(self, asked: Sequence[Asked], news: e.Event) -> None:
-        """Queue a batch again behind what was not known when it was decided. Callers go on waiting."""
+        """Undo a batch, and queue it again behind what was not known when it was decided. Callers go on waiting."""
+        self.fleet.roll_back()
         again = self._again(asked)
         self._inbox.extendleft(reversed([Asked(news, self._clock.now()), *again]))
 

@@ -49,15 +49,14 @@ async def two(database: PostgresRig) -> tuple[PostgresJournal, PostgresJournal]:
 async def drawing(database: PostgresRig) -> AsyncIterator[asyncpg.Connection]:
     """Let a third shard be in the midst of a draw, in another session, for the duration of the block."""
     session = await database.server.connect(database.database)
-    held = session.transaction()
-    await held.start()
-    await session.execute("SELECT shard FROM budget WHERE shard = '' FOR NO KEY UPDATE")
-    await session.execute(
-        "INSERT INTO draws VALUES ('c', 'node-9', 1.0, extract(epoch FROM clock_timestamp()) + 600)"
-    )  # fmt: skip
-    yield session
-    await held.commit()
-    await session.close()
+    try:
+        async with session.transaction():
+            await session.execute("SELECT shard FROM budget WHERE shard = '' FOR NO KEY UPDATE")
+            until = "extract(epoch FROM clock_timestamp()) + 600"
+            await session.execute(f"INSERT INTO draws VALUES ('c', 'node-9', 1.0, {until})")
+            yield session
+    finally:
+        await session.close()
 
 
 async def until_waiting(session: asyncpg.Connection) -> None:
