@@ -31,6 +31,7 @@ from fenced.app.store import journal_of
 from fenced.app.survivors import kill_marked, kill_named
 from fenced.bus.client import BusClient
 from fenced.config.configuration import ApiConfiguration, Configuration
+from fenced.core.allowed import gates
 from fenced.core.fleet import Fleet
 from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
@@ -279,10 +280,14 @@ def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:
 
 
 def _shard_facts(parts: _Parts, engine: Engine) -> ShardFacts:
-    left = engine.lease.until - parts.clocks.steady.now()
-    is_held = engine.reactor.holds_lease() and not engine.fleet.is_standby
-    lag = engine.standby.lag if engine.fleet.is_standby else 0
-    return ShardFacts(shard=MAIN_SHARD, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0, lag=lag)
+    now, fleet = parts.clocks.steady.now(), engine.fleet
+    left, others = engine.lease.until - now, fleet.own.others
+    is_held = engine.reactor.holds_lease() and not fleet.is_standby
+    lag = engine.standby.lag if fleet.is_standby else 0
+    return ShardFacts(
+        shard=MAIN_SHARD, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0, lag=lag,
+        drawn=gates.drawn(fleet, now), drawn_elsewhere=others.drawn(now), unrecovered_elsewhere=others.unrecovered,
+    )  # fmt: skip
 
 
 def _app(parts: _Parts, engine: Engine) -> web.Application:

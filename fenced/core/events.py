@@ -16,7 +16,7 @@ from fenced.core.heard.messages import Health as Health
 from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
 from fenced.core.heard.messages import StateSeen as StateSeen
-from fenced.core.heard.others import Elsewhere
+from fenced.core.heard.others import BudgetSeen as BudgetSeen
 from fenced.model.inventory import Inventory
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Action, Outcome, Power
@@ -84,14 +84,6 @@ class LeaseLost:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainStarted:
     """The daemon stops: running power steps reach a safe point, nothing else begins."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetSeen:
-    """The store told at that time what other shards have drawn. None: one of them was drawing at that moment."""
-
-    at: float
-    elsewhere: Elsewhere | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

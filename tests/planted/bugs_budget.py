@@ -93,8 +93,8 @@ BUDGET_BUGS: Final = (
         name="the gate does not count what other shards have drawn",
         rule="S20",
         file="core/allowed/gates.py",
-        old="    drawn = len(_recent_draws(fleet, now)) + elsewhere\n",
-        new="    drawn = len(_recent_draws(fleet, now))\n",
+        old="    used = drawn(fleet, now) + elsewhere\n",
+        new="    used = drawn(fleet, now)\n",
         killers=(f"{GATE}::test_draws_of_other_shards_close_the_gate_until_they_expire",),
     ),
     Bug(
@@ -109,8 +109,8 @@ BUDGET_BUGS: Final = (
         name="a draw leaves to others what it takes itself",
         rule="S20",
         file="core/allowed/gates.py",
-        old="len(_recent_draws(fleet, now)) - 1,",
-        new="len(_recent_draws(fleet, now)),",
+        old=" - drawn(fleet, now) - 1,",
+        new=" - drawn(fleet, now),",
         killers=(
             f"{GATE}::test_the_gate_is_open_exactly_while_others_stay_within_the_room",
             f"{GATE}::test_a_fence_says_what_it_leaves_to_others",

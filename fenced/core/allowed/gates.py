@@ -309,11 +309,11 @@ def budget(fleet: Fleet, cluster: ClusterName | None, now: float, *, but: HostNa
 
 
 def _budget_of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> GateVerdict:
-    drawn = sum(1 for draw in _recent_draws(fleet, now) if draw.cluster == cluster)
+    used = sum(1 for draw in _recent_draws(fleet, now) if draw.cluster == cluster)
     most = _budget_size(fleet, len(fleet.by_cluster.get(cluster, ())))
-    if drawn >= most:
-        return _gate("budget", False, f"{drawn} of {most} automatic fences of the cluster drawn in the window")
-    return _gate("budget", True, f"{drawn} drawn in the window")
+    if used >= most:
+        return _gate("budget", False, f"{used} of {most} automatic fences of the cluster drawn in the window")
+    return _gate("budget", True, f"{used} drawn in the window")
 
 
 def _budget_of_fleet(fleet: Fleet, now: float, but: HostName | None) -> GateVerdict:
@@ -321,19 +321,19 @@ def _budget_of_fleet(fleet: Fleet, now: float, but: HostName | None) -> GateVerd
     if now < others.locked_until:
         return _gate("budget", False, "another shard draws from the fleet's budget at this moment")
     elsewhere, most = others.drawn(now), _budget_size(fleet, fleet.inventory.size)
-    drawn = len(_recent_draws(fleet, now)) + elsewhere
+    used = drawn(fleet, now) + elsewhere
     of_others = ""
     if elsewhere:
         minutes = settings.budget_per_seconds / 60
         of_others = f"; other shards have fenced {elsewhere} hosts in the last {minutes:.3g} min"
-    if drawn >= most:
-        return _gate("budget", False, f"{drawn} of {most} automatic fences of the fleet drawn in the window{of_others}")
+    if used >= most:
+        return _gate("budget", False, f"{used} of {most} automatic fences of the fleet drawn in the window{of_others}")
     not_back = away(fleet, now, but) + others.unrecovered
     if not_back >= settings.budget_unrecovered:
         shared = f", {others.unrecovered} of them of other shards" if others.unrecovered else ""
         why = f"{not_back} fenced hosts have not recovered (at most {settings.budget_unrecovered}){shared}"
         return _gate("budget", False, why)
-    return _gate("budget", True, f"{drawn} drawn in the window{of_others}")
+    return _gate("budget", True, f"{used} drawn in the window{of_others}")
 
 
 def budget_room(fleet: Fleet, name: HostName, now: float) -> Room:
@@ -341,7 +341,7 @@ def budget_room(fleet: Fleet, name: HostName, now: float) -> Room:
     settings = fleet.inventory.daemon.gates
     return Room(
         per_seconds=settings.budget_per_seconds,
-        drawn=_budget_size(fleet, fleet.inventory.size) - len(_recent_draws(fleet, now)) - 1,
+        drawn=_budget_size(fleet, fleet.inventory.size) - drawn(fleet, now) - 1,
         unrecovered=settings.budget_unrecovered - away(fleet, now, name) - 1,
     )
 
@@ -350,6 +350,11 @@ def _budget_size(fleet: Fleet, hosts: int) -> int:
     """Return how many automatic fences the window allows among so many hosts."""
     settings = fleet.inventory.daemon.gates
     return min(max(settings.budget_hosts, int(settings.budget_percent * hosts / 100)), settings.budget_at_most)
+
+
+def drawn(fleet: Fleet, now: float) -> int:
+    """Return how many draws of this shard count in the fleet's budget."""
+    return len(_recent_draws(fleet, now))
 
 
 def _recent_draws(fleet: Fleet, now: float) -> list[Draw]:

@@ -4,6 +4,7 @@ Each shard has a journal part of its own, and the budget is one: a draw counts i
 old, so the store compares again what a decision assumed (`Room`), in the transaction that makes it durable.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,14 @@ class Elsewhere:
 
     lasting_seconds: tuple[float, ...] = ()
     unrecovered: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSeen:
+    """An event: what the store has of other shards at that time. None: one of them was drawing at that moment."""
+
+    at: float
+    elsewhere: Elsewhere | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +55,7 @@ class Room:
     unrecovered: int
 
 
-def tightest(rooms: "tuple[Room, ...] | list[Room]") -> Room | None:
+def tightest(rooms: Sequence[Room]) -> Room | None:
     """Return the room of several draws that become durable together; None without one."""
     if not rooms:
         return None
