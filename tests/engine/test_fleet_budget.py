@@ -134,6 +134,21 @@ def test_what_others_draw_is_seen_before_it_hinders_a_fence() -> None:
     play(story)
 
 
+def test_what_was_known_of_others_stays_known_while_the_store_does_not_answer() -> None:
+    async def story(a: Shard, b: Shard) -> None:
+        a.silence()
+        await asyncio.sleep(30.0)
+        await b.others.look()
+        await asyncio.sleep(0.1)
+        known = b.fleet.own.others
+        await b.journal.close()
+        await b.others.look()
+        await asyncio.sleep(0.1)
+        assert b.fleet.own.others == known != Others()
+
+    play(story)
+
+
 def test_the_store_is_asked_again_for_each_draw() -> None:
     """What a shard knows may be old: the store refuses what it does not know yet."""
 
