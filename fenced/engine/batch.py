@@ -33,13 +33,15 @@ class Collected:
     fleet: FleetState | None = None
     outbox: list[OutboxMessage] = field(default_factory=list)
     room: Room | None = None
-    unrecovered: int = 0
+    unrecovered: int | None = None
 
 
 def collect(
-    decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float, wall: Wall = as_steady
-) -> Collected:
-    """Collect everything that a batch makes durable, in order. `wall` converts moments to wall time."""
+    decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float, wall: Wall = as_steady,
+    *, is_first: bool = False,
+) -> Collected:  # fmt: skip
+    """Collect everything that a batch makes durable, in order. `wall` converts moments to wall time. `is_first`: no
+    batch of this life is durable yet."""
     collected = Collected()
     if not any(decision.entries for decision in decisions):
         return collected
@@ -51,7 +53,8 @@ def collect(
     collected.after = {name: fleet.known(name) for name in collected.before}
     collected.fleet = fleet.state if fleet.is_fleet_changed else None
     collected.room = tightest([decision.room for decision in decisions if decision.room is not None])
-    collected.unrecovered = gates.away(fleet, now)
+    if is_first or _is_away_changed(collected, now):
+        collected.unrecovered = gates.away(fleet, now)
     site = fleet.inventory.daemon.site
     source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
     for name, state in collected.after.items():
@@ -65,11 +68,8 @@ def collect(
     return collected
 
 
-def batch_of(collected: Collected, *, told_unrecovered: int | None = None) -> Batch:
-    """Return the transaction. A host in an operation is restored from its records; others get a snapshot.
-
-    `told_unrecovered`: what the last batch told of hosts that are not back; None: there was none in this life.
-    """
+def batch_of(collected: Collected) -> Batch:
+    """Return the transaction. A host in an operation is restored from its records; others get a snapshot."""
     started = [entry.record.operation for entry in collected.entries if isinstance(entry.record, r.OperationStarted)]
     return Batch(
         entries=collected.entries,
@@ -78,8 +78,18 @@ def batch_of(collected: Collected, *, told_unrecovered: int | None = None) -> Ba
         operations=[*started, *collected.ended],
         outbox=collected.outbox,
         room=collected.room,
-        unrecovered=None if collected.unrecovered == told_unrecovered else collected.unrecovered,
+        unrecovered=collected.unrecovered,
     )
+
+
+def _is_away_changed(collected: Collected, now: float) -> bool:
+    """Return whether a host is not back any more, or is back again, since the last batch. What only time changes is
+    counted with the next of them."""
+
+    def is_away(state: HostState) -> bool:
+        return not state.is_removed and gates.is_unrecovered(state, now)
+
+    return any(is_away(before) != is_away(collected.after[name]) for name, before in collected.before.items())
 
 
 def device_names(inventory: Inventory, name: HostName) -> frozenset[DeviceName]:

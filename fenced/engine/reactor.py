@@ -92,7 +92,8 @@ class Reactor:
         """Losses of the lease that were delivered and are not yet decided."""
         self._is_draining = self._is_given_up = False
         self._gates_looked_at = clock.now()
-        self._told_unrecovered: int | None = None
+        self._is_first = True
+        """Whether no batch of this life is durable yet."""
         self.last_sequence = 0
         self.store_refusal = ""
         """Why the store rejected the last records; "" once it accepts some again."""
@@ -224,7 +225,9 @@ class Reactor:
         self.fleet.begin(heard_until=self._heard_until, is_lease_lost=bool(self._losses))
         now = self._clock.now()
         decisions = [decide(self.fleet, entry.event, now) for entry in asked]
-        collected = collect(decisions, self.fleet, self._controller, now, self._wall)
+        collected = collect(
+            decisions, self.fleet, self._controller, now, self._wall, is_first=self._is_first
+        )  # fmt: skip
         if collected.entries:
             try:
                 await self._append(collected)
@@ -284,9 +287,8 @@ class Reactor:
 
     async def _append(self, collected: Collected) -> None:
         started = self._clock.now()
-        batch = batch_of(collected, told_unrecovered=self._told_unrecovered)
-        self.last_sequence = await self._journal.append(batch)
-        self._told_unrecovered = collected.unrecovered
+        self.last_sequence = await self._journal.append(batch_of(collected))
+        self._is_first = False
         self.store_refusal = ""
         self._telemetry.journal_append(self._clock.now() - started)
 

@@ -83,6 +83,35 @@ def test_hosts_that_are_not_back_count_in_all_shards() -> None:
     play(story, gates__budget_hosts=10, gates__budget_unrecovered=3)
 
 
+def test_hosts_that_came_back_count_no_more() -> None:
+    async def story(a: Shard, b: Shard) -> None:
+        told = a.journal.durable.budget.unrecovered
+        a.silence(2)
+        await asyncio.sleep(30.0)
+        assert told["a"] == 2
+        a.silent.clear()  # they live, so their operations end before an OFF
+        await asyncio.sleep(10.0)
+        assert told["a"] == 0
+
+    play(story, gates__budget_hosts=10)
+
+
+def test_the_first_batch_of_a_life_tells_which_hosts_are_not_back() -> None:
+    async def story(a: Shard, b: Shard) -> None:
+        a.journal.durable.budget.unrecovered["a"] = 7
+        life = Shard("a", a.journal.durable.budget, {})
+        await life.journal.opened(holder="fenced-a", now=life.clock.now())
+        async with asyncio.TaskGroup() as group:
+            tasks = life.begin(group)
+            await asyncio.sleep(10.0)
+            assert life.journal.durable.entries
+            for task in tasks:
+                task.cancel()
+        assert a.journal.durable.budget.unrecovered["a"] == 0
+
+    play(story)
+
+
 def test_a_shard_that_draws_at_the_moment_delays_another_one() -> None:
     async def story(a: Shard, b: Shard) -> None:
         a.journal.durable.budget.is_locked = True

@@ -110,6 +110,25 @@ async def test_two_shards_that_race_never_draw_both(database: PostgresRig) -> No
         await database.execute("DELETE FROM draws")
 
 
+async def test_shards_that_draw_as_fast_as_they_can_use_the_whole_budget_and_no_more(database: PostgresRig) -> None:
+    most = 7
+
+    async def draw_all(journal: PostgresJournal, name: str) -> int:
+        own, others = 0, 0
+        while own + others < most:
+            batch = draw(f"node-{name}{own}", at=100.0 + own, drawn=most - own - 1)
+            try:
+                await journal.append(batch)
+                own += 1
+            except BudgetClosed as refused:
+                others = len(refused.elsewhere.lasting_seconds) if refused.elsewhere is not None else others
+        return own
+
+    journals = [await shard(database, name) for name in "abc"]
+    drawn = await asyncio.gather(*(draw_all(journal, name) for journal, name in zip(journals, "abc", strict=True)))
+    assert sum(drawn) == most
+
+
 async def test_a_draw_waits_only_a_moment_for_another_shard_and_other_writes_not_at_all(database: PostgresRig) -> None:
     a, b = await two(database)
     async with drawing(database):
