@@ -15,6 +15,7 @@ from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
 from fenced.app.note import Note
 from fenced.app.reload import Reloader, status
+from fenced.core.allowed import gates
 from fenced.engine.engine import Engine
 from fenced.host.notify import Notify
 from fenced.proxy.client import ProxyCaller
@@ -113,8 +114,10 @@ async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
 
 def shard_facts(engine: Engine, clocks: Clocks) -> ShardFacts:
     """Return what the metrics say of a shard."""
-    left, is_held = engine.lease.until - clocks.steady.now(), engine.held is not None
+    now, fleet = clocks.steady.now(), engine.fleet
+    left, others, is_held = engine.lease.until - now, fleet.own.others, engine.held is not None
     return ShardFacts(
         shard=engine.shard, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0,
-        lag=engine.standby.lag if engine.fleet.is_standby else 0,
+        lag=engine.standby.lag if fleet.is_standby else 0, drawn=gates.drawn(fleet, now),
+        drawn_elsewhere=others.drawn(now), unrecovered_elsewhere=others.unrecovered,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation
 from fenced.core.fleet import Fleet
+from fenced.core.heard.others import Room, tightest
 from fenced.core.operation import confirming, drills, recovery, requests, results
 from fenced.core.said.announce import Announcement
 from fenced.core.suspected import drilled, fenceable, hearing, looking
@@ -24,7 +25,8 @@ from fenced.model.answers import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """New facts and the commands that follow. `is_news`: False if the message was dropped as stale or retained."""
+    """New facts and the commands that follow. `is_news`: False if the message was dropped as stale or retained. `room`:
+    what its draws from the budget leave to other shards; None if it draws nothing."""
 
     entries: tuple[r.Entry, ...]
     commands: tuple[c.Command, ...]
@@ -32,6 +34,7 @@ class Decision:
     told: tuple[Announcement, ...] = ()
     answer: Answer | None = None
     is_news: bool = True
+    room: Room | None = None
 
 
 NOTHING_CHANGED: Final = Decision(entries=(), commands=())
@@ -52,6 +55,7 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
         told=tuple(work.told),
         answer=answer,
         is_news=is_news,
+        room=tightest(work.rooms),
     )
 
 
@@ -70,7 +74,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             answer = fleet_decisions.bus_request(work, event)
         case e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost():
             fleet_decisions.own_event(work, event)
-        case e.DrainStarted() | e.ProxiesSeen():
+        case e.DrainStarted() | e.BudgetSeen() | e.ProxiesSeen():
             fleet_decisions.own_event(work, event)
         case e.PathsListed():
             fleet.forget_checks(event.paths)

@@ -16,6 +16,7 @@ from fenced.core.heard.messages import Health as Health
 from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
 from fenced.core.heard.messages import StateSeen as StateSeen
+from fenced.core.heard.others import BudgetSeen as BudgetSeen
 from fenced.model.inventory import Inventory
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Action, Outcome, Power
@@ -370,6 +371,7 @@ Event = (
     | LeaseRenewed
     | LeaseLost
     | DrainStarted
+    | BudgetSeen
     | ProxiesSeen
     | PathsListed
     | Started

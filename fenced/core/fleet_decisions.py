@@ -10,6 +10,7 @@ from fenced.core.durable.fleet_state import AnsweredRequest, Pause
 from fenced.core.durable.replacing import replace
 from fenced.core.fleet import Fleet
 from fenced.core.heard.checks import NOTHING
+from fenced.core.heard.others import LOCKED_SECONDS, Others
 from fenced.core.heard.own import Own
 from fenced.core.operation import confirming, edited, recovery, requests
 from fenced.core.work import Work
@@ -26,7 +27,14 @@ FUTURE_SECONDS = 60.0
 """How far ahead of the daemon's clock a request's `at` may be."""
 
 OwnEvent = (
-    e.BusConnected | e.BusDisconnected | e.Stalled | e.LeaseRenewed | e.LeaseLost | e.DrainStarted | e.ProxiesSeen
+    e.BusConnected
+    | e.BusDisconnected
+    | e.Stalled
+    | e.LeaseRenewed
+    | e.LeaseLost
+    | e.DrainStarted
+    | e.BudgetSeen
+    | e.ProxiesSeen
 )
 
 
@@ -60,10 +68,20 @@ def condition(fleet: Fleet, event: OwnEvent) -> Own:
             return replace(own, lease_until=0.0)
         case e.DrainStarted():
             return replace(own, is_stopping=True)
+        case e.BudgetSeen():
+            return replace(own, others=_others(own.others, event))
         case e.ProxiesSeen():
             return replace(own, proxy_faults=event.faults)
         case _:
             assert_never(event)
+
+
+def _others(before: Others, event: e.BudgetSeen) -> Others:
+    """Anchor what the store told at its answer: a draw counts rather too long than too short."""
+    if event.elsewhere is None:
+        return replace(before, locked_until=event.at + LOCKED_SECONDS)
+    until = tuple(event.at + seconds for seconds in event.elsewhere.lasting_seconds)
+    return replace(before, until=until, unrecovered=event.elsewhere.unrecovered)
 
 
 def inventory_read(work: Work, event: e.InventoryRead) -> Answer:

@@ -21,7 +21,13 @@ def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
         case e.Evidence():
             hearing.keep_evidence(fleet, event, now)
         case (
-            e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.DrainStarted() | e.ProxiesSeen()
+            e.BusConnected()
+            | e.BusDisconnected()
+            | e.Stalled()
+            | e.LeaseRenewed()
+            | e.DrainStarted()
+            | e.BudgetSeen()
+            | e.ProxiesSeen()
         ):
             fleet.own = condition(fleet, event)
         case e.PathsListed():

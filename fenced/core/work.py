@@ -13,6 +13,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
+from fenced.core.heard.others import Room
 from fenced.core.heard.own import Own
 from fenced.core.heard.sight import Seen, Sight
 from fenced.core.said.announce import Announcement, announce
@@ -22,11 +23,11 @@ from fenced.model.names import HostName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A point in a decision. `lengths`: of entries, commands, ended operations and announcements."""
+    """A point in a decision. `lengths`: of entries, commands, ended operations, announcements and rooms."""
 
     host: HostState
     fleet: FleetState
-    lengths: tuple[int, int, int, int]
+    lengths: tuple[int, int, int, int, int]
 
 
 class Work:
@@ -39,6 +40,7 @@ class Work:
         self.commands: list[c.Command] = []
         self.ended: list[Operation] = []
         self.told: list[Announcement] = []
+        self.rooms: list[Room] = []
 
     def on(self, name: HostName) -> "HostWork":
         return HostWork(self, name)
@@ -52,18 +54,23 @@ class Work:
     def command(self, command: c.Command) -> None:
         self.commands.append(command)
 
+    def draw(self, record: r.BudgetDrawn, room: Room) -> None:
+        """Draw from the fleet's budget, as far as other shards leave it."""
+        self.rooms.append(room)
+        self.record_fleet(record)
+
     def own(self, condition: Own) -> None:
         """Replace the daemon's own condition."""
         self.fleet.own = condition
 
     def mark(self, name: HostName) -> "Mark":
         """Mark this point for `undo`. Until then only this host and the fleet's state may change."""
-        lengths = (len(self.entries), len(self.commands), len(self.ended), len(self.told))
+        lengths = (len(self.entries), len(self.commands), len(self.ended), len(self.told), len(self.rooms))
         return Mark(host=self.fleet.known(name), fleet=self.fleet.state, lengths=lengths)
 
     def undo(self, mark: "Mark") -> None:
         """Drop everything decided since the mark."""
-        parts: tuple[list[Any], ...] = (self.entries, self.commands, self.ended, self.told)
+        parts: tuple[list[Any], ...] = (self.entries, self.commands, self.ended, self.told, self.rooms)
         for part, length in zip(parts, mark.lengths, strict=True):
             del part[length:]
         self.fleet.put(mark.host)

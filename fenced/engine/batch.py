@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 from fenced import __version__
 from fenced.bus.topics import Topics
+from fenced.core.allowed import gates
 from fenced.core.decide import Decision
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
+from fenced.core.heard.others import Room, tightest
 from fenced.core.said.announce import Announcement, state_message
 from fenced.engine.beside import Beside, HeldHere
 from fenced.model.inventory import Inventory
@@ -21,7 +23,8 @@ from fenced.ports.journal import Batch, OutboxMessage
 
 @dataclass(slots=True)
 class Collected:
-    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch."""
+    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch. `room`,
+    `unrecovered`: as at `Batch`."""
 
     entries: list[r.Entry] = field(default_factory=list)
     told: list[Announcement] = field(default_factory=list)
@@ -30,12 +33,16 @@ class Collected:
     after: dict[HostName, HostState] = field(default_factory=dict)
     fleet: FleetState | None = None
     outbox: list[OutboxMessage] = field(default_factory=list)
+    room: Room | None = None
+    unrecovered: int | None = None
 
 
 def collect(
-    decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float, wall: Wall = as_steady
-) -> Collected:
-    """Collect everything that a batch makes durable, in order. `wall` converts moments to wall time."""
+    decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float, wall: Wall = as_steady,
+    *, is_first: bool = False,
+) -> Collected:  # fmt: skip
+    """Collect everything that a batch makes durable, in order. `wall` converts moments to wall time. `is_first`: no
+    batch of this life is durable yet."""
     collected = Collected()
     if not any(decision.entries for decision in decisions):
         return collected
@@ -46,6 +53,9 @@ def collect(
     collected.before = fleet.changed()
     collected.after = {name: fleet.known(name) for name in collected.before}
     collected.fleet = fleet.state if fleet.is_fleet_changed else None
+    collected.room = tightest([decision.room for decision in decisions if decision.room is not None])
+    if is_first or _is_away_changed(collected, now):
+        collected.unrecovered = gates.away(fleet, now)
     site = fleet.inventory.daemon.site
     source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
     for name, state in collected.after.items():
@@ -68,7 +78,19 @@ def batch_of(collected: Collected) -> Batch:
         fleet=collected.fleet,
         operations=[*started, *collected.ended],
         outbox=collected.outbox,
+        room=collected.room,
+        unrecovered=collected.unrecovered,
     )
+
+
+def _is_away_changed(collected: Collected, now: float) -> bool:
+    """Return whether a host is not back any more, or is back again, since the last batch. What only time changes is
+    counted with the next of them."""
+
+    def is_away(state: HostState) -> bool:
+        return not state.is_removed and gates.is_unrecovered(state, now)
+
+    return any(is_away(before) != is_away(collected.after[name]) for name, before in collected.before.items())
 
 
 def device_names(inventory: Inventory, name: HostName) -> frozenset[DeviceName]:

@@ -24,6 +24,7 @@ from fenced.engine.housekeeping import Housekeeping
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.observer import Observer
+from fenced.engine.others import OtherShards
 from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
@@ -173,6 +174,9 @@ class Engine:
             standby=self.standby, controllers=self.controllers, reactor=self.reactor, effects=self.effects,
             outbox=self.outbox, beside=ports.beside,
         )  # fmt: skip
+        self.other_shards = OtherShards(
+            fleet=fleet, journal=ports.journal, clock=ports.clock, deliver=self.reactor.deliver
+        )
         if ports.takeover.floors is not None:
             ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
         self._kept = Kept()
@@ -206,6 +210,7 @@ class Engine:
                 group.create_task(self._stand_by(), name="standby")
             group.create_task(self.ports.bus.run(self.take), name="bus")
             group.create_task(self.controllers.run(), name="controllers")
+            group.create_task(self.other_shards.run(), name="other shards")
             self._is_replayed = True
             if on_running is not None:
                 on_running()

@@ -24,7 +24,7 @@ from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
 from fenced.ports.control import Standby, Unavailable
-from fenced.ports.journal import EpochLost, Journal, StoreError, StoreWentBack
+from fenced.ports.journal import BudgetClosed, EpochLost, Journal, StoreError, StoreWentBack
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ GATES_LOOK_SECONDS = 10.0
 """How often the gates of the whole fleet and of clusters are checked, in a turn that comes anyway."""
 
 RETRY_SECONDS = 0.5
-ONCE = (e.TimerFired, e.PausesDue, e.GatesDue, e.LeaseRenewed, e.LeaseLost)
+ONCE = (e.TimerFired, e.PausesDue, e.GatesDue, e.LeaseRenewed, e.LeaseLost, e.BudgetSeen)
 """Not queued again after a rejected batch: they recur, or their decision stays."""
 
 TIMER_MARGIN_SECONDS = 0.001
@@ -92,6 +92,8 @@ class Reactor:
         """Losses of the lease that were delivered and are not yet decided."""
         self._is_draining = self._is_given_up = False
         self._gates_looked_at = clock.now()
+        self._is_first = True
+        """Whether no batch of this life is durable yet."""
         self.last_sequence = 0
         self.store_refusal = ""
         """Why the store rejected the last records; "" once it accepts some again."""
@@ -223,13 +225,19 @@ class Reactor:
         self.fleet.begin(heard_until=self._heard_until, is_lease_lost=bool(self._losses))
         now = self._clock.now()
         decisions = [decide(self.fleet, entry.event, now) for entry in asked]
-        collected = collect(decisions, self.fleet, self._controller, now, self._wall)
+        collected = collect(
+            decisions, self.fleet, self._controller, now, self._wall, is_first=self._is_first
+        )  # fmt: skip
         if collected.entries:
             try:
                 await self._append(collected)
             except (EpochLost, StoreWentBack) as exc:
                 self._fail(asked, str(exc))
                 raise
+            except BudgetClosed as exc:
+                log.info("fleet_budget_closed", why=str(exc))
+                self._decide_again(asked, e.BudgetSeen(at=self._clock.now(), elsewhere=exc.elsewhere))
+                return
             except StoreError as exc:
                 self.store_refusal = str(exc)
                 log.error("store_refused_records", error=str(exc), records=len(collected.entries))
@@ -255,7 +263,17 @@ class Reactor:
                 entry.future.set_exception(Standby(self._where_active()))
 
     def _put_back(self, asked: Sequence[Asked], why: str) -> None:
-        """Queue a rejected batch again, ahead of newer events.
+        """Queue a rejected batch again, ahead of newer events, but for callers that wait."""
+        self._inbox = deque(self._fail([*self._again(asked), *self._inbox], why))
+
+    def _decide_again(self, asked: Sequence[Asked], news: e.Event) -> None:
+        """Undo a batch, and queue it again behind what was not known when it was decided. Callers go on waiting."""
+        self.fleet.roll_back()
+        again = self._again(asked)
+        self._inbox.extendleft(reversed([Asked(news, self._clock.now()), *again]))
+
+    def _again(self, asked: Sequence[Asked]) -> list[Asked]:
+        """Return what a rejected batch leaves to be decided again.
 
         Timers fire again after the heartbeats, so that the store's trouble is no host's silence. What was decided about
         the lease stays: the store may renew it and reject the batch.
@@ -265,12 +283,12 @@ class Reactor:
         for entry in asked:
             if isinstance(entry.event, e.TimerFired):
                 heapq.heappush(self._wakes, (now, entry.event.host))
-        again = [entry for entry in asked if not isinstance(entry.event, ONCE)]
-        self._inbox = deque(self._fail([*again, *self._inbox], why))
+        return [entry for entry in asked if not isinstance(entry.event, ONCE)]
 
     async def _append(self, collected: Collected) -> None:
         started = self._clock.now()
         self.last_sequence = await self._journal.append(batch_of(collected))
+        self._is_first = False
         self.store_refusal = ""
         self._telemetry.journal_append(self._clock.now() - started)
 

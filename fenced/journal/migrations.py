@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
-from fenced.journal.schema import METADATA, SCHEMA
+from fenced.journal.schema import BUDGET, DRAWS, METADATA, SCHEMA
 from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
 
 Migration = Callable[[Connection], None]
@@ -102,13 +102,21 @@ def _to_4(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _to_5(connection: Connection) -> None:
+def _add_takes(connection: Connection) -> None:
     """Add which shards a controller would take."""
     is_there = "IF NOT EXISTS" if connection.dialect.name == "postgresql" else ""  # `_to_4` makes today's tables
     connection.execute(text(f"ALTER TABLE controllers ADD COLUMN {is_there} takes TEXT"))
 
 
-MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}
+def _add_budget(connection: Connection) -> None:
+    """Add what the fleet's budget needs in a store of several shards. A new PostgreSQL store has the tables."""
+    METADATA.create_all(connection, tables=[BUDGET, DRAWS])
+    connection.execute(text("INSERT INTO budget VALUES ('', 0)"))
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {
+    1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4, 5: _add_takes, 6: _add_budget,
+}  # fmt: skip
 FIRST: Final[Mapping[str, int]] = {"sqlite": 1, "postgresql": 4}
 """The first migration of an empty database."""
 

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Operation
-from fenced.journal import reading
+from fenced.core.heard.others import Elsewhere
+from fenced.journal import budget, reading
 from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import ClockAnchor, OutboxMessage, Page, StoreError
 
@@ -71,6 +72,11 @@ class SqlQueries(ABC):
     async def outbox_pending(self) -> int:
         work = functools.partial(reading.outbox_pending, shard=self._shard)
         return await self._read("outbox-pending", work, Reader.ANNOUNCER)
+
+    async def elsewhere(self) -> Elsewhere:
+        """Return what other shards have drawn from the fleet's budget. Raises StoreError."""
+        work = functools.partial(budget.elsewhere, shard=self._shard)
+        return await self._read("elsewhere", work, Reader.KEEPER)
 
     async def operation(self, operation: OperationId) -> Operation | None:
         return await self._look("operation", functools.partial(reading.operation, id=operation))

@@ -159,6 +159,27 @@ CONTROLLERS: Final = Table(
 database's clock at the report. `is_gone`: it ended properly after it. `takes`: a JSON list of the shards that it would
 take, null if it did not say. No lease depends on these rows."""
 
+BUDGET: Final = Table(
+    "budget",
+    METADATA,
+    Column("shard", Text, primary_key=True),
+    Column("unrecovered", BigInteger, nullable=False),
+)
+"""A row a shard: how many of its hosts were fenced, or could not be, and are not back. The row of shard "" is locked
+last by each draw from the fleet's budget, so that draws of several shards come one after the other. Not in SQLite,
+whose file holds one shard."""
+
+DRAWS: Final = Table(
+    "draws",
+    METADATA,
+    Column("shard", Text, primary_key=True),
+    Column("host", Text, primary_key=True),
+    Column("at", Double, primary_key=True),
+    Column("until", Double, nullable=False),
+)
+"""The draws from the fleet's budget, for the other shards; a shard's own ones are in its records. `at`: when the
+operation started, on the steady clock of its shard. `until`: how long it counts, by the database's clock."""
+
 SCHEMA: Final = Table(
     "schema",
     METADATA,
@@ -181,5 +202,6 @@ Index(
     OUTBOX.c.sequence,
     postgresql_where=_PENDING,
 )
+Index("draws_in_force", DRAWS.c.until)
 Index("outbox_events", OUTBOX.c.shard, OUTBOX.c.sequence, postgresql_where=text("is_event"))
 Index("outbox_delivered", OUTBOX.c.shard, OUTBOX.c.at, postgresql_where=text("is_delivered"))

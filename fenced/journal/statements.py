@@ -171,3 +171,12 @@ PRUNE_OPERATIONS: Final = dict.fromkeys(
         """
     ),
 )
+# A draw that is still in force stays, however soon records are pruned. In SQLite there are none.
+_PRUNE_DRAWS: Final = """
+    DELETE FROM draws WHERE shard = :shard AND (host, at) IN (
+        SELECT host, at FROM draws WHERE shard = :shard AND at < :before {over} LIMIT :limit)
+    """
+PRUNE_DRAWS: Final = {
+    "sqlite": text(_PRUNE_DRAWS.format(over="")),
+    "postgresql": text(_PRUNE_DRAWS.format(over="AND until < extract(epoch FROM clock_timestamp())")),
+}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, up
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState, Operation
-from fenced.journal import codec, statements
+from fenced.journal import budget, codec, statements
 from fenced.journal.leases import Held, advance, insert_into, note_pruned
 from fenced.journal.schema import FLEET, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS
 from fenced.ports.journal import Batch, OutboxMessage
@@ -31,6 +31,7 @@ class EncodedBatch:
     fleet: Row | None
     operations: Sequence[Row]
     outbox: Sequence[Row]
+    budget: budget.Change
 
 
 def encode(batch: Batch) -> EncodedBatch:
@@ -41,11 +42,15 @@ def encode(batch: Batch) -> EncodedBatch:
         fleet=_fleet_row(batch.fleet) if batch.fleet is not None else None,
         operations=[_operation_row(operation) for operation in batch.operations],
         outbox=[_outbox_row(message) for message in batch.outbox],
+        budget=budget.change_of(batch),
     )
 
 
 def append(connection: Connection, batch: EncodedBatch, held: Held) -> int:
-    """Return the sequence of the newest record: the batch's last, if it has any. Raises EpochLost, StoreWentBack."""
+    """Return the sequence of the newest record: the batch's last, if it has any.
+
+    Raises EpochLost, StoreWentBack, BudgetClosed.
+    """
     last_at = batch.records[-1][0] if batch.records else None
     sequence, at = advance(connection, held, records=len(batch.records), at=last_at)
     if batch.records:
@@ -67,6 +72,7 @@ def append(connection: Connection, batch: EncodedBatch, held: Held) -> int:
         )
     if batch.outbox:
         connection.execute(insert(OUTBOX), [{**row, "at": at or 0.0, "shard": held.shard} for row in batch.outbox])
+    budget.write(connection, batch.budget, held.shard)  # the last one: it may lock what all shards need
     return sequence
 
 
@@ -87,6 +93,7 @@ def prune(connection: Connection, held: Held, *, before: float, events_before: f
         (statements.PRUNE_EVENTS, events_before),
         (statements.PRUNE_RECORDS, before),
         (statements.PRUNE_OPERATIONS, before),
+        (statements.PRUNE_DRAWS, before),
     ):
         if gone < limit:
             rows = {"before": moment, "limit": limit - gone, "shard": held.shard}

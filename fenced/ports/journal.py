@@ -12,6 +12,7 @@ from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.fleet_state import Words as Words
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState, Operation
+from fenced.core.heard.others import Elsewhere, Room
 from fenced.model.names import HostName, OperationId
 
 
@@ -28,6 +29,22 @@ class StoreWentBack(StoreError):
 
     The controller must not act any more; the next `open` reads what there is, and says what is missing.
     """
+
+
+class BudgetClosed(StoreError):
+    """Other shards have drawn more of the fleet's budget than a draw leaves to them. `elsewhere`: what they have; None:
+    one of them was drawing at the same moment. Decide the batch again with that."""
+
+    def __init__(self, elsewhere: Elsewhere | None) -> None:
+        self.elsewhere = elsewhere
+        if elsewhere is None:
+            said = "another shard was drawing from the fleet's budget"
+        else:
+            said = (
+                f"other shards have {len(elsewhere.lasting_seconds)} draws from the fleet's budget in force, and "
+                f"{elsewhere.unrecovered} hosts that are not back"
+            )
+        super().__init__(said)
 
 
 class StoreTooNew(StoreError):
@@ -76,13 +93,19 @@ class OutboxMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Everything for one transaction. `snapshots`: whole hosts to write; `operations`: rows for queries."""
+    """Everything for one transaction. `snapshots`: whole hosts to write; `operations`: rows for queries.
+
+    `room`: what the draws among the entries leave to other shards; needed if there are any. `unrecovered`: how many
+    hosts of this shard were fenced, or could not be, and are not back; None: as many as before.
+    """
 
     entries: Sequence[Entry]
     snapshots: Sequence[HostState] = ()
     fleet: FleetState | None = None
     operations: Sequence[Operation] = ()
     outbox: Sequence[OutboxMessage] = ()
+    room: Room | None = None
+    unrecovered: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,8 +291,12 @@ class Journal(Protocol):
     async def append(self, batch: Batch) -> int:
         """Return the sequence of the last entry once the batch is durable.
 
-        Raises EpochLost, StoreWentBack, StoreError: nothing is stored.
+        Raises EpochLost, StoreWentBack, BudgetClosed, StoreError: nothing is stored.
         """
+        ...
+
+    async def elsewhere(self) -> Elsewhere:
+        """Return what other shards have drawn from the fleet's budget. Raises StoreError."""
         ...
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:

@@ -21,7 +21,7 @@ from fenced.config.files import UnusableFile, read_text
 from fenced.config.keys import Check, FileName, FolderName, Listed, SocketName
 from fenced.config.mistakes import Mistake
 from fenced.config.read import FILE_BYTES_MAX
-from fenced.config.tables import Table
+from fenced.config.table import Table
 from tests.config.drivers import MuteAgents
 from tests.config.files import OWN_MACHINE, resolve
 from tests.config.files import write as write_file

@@ -7,6 +7,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.decide import Decision, decide
 from fenced.core.fleet import Fleet
+from fenced.core.heard.others import Others
 from fenced.core.heard.sight import MOMENTS, WAKE, Sight
 from fenced.model.names import Token
 
@@ -33,8 +34,8 @@ def decided_twice(fleet: Fleet, event: e.Event, now: float) -> Decision:
 def is_same(one: Decision, other: Decision) -> bool:
     """Return whether two decisions are equal. One wake-up more or less does not count: an extra check is harmless."""
     return (
-        (one.entries, one.ended, one.told, one.answer, one.is_news)
-        == (other.entries, other.ended, other.told, other.answer, other.is_news)
+        (one.entries, one.ended, one.told, one.answer, one.is_news, one.room)
+        == (other.entries, other.ended, other.told, other.answer, other.is_news, other.room)
         and _acts(one) == _acts(other)
     )  # fmt: skip
 
@@ -48,7 +49,7 @@ def whole(fleet: Fleet) -> tuple[Any, ...]:
         dict(fleet.checks),
         fleet.claims.all(),
         fleet.state,
-        replace(fleet.own, lease_until=0.0, closed_since={}),  # these stay (Own.undone)
+        replace(fleet.own, lease_until=0.0, closed_since={}, others=Others()),  # these stay (Own.undone)
         fleet.inventory,
         {cluster: list(names) for cluster, names in fleet.by_cluster.items()},
         set(fleet.troubled),

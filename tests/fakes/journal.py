@@ -13,8 +13,9 @@ from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Entry
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import HostState, Operation
+from fenced.core.heard.others import Elsewhere
 from fenced.journal import codec
-from fenced.model.names import HostName, OperationId
+from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.power import OperationState
 from fenced.ports.journal import (
     Batch,
@@ -32,6 +33,8 @@ from fenced.ports.journal import (
     Taken,
     Words,
 )
+from tests.fakes.budget import Budget
+from tests.fakes.checking import check
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,8 +52,11 @@ class StoredMessage:
 
 @dataclass(slots=True, kw_only=True)
 class Durable:
-    """The contents of the disk. It outlives the journals that are opened over it, one after the other."""
+    """The contents of the disk, as far as they are of one shard, and the budget of all. It outlives the journals that
+    are opened over it, one after the other."""
 
+    shard: str = MAIN_SHARD
+    budget: Budget = field(default_factory=Budget)
     store_id: str = "memory"
     replaces: str = ""
     """The id of the store that this one replaces, until an operator accepts it."""
@@ -206,6 +212,7 @@ class MemoryJournal:
         if self.is_checked:
             check(batch)
         durable = self.durable
+        durable.budget.write(durable.shard, batch)
         for entry in batch.entries:
             durable.sequence += 1
             durable.entries[durable.sequence] = entry
@@ -308,6 +315,10 @@ class MemoryJournal:
         self._opened()
         return max((number for number, row in self.durable.outbox.items() if row.is_event), default=0)
 
+    async def elsewhere(self) -> Elsewhere:
+        self._opened()
+        return self.durable.budget.elsewhere(self.durable.shard)
+
     async def prune(self, *, before: float, events_before: float, limit: int) -> int:
         await self._writing()
         durable = self.durable
@@ -379,15 +390,3 @@ def cursor_of(after: str | None) -> int | None:
     if not after.isdecimal() or not after.isascii() or len(after) > 18:
         raise ValueError(f"{after[:40]!r} is not a cursor of this list")
     return int(after)
-
-
-def check(batch: Batch) -> None:
-    """Check that everything in the batch can be stored and read back as equal objects."""
-    for entry in batch.entries:
-        assert codec.load_record(codec.dump_record(entry.record)) == entry.record
-    for host in batch.snapshots:
-        assert codec.load_host(codec.dump_host(host)) == host
-    for operation in batch.operations:
-        assert codec.load_operation(codec.dump_operation(operation)) == operation
-    if batch.fleet is not None:
-        assert codec.load_fleet(codec.dump_fleet(batch.fleet)) == batch.fleet

@@ -11,6 +11,7 @@ from typing import Protocol
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.postgres.store import PostgresJournal, boottime
 from fenced.journal.sqlite.store import SqliteJournal
+from fenced.model.names import MAIN_SHARD
 from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import ClockAnchor, Journal, Loaded, Taken
 from tests.fakes.journal import MemoryJournal
@@ -193,13 +194,13 @@ class PostgresRig:
 
     def build(
         self, *, place: str = "this machine", lease_seconds: float = LEASE_SECONDS, directory: Path | None = None,
-        clock: Callable[[], float] = boottime,
+        clock: Callable[[], float] = boottime, shard: str = MAIN_SHARD,
     ) -> PostgresJournal:  # fmt: skip
         """Return another daemon's journal, not opened. Each has a folder of its own: a killed one's lock is free."""
         directory = directory or Path(tempfile.mkdtemp(dir=self.directory))
         settings = PostgresSettings(
             url=PostgresUrl.parse(self.server.url(self.database)), lease_ttl_seconds=lease_seconds
         )
-        journal = PostgresJournal(settings, state_dir=directory, place=place, clock=clock)
+        journal = PostgresJournal(settings, state_dir=directory, place=place, clock=clock, shard=shard)
         self._lives.append(journal)
         return journal

@@ -5,6 +5,7 @@ from typing import Final
 from tests.planted.bugs_access import ACCESS_BUGS
 from tests.planted.bugs_agents import AGENT_BUGS
 from tests.planted.bugs_arming import ARMING_BUGS
+from tests.planted.bugs_budget import BUDGET_BUGS
 from tests.planted.bugs_clients import CLIENT_BUGS
 from tests.planted.bugs_controllers import CONTROLLER_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
@@ -37,6 +38,7 @@ BUGS: Final = (
     + DRILL_BUGS
     + ACCESS_BUGS
     + ARMING_BUGS
+    + BUDGET_BUGS
     + CLIENT_BUGS
     + FLOOR_BUGS
     + HEARING_BUGS

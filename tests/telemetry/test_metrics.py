@@ -16,6 +16,7 @@ from fenced.ports.bus import MessageKind, MessageResult
 from fenced.ports.telemetry import Telemetry
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.shards import ShardFacts, ShardGauges
 from tests.fakes.control import FakeControl
 from tests.fakes.samples import START
 
@@ -182,3 +183,20 @@ def test_the_last_success_of_a_drill_is_that_of_hosts_for_drills_and_on_the_wall
     node = HostName("node-1")
     control.states[node] = replace(control.states[node], drilled_at=1_800_000_100.0)
     assert seen() == {(("host", "node-1"),): 1_800_000_000.0}
+
+
+def test_what_other_shards_have_drawn_is_shown_for_each_shard() -> None:
+    made = Metrics()
+    facts = [
+        ShardFacts(
+            shard=name, is_held=True, lease_seconds=9.0, lag=0, drawn=own, drawn_elsewhere=3 - own,
+            unrecovered_elsewhere=5,
+        )
+        for name, own in (("east", 1), ("west", 2))
+    ]  # fmt: skip
+    made.registry.register(ShardGauges(lambda: facts))
+    seen = samples(parse_text(made.exposition("")[0].decode()))
+    for name, own in (("east", 1), ("west", 2)):
+        of = (("shard", name),)
+        assert (seen["fenced_budget_drawn", of], seen["fenced_budget_drawn_elsewhere", of]) == (own, 3 - own)
+        assert seen["fenced_unrecovered_elsewhere_hosts", of] == 5

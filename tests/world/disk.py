@@ -78,6 +78,9 @@ class Disk:
     _dice: random.Random = field(default_factory=lambda: random.Random(1))
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def __post_init__(self) -> None:
+        self.durable.budget.now = self.now
+
     def now(self) -> float:
         """Return the time of the store's own clock."""
         return self.clock.now() + self.ahead_seconds
@@ -151,8 +154,10 @@ class Disk:
         """Put the copy in the place of the content. What is under way is aborted."""
         assert self.copy is not None, "no copy was kept"
         old = _copied(self.copy.durable)
+        self.durable.budget.put_back(old.budget)
         for each in fields(Durable):
-            setattr(self.durable, each.name, getattr(old, each.name))
+            if each.name != "budget":
+                setattr(self.durable, each.name, getattr(old, each.name))
         self.row, self.anchored_at, self.reports = self.copy.row, self.copy.anchored_at, dict(self.copy.reports)
         if self._locked is not None:
             self._locked.is_aborted, self._locked = True, None
@@ -164,4 +169,5 @@ def _copied(durable: Durable) -> Durable:
     return replace(
         durable, faults=dict(durable.faults), entries=dict(durable.entries), hosts=dict(durable.hosts),
         operations=dict(durable.operations), outbox={n: replace(row) for n, row in durable.outbox.items()},
+        budget=durable.budget.copied(),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fenced.core.durable.records import Entry, StoreDoubted, StoreReleased
+from fenced.core.heard.others import Elsewhere
 from fenced.journal.taking import LeaseWatch, is_own
 from fenced.ports.journal import (
     Batch,
@@ -233,6 +234,13 @@ class WorldJournal(MemoryJournal):
         mine = self.disk.reports.get(self.name)
         if mine is not None and mine.instance == self.kept.id:
             self.disk.reports[self.name] = replace(mine, is_gone=True)
+
+    # -- the other shards ---------------------------------------------------------------------------------------------
+
+    async def elsewhere(self) -> Elsewhere:
+        self._opened()
+        await self._reached()
+        return await super().elsewhere()
 
     # -- the other controllers ----------------------------------------------------------------------------------------
 

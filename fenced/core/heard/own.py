@@ -1,8 +1,8 @@
 """The daemon's own condition: its bus, its lease, its lag, and what it knows of its proxies and gates.
 
 Frozen: a decision puts a changed copy into the fleet, and a refused batch puts the old one back, except what it knows
-of the lease and of closed gates: the store that refuses a batch may have renewed the lease, and a gate stays closed
-meanwhile.
+of the lease, of closed gates and of other shards: the store that refuses a batch may have renewed the lease, a gate
+stays closed meanwhile, and other shards have drawn what they have.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Final
 from fenced.core.durable.replacing import replace
 from fenced.core.heard.checks import NOTHING
 from fenced.core.heard.ear import Ear
+from fenced.core.heard.others import Others
 from fenced.model.names import ProxyName
 
 LEASE_MARGIN_SECONDS: Final = 1.0
@@ -27,7 +28,7 @@ class Own:
     `closed_since`: since when a gate is closed, by gate and cluster ("": the fleet). `proxy_faults`: proxies that can't
     be used even if their machine is well, and why. `store_doubt`: why this may be another store than the last one; ""
     if it is the same. `is_store_older`: it is the same, and lacks its newest records. `listening_recorded`: the
-    listening time up to the last record of it.
+    listening time up to the last record of it. `others`: what other shards have drawn from the fleet's budget.
     """
 
     ear: Ear = field(default_factory=Ear)
@@ -44,7 +45,8 @@ class Own:
     store_doubt: str = ""
     is_store_older: bool = False
     listening_recorded: float = 0.0
+    others: Others = field(default_factory=Others)
 
     def undone(self, before: "Own") -> "Own":
         """Return `before` with the parts of this that stay when its batch is undone."""
-        return replace(before, lease_until=self.lease_until, closed_since=self.closed_since)
+        return replace(before, lease_until=self.lease_until, closed_since=self.closed_since, others=self.others)

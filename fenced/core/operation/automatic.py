@@ -25,7 +25,8 @@ def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     operation = starting.new(work, action, cause=cause, by="fenced", reason=work.state.suspicion_reason)
     operation = replace(operation, gates=verdicts, explanation=_known(work))
     if trust.has_believed_level(work):  # otherwise it fails without an OFF, and costs no budget
-        work.work.record_fleet(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)))
+        room = gates.budget_room(work.fleet, work.name, work.now)
+        work.work.draw(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)), room)
     work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     advance(work)
 

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from fenced.core.heard.others import Elsewhere
 from fenced.journal import codec, migrations
 from fenced.journal.database import MayTake, SqlJournal
 from fenced.journal.lock import NAME as LOCK_NAME
@@ -75,6 +76,10 @@ class SqliteJournal(SqlJournal):
         with self._translated():
             self._check_file()
         return await super().renew_lease(now=now, ttl_seconds=ttl_seconds, anchor=anchor)
+
+    async def elsewhere(self) -> Elsewhere:
+        """A file holds one shard."""
+        return Elsewhere()
 
     async def checkpoint(self) -> None:
         """Move the log of commits into the database without delaying the writer; call it every few seconds."""
