@@ -120,11 +120,11 @@ SHARD_BUGS: Final = (
         killers=(f"{CLIENT}::test_a_refusal_of_one_shard_is_a_refusal",),
     ),
     Bug(
-        name="fencectl takes a disarm of some shards for one of all",
+        name="fencectl takes an arm of some shards for one of all",
         rule="S19",
         file="cli/fencectl/controllers.py",
         old="        if faults:\n            raise _summed",
         new="        if not answers:\n            raise _summed",
-        killers=(f"{CLIENT}::test_a_shard_that_does_not_obey_is_named_and_the_others_do",),
+        killers=(f"{CLIENT}::test_a_refusal_of_one_shard_is_a_refusal",),
     ),
 )
