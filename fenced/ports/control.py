@@ -60,9 +60,9 @@ class NotEverywhere(Unavailable):
     """A request to all shards was not obeyed by each of them (503, rule `shards`). `done`: the shards that obeyed."""
 
     def __init__(self, done: Sequence[str], missing: Sequence[NotObeyed]) -> None:
-        lacking = "; ".join(f"not done in shard {one.shard}: {one.why}" for one in missing)
-        obeyed = f"done in {', '.join(done)}, but " if done else ""
-        super().__init__(f"{obeyed}{lacking}. Send it again for each of these shards (`shard` in the body)")
+        lacking = "; ".join(f"not in shard {one.shard}: {one.why}" for one in missing)
+        obeyed = f"done in shard {', '.join(done)}" if done else "nothing is done"
+        super().__init__(f"{obeyed}; {lacking}. Send it again to the controllers that hold these shards")
         self.done, self.missing = tuple(done), tuple(missing)
 
 

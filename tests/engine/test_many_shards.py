@@ -6,14 +6,20 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from fenced.engine.controllers import Controllers
 from fenced.engine.many_shards import ManyShards
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action, OperationState, State
 from fenced.ports.bus import Health, HealthStatus
 from fenced.ports.control import NotEverywhere, NotFound, Refused, Standby, Unavailable
+from fenced.ports.journal import Words
+from tests.engine.pair import both
+from tests.fakes.controllers import controller
+from tests.fakes.journal import MemoryJournal
 from tests.fakes.samples import START
 from tests.fakes.shards import Shards
 from tests.net import until
+from tests.world.loop import run
 
 N1, N2, NOBODY = HostName("node-1"), HostName("node-2"), HostName("node-9")
 B = "https://fenced-b.example:8470"
@@ -84,6 +90,23 @@ async def test_a_host_of_another_holders_shard_is_refused_with_its_address() -> 
         with pytest.raises(Standby) as refused:
             it.control.refuse_at_standby(host)
         assert refused.value.active == B
+
+
+@pytest.mark.parametrize("shard", ["dc2", "main"])
+def test_a_shard_names_its_own_holder(shard: str) -> None:
+    async def story() -> None:
+        journal = MemoryJournal()
+        holders = [controller(f"fenced-{one}", epoch=3, shard=one, address=f"https://{one}") for one in ("dc2", "main")]
+        found = Controllers(
+            journal=journal, ttl_seconds=15.0, report=lambda: holders[0].report, words=Words, seen=lambda: None,
+            shard=shard,
+        )  # fmt: skip
+        found.views = tuple(holders)
+        assert found.where_active() == f"https://{shard}"
+        found.views = tuple(one for one in holders if one.report.name != f"fenced-{shard}")
+        assert found.where_active() is None
+
+    run(story())
 
 
 async def test_one_shard_is_addressed_by_its_name() -> None:
@@ -274,6 +297,43 @@ async def test_the_store_is_released_in_the_shards_that_doubt_it() -> None:
     await it.control.release_store(**SAID)
     assert it.control.fleet().store_hold is None
     assert it.fakes["main"].calls == []
+
+
+# -- over a real engine -----------------------------------------------------------------------------------------------
+
+
+def test_a_real_shard_takes_a_pause_of_all_and_numbers_its_events() -> None:
+    async def story() -> None:
+        world, first, second = await both()
+        assert first.engine is not None and second.engine is not None
+        control, standby = first.engine.control, second.engine.control
+        many = ManyShards({"main": control}, shard_of=lambda _: "main", inventory=lambda: control.inventory)
+        assert (await many.newest()).numbers.keys() == {"main"}
+        for _ in range(2):  # an equal request of a shard that has it already
+            made = await control.pause(match="host=elsewhere", by="p", reason="r", until=None, pause_id="p-all")
+            assert made.id == "p-all"
+        with pytest.raises(Refused):
+            await control.pause(match="nonsense", by="p", reason="r", until=None, pause_id="p-2")
+        with pytest.raises(Refused):
+            await control.pause(match="host=elsewhere", by="p", reason="r", until=None)
+        own = await many.pause(match="*", by="p", reason="r", until=None)
+        assert {one.id for one in many.fleet().pauses} == {"p-all", own.id}
+        assert [str(view.state.name) for view in many.hosts()] == sorted(control.inventory.hosts)
+        found = await many.readiness(match="*", is_all=True, limit=1, after=None)
+        assert (len(found.hosts), found.fleet.figures.hosts) == (1, len(control.inventory.hosts))
+        stream = many.watch(after=None)
+        reading = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(1.0)
+        await many.disarm(by="p", reason="r")
+        happened = await asyncio.wait_for(reading, 60.0)
+        assert str(happened.position) == str(happened.message.sequence)
+        await stream.aclose()
+        assert standby.of_shard("main") is standby
+        with pytest.raises(NotFound):
+            standby.of_shard("dc2")
+        await world.end()
+
+    run(story())
 
 
 # -- the view of all --------------------------------------------------------------------------------------------------

@@ -2,8 +2,7 @@
 that a test emits.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from fenced.core.durable.fleet_state import FleetState, Pause
@@ -37,7 +36,6 @@ from fenced.model.names import (
     OperationId,
     ProxyName,
 )
-from fenced.model.positions import Position
 from fenced.model.power import (
     Action,
     Cause,
@@ -50,10 +48,11 @@ from fenced.model.power import (
     What,
 )
 from fenced.ports.bus import Health
-from fenced.ports.control import Accepted, Explanation, FleetView, Happened, HostView, NotFound, Readiness, Refused
-from fenced.ports.journal import OutboxMessage, Page
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused
+from fenced.ports.journal import Page
 from fenced.ports.proxies import ProxyView
 from tests.fakes.controllers import FakeControllers
+from tests.fakes.events import FakeEvents
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
 
 DEGRADED = Fenceable(
@@ -73,7 +72,7 @@ class FakeClock:
         return self.at
 
 
-class FakeControl(FakeControllers):
+class FakeControl(FakeControllers, FakeEvents):
     """Implements ports.control.Control. `calls` records the requests, `viewed` the hosts of lists, in order."""
 
     def proxies(self) -> Sequence[ProxyView]:
@@ -123,10 +122,7 @@ class FakeControl(FakeControllers):
         self.is_ready = True
         self.warnings: tuple[str, ...] = ("the broker does not take the messages of node-2",)
         self.healths: list[Health] = []
-        self.events: list[OutboxMessage] = []
-        self.changed = asyncio.Event()
-        self.watchers = 0
-        self.failure: Exception | None = None
+        self.begin_events()
         self.finish_at_once: OperationState | None = None
         self.be_alone()
 
@@ -350,42 +346,7 @@ class FakeControl(FakeControllers):
         self.host(health.host)
         self.healths.append(health)
 
-    async def newest(self) -> Position:
-        return Position(numbers={self.shard: len(self.events)})
-
-    async def watch(self, *, after: Position | None) -> AsyncIterator[Happened]:
-        named = None if after is None else after.numbers.get(self.shard)
-        seen = len(self.events) if named is None else named
-        self.watchers += 1
-        try:
-            while True:
-                if self.failure is not None:
-                    raise self.failure
-                for message in self.events[seen:]:
-                    seen += 1
-                    yield Happened(message=message, position=Position(numbers={self.shard: seen}))
-                self.changed.clear()
-                await self.changed.wait()
-        finally:
-            self.watchers -= 1
-
     # -- for tests --
-
-    def emit(self, kind: str, host: str) -> None:
-        """Emit a new event; sequences count from 1."""
-        sequence = len(self.events) + 1
-        payload = f'{{"type":"io.fenced.host.{kind}","subject":"{host}","time":"2027-01-15T08:00:00Z","data":{{}}}}'
-        self.events.append(
-            OutboxMessage(
-                id=f"e{sequence}",
-                host=HostName(host),
-                topic=f"fenced/v1/site-1/event/{host}",
-                payload=payload.encode(),
-                is_retained=False,
-                sequence=sequence,
-            )
-        )
-        self.changed.set()
 
     def update(self, name: str, operation: Operation) -> None:
         """Replace an operation by another version."""

@@ -68,4 +68,4 @@ class Shards:
             )
             views.append(replace(one, shards=shards))
         for fake in self.fakes.values():
-            fake.name, fake.controller_views = of_this, views
+            fake.name, fake.controller_views = of_this, sorted(views, key=lambda view: view.report.name)

@@ -24,6 +24,7 @@ from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
+from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
 
@@ -50,6 +51,7 @@ BUGS: Final = (
     + POSTGRES_BUGS
     + PROXY_BUGS
     + RECORD_BUGS
+    + SHARD_BUGS
     + SHOWN_BUGS
     + UNIT_BUGS
 )

@@ -96,7 +96,7 @@ def arm(session: Session, reason: str, is_sure: bool) -> None:
         if not _is_more_silent(before, shown):
             break
         tell("more hosts fell silent meanwhile")
-    answer = session.client.send("POST", "fleet", "arm", body={"reason": reason})
+    answer = session.client.send_to_all("POST", "fleet", "arm", body={"reason": reason}, is_loosening=True)
     session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'not armed'}"])
 
 
@@ -126,7 +126,7 @@ def disarm(session: Session, reason: str) -> None:
 
     Example: fencectl disarm --reason "storage is being moved"
     """
-    answer = session.client.send("POST", "fleet", "disarm", body={"reason": reason})
+    answer = session.client.send_to_all("POST", "fleet", "disarm", body={"reason": reason}, is_loosening=False)
     session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'disarmed'}"])
 
 

@@ -46,6 +46,14 @@ class Standby(Unreachable):
         self.active = active
 
 
+class NotEverywhere(Unreachable):
+    """A change of all shards that some did not obey. `missing`: those, each with the URL of its controller, or ""."""
+
+    def __init__(self, why: str, missing: Mapping[str, str]) -> None:
+        super().__init__(why)
+        self.missing = missing
+
+
 class Refused(Exception):
     """The daemon refused. `problem` is its RFC 9457 document."""
 
@@ -136,7 +144,7 @@ class Client:
     def send(self, method: str, *path: str, body: Mapping[str, Any] | None = None, key: str = "") -> Json:
         """POST, PUT or DELETE. `key`: the daemons obey a request with it once, however often it is sent.
 
-        Raises Unreachable (NotSent, Standby), Refused, DaemonFailed.
+        Raises Unreachable (NotSent, Standby, NotEverywhere), Refused, DaemonFailed.
         """
         headers = {"Idempotency-Key": key} if key else {}
         return self._call(method, self._target(path), json.dumps(body or {}).encode(), headers)
@@ -242,10 +250,11 @@ class Client:
         return response.status, text
 
     def _raise(self, status: int, text: bytes) -> None:
-        if status == 503 and (problem := _json_object(text)).get("rule") == "standby":
-            active = problem.get("active")
-            why = f"{self.url}: {_detail(text, status)}"
-            raise Standby(why, active if isinstance(active, str) else "")
+        problem, why = _json_object(text), f"{self.url}: {_detail(text, status)}"
+        if status == 503 and problem.get("rule") == "standby":
+            raise Standby(why, _url(problem.get("active")))
+        if status == 503 and problem.get("rule") == "shards":
+            raise NotEverywhere(why, {str(one["shard"]): _url(one.get("active")) for one in problem["shards"]})
         if status in (502, 503, 504):
             raise Unreachable(f"{self.url} accepts no requests now: {_detail(text, status)}")
         if status >= 500:
@@ -254,7 +263,6 @@ class Client:
             )
         if status not in REFUSALS:
             raise Unreachable(f"{self.url} answers with HTTP {status}: check that it is a fenced daemon")
-        problem = _json_object(text)
         raise Refused(
             {"title": http.client.responses.get(status, ""), "detail": "refused", **problem, "status": status}
         )
@@ -309,6 +317,10 @@ def _json_object(text: bytes) -> Json:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _url(given: object) -> str:
+    return given if isinstance(given, str) else ""
 
 
 def _detail(text: bytes, status: int) -> str:

@@ -298,7 +298,7 @@ def resume(session: Session, match: str, until: str | None, reason: str) -> None
     chosen = [item for item in found if item["match"] == match]
     others = [item for item in found if item["match"] != match]
     for item in chosen:
-        session.client.send("DELETE", "pauses", item["id"], body={"reason": reason})
+        session.client.send_to_all("DELETE", "pauses", item["id"], body={"reason": reason}, is_loosening=True)
     session.say(
         {"ended": chosen, "paused": others},
         lambda: [
@@ -344,7 +344,7 @@ def release(session: Session, what: str, reason: str) -> None:
 
     Example: fencectl release store --reason "the old disk is gone for good"
     """
-    answer = session.client.send("POST", what, "release", body={"reason": reason})
+    answer = session.client.send_to_all("POST", what, "release", body={"reason": reason}, is_loosening=True)
     session.say(answer, lambda: [f"{answer['name']}: the store is released"])
 
 

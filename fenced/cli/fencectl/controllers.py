@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from fenced.cli.fencectl.client import Client, NotSent, Standby, Unreachable
+from fenced.cli.fencectl.client import Client, DaemonFailed, NotEverywhere, NotSent, Refused, Standby, Unreachable
 from fenced.cli.fencectl.following import is_same, why_not_followed
 from fenced.cli.fencectl.place import UNIX
 from fenced.model.api_urls import is_on_loopback
@@ -91,7 +91,46 @@ class Controllers:
         """
         if self._current is None and self.has_several:
             self._read(Client.readiness)
-        waiting, may_follow, key = deque(self._in_order()), True, uuid.uuid4().hex
+        return self._send(method, path, body, deque(self._in_order()))
+
+    def send_to_all(self, method: str, *path: str, body: Mapping[str, Any], is_loosening: bool) -> Json:
+        """As `send`, for a change of all shards: each that did not obey gets it once more, where it is held.
+
+        `is_loosening`: none gets it after one that failed. The answer is the last one, with those `shards` that got it
+        alone. Raises also if one of them fails.
+        """
+        try:
+            return self.send(method, *path, body=body)
+        except NotEverywhere as exc:
+            missing, source, first = exc.missing, self._current, exc
+        assert source is not None
+        answers: dict[str, Json] = {}
+        faults: dict[str, Unreachable | Refused | DaemonFailed] = {}
+        for shard, active in missing.items():
+            try:
+                answers[shard] = self._send_to_holder(active, source, method, path, {**body, "shard": shard})
+            except (Unreachable, Refused, DaemonFailed) as exc:
+                faults[shard] = exc.with_traceback(None)
+                if is_loosening:
+                    break
+        if faults:
+            raise _summed(faults, [*answers]) from first
+        return _of_shards(answers)
+
+    def _send_to_holder(
+        self, active: str, source: Client, method: str, path: tuple[str, ...], body: Mapping[str, Any]
+    ) -> Json:
+        """Send first to the holder that `source` named, if it may be followed, then to the others."""
+        waiting = deque(self._in_order())
+        if not active or self._why_not(active, source):
+            return self._send(method, path, body, waiting)
+        return self._send(method, path, body, _first(self._at(active), waiting), may_follow=False)
+
+    def _send(
+        self, method: str, path: tuple[str, ...], body: Mapping[str, Any] | None, waiting: deque[Client], *,
+        may_follow: bool = True,
+    ) -> Json:  # fmt: skip
+        key = uuid.uuid4().hex
         faults: list[Unreachable] = []
         while waiting:
             client = waiting.popleft()
@@ -100,11 +139,14 @@ class Controllers:
             except NotSent as exc:
                 faults.append(_bare(exc))
             except Standby as exc:
-                why = self._why_not(exc, client) if may_follow else "a request is followed only once"
+                why = self._why_not(exc.active, client) if may_follow else "a request is followed only once"
                 if exc.active and not why:
                     may_follow = False
                     waiting = _first(self._at(exc.active), waiting)
                 faults.append(Unreachable(f"{exc}; not followed: {why}") if exc.active and why else _bare(exc))
+            except NotEverywhere:
+                self._current = client
+                raise
             except Unreachable as exc:
                 if not self.has_several:
                     raise
@@ -135,9 +177,9 @@ class Controllers:
         first = [] if self._current is None else [self._current]
         return first + [client for client in self._listed if client is not self._current]
 
-    def _why_not(self, refusal: Standby, source: Client) -> str:
+    def _why_not(self, active: str, source: Client) -> str:
         listed = tuple(client.url for client in self._listed)
-        return why_not_followed(refusal.active, source.url, listed, has_ca_file=self._has_ca_file)
+        return why_not_followed(active, source.url, listed, has_ca_file=self._has_ca_file)
 
     def _at(self, url: str) -> Client:
         """Return the client of an address; the same one for two spellings."""
@@ -146,6 +188,23 @@ class Controllers:
                 return client
         self._followed.append(self._open(url))
         return self._followed[-1]
+
+
+def _summed(faults: Mapping[str, Unreachable | Refused | DaemonFailed], done: Sequence[str]) -> Exception:
+    """Return one error that names the shards: the worst of these."""
+    why = "; ".join(f"shard {shard} did not obey: {fault}" for shard, fault in faults.items())
+    text = f"{why}; done in shard {', '.join(done)}" if done else why
+    if any(isinstance(fault, DaemonFailed) for fault in faults.values()):
+        return DaemonFailed(text)
+    refused = next((fault for fault in faults.values() if isinstance(fault, Refused)), None)
+    return Unreachable(text) if refused is None else Refused({**refused.problem, "detail": text})
+
+
+def _of_shards(answers: Mapping[str, Json]) -> Json:
+    """Return the last answer, with each shard as its holder showed it, and whether all of these are armed."""
+    last = [*answers.values()][-1]
+    shown = [one for shard, answer in answers.items() for one in answer.get("shards", ()) if one["shard"] == shard]
+    return {**last, "shards": shown, "armed": all(one["armed"] for one in shown)} if shown else last
 
 
 def _first(client: Client, waiting: deque[Client]) -> deque[Client]:

@@ -111,10 +111,11 @@ def judged(readiness: Json, hosts: Sequence[Json], others: Others | None = None)
     lines += [one_line(f"  {found.name.lower():<9} {text}") for found, text in problems]
     lines += [
         f"  daemon    {daemon['name']}, site {daemon['site']}, epoch {daemon['epoch']}",
-        f"  armed     {'yes' if daemon['armed'] else 'no'}",
+        f"  armed     {'yes' if daemon['armed'] else _unarmed(daemon) or 'no'}",
         f"  bus       {'connected' if daemon['bus_connected'] else 'not connected'}",
         f"  lease     {'held' if daemon['active'] else 'not held'}",
         *_named_controllers(others),
+        *_named_shards(daemon, others),
         f"  quiet     {'yes, no host is fenced automatically yet' if daemon['quiet'] else 'no'}",
         f"  held      {_named(hosts, lambda host: bool(host['held_by'])) or 'none'}",
         f"  no power device  {_counted(hosts, _has_no_device)}",
@@ -134,9 +135,12 @@ def _of_the_daemon(readiness: Json, others: Others) -> Iterator[tuple[Level, str
         yield Level.CRITICAL, "the daemon does not hold the lease, so it fences no host"
     if daemon["store_held"]:
         yield Level.CRITICAL, f"automatic fencing is held: {daemon['store_held']}"
+    for shard in _unheld(daemon, others):
+        yield Level.CRITICAL, f"no controller holds shard {shard}, so none of its hosts is fenced"
     if not daemon["armed"]:
+        where = _unarmed(daemon)
         how = "armed = false in its file" if not daemon["armed_by_file"] else "disarmed by an operator"
-        yield Level.WARNING, f"not armed ({how}): no power command is sent"
+        yield Level.WARNING, f"{where or 'not armed'} ({how}): no power command is sent{' there' if where else ''}"
     for warning in readiness["warnings"]:
         yield Level.WARNING, warning
 
@@ -164,6 +168,28 @@ def _named_controllers(others: Others) -> Iterator[str]:
     if len(others.controllers) > 1:
         named = [f"{item['name']} {item['state']}" for item in others.controllers]
         yield f"  controllers  {some(named, NAMES_MAX)}"
+
+
+def _unarmed(daemon: Json) -> str:
+    """Return which shards are not armed; "" if none of them is, or there is only one."""
+    unarmed = [one["shard"] for one in daemon.get("shards", ()) if not one["armed"]]
+    return f"not armed in shard {some(unarmed, NAMES_MAX)}" if len(unarmed) < len(daemon.get("shards", ())) else ""
+
+
+def _unheld(daemon: Json, others: Others) -> list[str]:
+    """Return the shards, of several, that no living controller holds, by the store."""
+    held = {one["shard"] for item in others.controllers if item["state"] == "active" for one in item["shards"]}
+    shards = [one["shard"] for one in daemon.get("shards", ())]
+    return [shard for shard in shards if shard not in held] if len(shards) > 1 and held else []
+
+
+def _named_shards(daemon: Json, others: Others) -> Iterator[str]:
+    shards = daemon.get("shards", ())
+    if len(shards) > 1:
+        unheld = set(_unheld(daemon, others))
+        holders = {shard: name for shard, name in daemon["holders"].items() if shard not in unheld}
+        named = [f"{one['shard']} {holders.get(one['shard'], 'held by nobody')}" for one in shards]
+        yield f"  shards    {some(named, NAMES_MAX)}"
 
 
 def _of_hosts(hosts: Sequence[Json]) -> Iterator[tuple[Level, str]]:
