@@ -166,7 +166,7 @@ def _second(it: Ground, folder: Path, session: aiohttp.ClientSession) -> Control
 
 
 @contextlib.asynccontextmanager
-async def following(api: Api, session: aiohttp.ClientSession, kind: str) -> AsyncIterator[dict[str, float]]:
+async def event_stream(api: Api, session: aiohttp.ClientSession, kind: str) -> AsyncIterator[dict[str, float]]:
     """Yield when the event stream of a controller first showed such an event of each host, on the wall clock."""
     seen: dict[str, float] = {}
     timeout = aiohttp.ClientTimeout(total=None, sock_read=None)

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from tests.bench.processes import children, cost
@@ -27,15 +26,3 @@ def database_seconds(database: Server) -> float:
         with contextlib.suppress(OSError):  # it ended meanwhile
             seconds += cost(pid).own
     return seconds
-
-
-def store(url: str, *, lease_ttl: str = "15s") -> dict[str, str]:
-    """Return the table `[store]` of a daemon that uses this database."""
-    return {"url": url, "lease_ttl": lease_ttl}
-
-
-def folder_of(folder: Path, name: str) -> Path:
-    """Return a new folder for a controller of that name."""
-    made = folder / name
-    made.mkdir(parents=True)
-    return made
