@@ -167,5 +167,5 @@ def _tell_released(report: Report, floor: float, released: dict[str, list[Gap]])
 
 ROW = Row(
     name="takeover", title="from the death or the release of a controller to its successor's first OFF",
-    measure=measure, needs=("mosquitto", "postgres"), bound_seconds=600.0,
+    measure=measure, needs=("mosquitto", "postgres"), bound_seconds=900.0,
 )  # fmt: skip
