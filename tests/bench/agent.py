@@ -70,6 +70,13 @@ class Agent:
         """Return the agent's input for the same plug, for a call without the daemon."""
         return f"action={action}\nplug={plug}\nstate_name={self._plugs / plug}\noff_ms={off_ms}\n".encode()
 
+    def off_at(self, plug: str) -> float | None:
+        """Return when this plug was switched off, on the wall clock; None while it is on."""
+        file = self._plugs / plug
+        if not file.exists() or file.read_text() != "off":
+            return None
+        return file.stat().st_mtime
+
     def set_on(self) -> None:
         """Switch every plug on."""
         for file in self._plugs.iterdir():

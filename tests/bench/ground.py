@@ -101,9 +101,11 @@ async def ground(
     tables: Mapping[str, Json] | None = None,
     proxies: Sequence[Json] = (),
     preference: Sequence[str] = ("engine",),
+    about: Mapping[str, Json] | None = None,
     is_started: bool = True,
 ) -> AsyncIterator[Ground]:
-    """`tables`: settings over the defaults. The state directory in `folder` may hold a store already."""
+    """`tables`: settings over the defaults. `about`: further keys of a host. The state directory in `folder` may hold a
+    store already."""
     folder.mkdir(parents=True, exist_ok=True)
     agent = Agent(folder)
     port = free_port()
@@ -119,6 +121,7 @@ async def ground(
             hosts={name: list(devices) for name, devices in hosts.items()},
             proxies=list(proxies),
             preference=list(preference),
+            about=dict(about or {}),
         )
         file = configuration.write()
         daemon = Program([*FENCED, "run", "-c", str(file)], log=folder / "daemon.log")
@@ -134,7 +137,7 @@ async def ground(
             await daemon.kill()
 
 
-async def start(made: Ground) -> float:
+async def start(made: Ground, *, seconds_max: float = READY_SECONDS) -> float:
     """Start the daemon; return the seconds until it was ready."""
     began = time.monotonic()
     await made.daemon.start()
@@ -143,7 +146,7 @@ async def start(made: Ground) -> float:
         assert made.daemon.is_running, f"the daemon ended:\n{made.daemon.log[-2000:]}"
         return await made.api.is_ready()
 
-    await until(is_ready, seconds=READY_SECONDS, what="the daemon is ready")
+    await until(is_ready, seconds=seconds_max, what="the daemon is ready")
     return time.monotonic() - began
 
 

@@ -88,13 +88,13 @@ async def _heard(folder: Path, report: Report, count: int, size: Size, *, is_las
     async with (
         ground(folder, hosts, tables=tables) as it,
         _listener(it.broker.port) as bare,
-        _publisher(it.broker.port, count, interval, size.interval_seconds) as publisher,
+        publishing(it.broker.port, count, interval, size.interval_seconds) as publisher,
     ):
         await _settled(it, count)
         heard = await _measured(it, bare, publisher, size.seconds_of_last if is_last else size.seconds)
         if is_last:
             await _silence(it, publisher, report, size)
-        sent = (await _ask(publisher, "pause"))["sent"]
+        sent = (await ask(publisher, "pause"))["sent"]
         await _all_counted(it, sent)
         missed = sent - round((await it.api.metrics())[HEALTH])
     daemon_us, bare_us, daemon_percent, bare_percent = heard
@@ -112,21 +112,21 @@ async def _settled(it: Ground, count: int) -> None:
 async def _measured(
     it: Ground, bare: asyncio.subprocess.Process, publisher: asyncio.subprocess.Process, seconds: float
 ) -> tuple[float, float, float, float]:
-    before, before_bare, sent = cost(it.daemon.pid), cost(bare.pid), (await _ask(publisher, "sent"))["sent"]
+    before, before_bare, sent = cost(it.daemon.pid), cost(bare.pid), (await ask(publisher, "sent"))["sent"]
     began = time.monotonic()
     await asyncio.sleep(seconds)
     used, used_bare = (cost(it.daemon.pid) - before).own, (cost(bare.pid) - before_bare).own
-    wall, messages = time.monotonic() - began, (await _ask(publisher, "sent"))["sent"] - sent
+    wall, messages = time.monotonic() - began, (await ask(publisher, "sent"))["sent"] - sent
     return 1e6 * used / messages, 1e6 * used_bare / messages, 100 * used / wall, 100 * used_bare / wall
 
 
 async def _silence(it: Ground, publisher: asyncio.subprocess.Process, report: Report, size: Size) -> None:
     """Silence some hosts: the time from the end of each one's grace to its suspicion, as journalled and as received."""
     it.ear.is_keeping = True
-    last: dict[str, float] = (await _ask(publisher, f"stop {size.stopped}"))["last"]
+    last: dict[str, float] = (await ask(publisher, f"stop {size.stopped}"))["last"]
     heard = await it.ear.until("host.suspected", list(last), seconds=size.grace_seconds + 30)
     late = [1000 * (heard[host] - at - size.grace_seconds) for host, at in last.items()]
-    machine = 1000 * (await _ask(publisher, "sent"))["late_p99"]
+    machine = 1000 * (await ask(publisher, "sent"))["late_p99"]
     report.line(
         f"{len(late)} of {size.hosts[-1]} fall silent: told after the deadline, p99", percentile(late, 99), "ms",
         floor=machine, floor_name="p99 of a bare timer beside it", limit=size.suspicion_ms, is_limit_absolute=True,
@@ -144,7 +144,7 @@ async def _all_counted(it: Ground, sent: int) -> None:
         await until(is_counted, seconds=5)
 
 
-async def _ask(publisher: asyncio.subprocess.Process, line: str) -> dict[str, Any]:
+async def ask(publisher: asyncio.subprocess.Process, line: str) -> dict[str, Any]:
     assert publisher.stdin is not None and publisher.stdout is not None
     publisher.stdin.write(line.encode() + b"\n")
     answer: dict[str, Any] = json.loads(await publisher.stdout.readline())
@@ -152,7 +152,7 @@ async def _ask(publisher: asyncio.subprocess.Process, line: str) -> dict[str, An
 
 
 @contextlib.asynccontextmanager
-async def _publisher(port: int, count: int, interval: float, said: float) -> AsyncIterator[asyncio.subprocess.Process]:
+async def publishing(port: int, count: int, interval: float, said: float) -> AsyncIterator[asyncio.subprocess.Process]:
     """`said`: the interval that each heartbeat names."""
     async with _beside("tests.bench.publisher", str(port), str(count), str(interval), str(said)) as process:
         yield process

@@ -1,5 +1,6 @@
 """The cost of a living process according to Linux: processor time and resident memory."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,15 +43,22 @@ def resident_bytes(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
-def child(pid: int, word: str) -> int | None:
-    """Return the first child whose command line contains the word."""
+def children(pid: int) -> list[int]:
+    """Return the processes whose parent it is."""
+    found = []
     for path in Path("/proc").iterdir():
         if not path.name.isdecimal():
             continue
-        try:
-            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and word.encode() in (path / "cmdline").read_bytes():
-                return int(path.name)
-        except OSError:
-            continue
+        with contextlib.suppress(OSError):
+            if int((path / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(path.name))
+    return found
+
+
+def child(pid: int, word: str) -> int | None:
+    """Return the first child whose command line contains the word."""
+    for found in children(pid):
+        with contextlib.suppress(OSError):
+            if word.encode() in Path(f"/proc/{found}/cmdline").read_bytes():
+                return found
     return None

@@ -1,6 +1,7 @@
 """All rows, in the order in which they run."""
 
 from tests.bench import (
+    following,
     heartbeats,
     ipmi,
     memory,
@@ -10,9 +11,12 @@ from tests.bench import (
     redfish,
     redundant,
     scenarios,
+    shard_start,
     silence,
     starting,
+    stores,
     storm,
+    takeover,
     warm,
 )
 
@@ -30,5 +34,9 @@ ROWS = (
     outlets.ROW,
     ipmi.ROW,
     warm.ROW,
+    takeover.ROW,
+    stores.ROW,
+    following.ROW,
+    shard_start.ROW,
     scenarios.ROW,
 )

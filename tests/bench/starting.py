@@ -70,13 +70,15 @@ async def _write_past(state_dir: Path, names: list[str], rows: int) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.executemany(
             "INSERT INTO records (sequence, epoch, at, host, operation, body) VALUES (?, ?, ?, ?, NULL, ?)",
-            _records(names, rows, 1),
+            past_records(names, rows, 1),
         )
-        connection.executemany("INSERT INTO snapshots (host, sequence, body) VALUES (?, ?, ?)", _snapshots(names, rows))
+        connection.executemany(
+            "INSERT INTO snapshots (host, sequence, body) VALUES (?, ?, ?)", past_snapshots(names, rows)
+        )
     connection.close()
 
 
-def _records(names: list[str], rows: int, epoch: int) -> Iterator[tuple[int, int, float, str, str]]:
+def past_records(names: list[str], rows: int, epoch: int) -> Iterator[tuple[int, int, float, str, str]]:
     """Yield records for each host in turn: heard, suspected, heard again, until there are enough."""
     start = time.time() - rows / 10
     bodies = itertools.cycle([codec.dump_record(record) for record in _story()])
@@ -95,7 +97,7 @@ def _story() -> tuple[r.HostRecord, ...]:
     )
 
 
-def _snapshots(names: list[str], rows: int) -> Iterator[tuple[str, int, str]]:
+def past_snapshots(names: list[str], rows: int) -> Iterator[tuple[str, int, str]]:
     """Yield snapshots with all records folded in; for some hosts all but the last two."""
     boot = BootId(str(uuid.uuid4()))
     heard = r.HostHeard(boot=boot, before="unknown", why="first")

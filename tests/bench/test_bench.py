@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import (
+    following,
     heartbeats,
     ipmi,
     memory,
@@ -15,9 +16,12 @@ from tests.bench import (
     redfish,
     redundant,
     scenarios,
+    shard_start,
     silence,
     starting,
+    stores,
     storm,
+    takeover,
     warm,
 )
 from tests.bench.__main__ import main
@@ -160,6 +164,45 @@ async def test_warm_agents_cost_less_than_plain_ones(tmp_path: Path) -> None:
     used = line(report, "fence_dummy status, processor")
     assert used.ratio is not None and used.ratio < 1
     assert line(report, "fence_dummy status, wall").floor_name == "plain"
+
+
+@needs("postgres")
+async def test_a_successor_switches_after_a_death_and_after_a_release(tmp_path: Path) -> None:
+    report = made()
+    size = takeover.Size(kills=1, releases=1, acting=1, lease_seconds=5.0)
+    await takeover.measure(tmp_path, report, size)
+    assert line(report, "kill -9").measured > 0.5 * size.lease_seconds, "the lease of the dead one is waited for"
+    for way in ("SIGTERM", "hand-over"):
+        assert 0 < line(report, way).measured < 30.0
+
+
+@needs("postgres")
+async def test_a_fence_on_postgres_is_measured_beside_one_on_sqlite(tmp_path: Path) -> None:
+    report = made()
+    await stores.measure(tmp_path, report, stores.Size(at_once=4, alone=2, repetitions=1))
+    for way in stores.WAYS:
+        found = line(report, f"{way}: daemon")
+        assert found.ratio is not None and found.ratio < 10
+        assert line(report, f"{way}: the database").measured > 0
+
+
+@needs("postgres")
+async def test_the_lag_of_a_standby_is_measured(tmp_path: Path) -> None:
+    report = made()
+    await following.measure(tmp_path, report, following.Size(hosts=20, rate=40, fences=4, seconds=1.0))
+    assert line(report, "p100 of 4").measured < 30.0
+    assert line(report, "newer records by then, p100").measured >= 0
+    for name in ("fenced-a", "fenced-b"):
+        assert line(report, f"beats missed by {name}").measured == 0
+
+
+@needs("postgres")
+async def test_a_shard_with_a_past_starts(tmp_path: Path) -> None:
+    IS_COLD.set(True)
+    report = made()
+    await shard_start.measure(tmp_path, report, shard_start.Size(hosts=50, rows=1000, repetitions=1))
+    found = line(report, "to ready")
+    assert found.floor is not None and found.measured > 0
 
 
 def test_verdicts_follow_the_ratio_or_the_measure() -> None:
