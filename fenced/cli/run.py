@@ -115,7 +115,7 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
         if ours is None or others is not None:
             raise
         first = _leaf(ours)
-        if isinstance(first, StoreHeld):  # a living controller has this name
+        if isinstance(first, (StoreHeld, StoreTooNew)):  # a living controller has this name, or a format is newer
             return _failed(first, EXIT_CONFIGURATION)
         return _failed(first, EXIT_TAKEN_OVER if isinstance(first, EpochLost) else EXIT_FAILED)
     return 0

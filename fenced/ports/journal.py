@@ -31,7 +31,7 @@ class StoreWentBack(StoreError):
 
 
 class StoreTooNew(StoreError):
-    """The store's schema is newer than this program; install the newer program."""
+    """The store needs a newer program; the text says which to install (exit 78)."""
 
 
 class StoreHeld(StoreError):
