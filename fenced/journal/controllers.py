@@ -84,10 +84,10 @@ def report(connection: Connection, report: ControllerReport, own: Self) -> Seque
     }  # fmt: skip
     upsert = leases.insert_into(connection.dialect.name, CONTROLLERS).values(row)
     changed = {key: upsert.excluded[key] for key in row if key != "name"}
-    is_free = or_(CONTROLLERS.c.instance == own.instance, not_(_is_alive(connection, own.lease_seconds)))
+    is_alive = _is_alive(connection, own.lease_seconds)
+    is_free = or_(CONTROLLERS.c.instance == own.instance, not_(is_alive))
     connection.execute(upsert.on_conflict_do_update(index_elements=["name"], set_=changed, where=is_free))
     check_name(connection, own)
-    is_alive = _is_alive(connection, own.lease_seconds)
     is_clone = and_(CONTROLLERS.c.place != own.place, is_alive)  # its state directory has our id
     is_renamed = and_(CONTROLLERS.c.instance == own.instance, CONTROLLERS.c.name != own.name, not_(is_clone))
     connection.execute(delete(CONTROLLERS).where(or_(CONTROLLERS.c.heard < now - KEPT_SECONDS, is_renamed)))

@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 from fenced import __version__
-from fenced.journal.codec import FORMAT
+from fenced.journal import codec
 from fenced.journal.schema import METADATA, SCHEMA
 from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
 
@@ -186,11 +186,11 @@ def _check_not_moved(connection: Connection, place: str) -> None:
 def _check_program(connection: Connection, place: str, found: int, newest: int) -> None:
     """Raises StoreTooNew if this program can't use the store. `found`: its schema number."""
     compared = "SELECT minimum > :newest AS needs_more, format > :format AS says_more, format, program FROM store"
-    row = connection.execute(text(compared), {"newest": newest, "format": FORMAT}).one()
+    row = connection.execute(text(compared), {"newest": newest, "format": codec.FORMAT}).one()
     if row.needs_more:
         what = f"schema {found} is newer than this program's {newest}"
     elif row.says_more:
-        what = f"format {row.format} is newer than this program's {FORMAT}"
+        what = f"format {row.format} is newer than this program's {codec.FORMAT}"
     else:
         return
     needed = f"fenced {row.program} or newer" if row.program else "the program that wrote it"

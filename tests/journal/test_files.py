@@ -168,7 +168,9 @@ async def test_a_newer_schema_is_refused_and_left_alone(sql: SqlRig) -> None:
         connection.execute("INSERT INTO schema VALUES (99, 0)")
         connection.execute("UPDATE store SET minimum = 98, program = '9.8.0'")
     before = sql.path.read_bytes()
-    with pytest.raises(StoreTooNew, match=r"schema 99 is newer than this program's \d+; install fenced 9\.8\.0 or newer"):
+    with pytest.raises(
+        StoreTooNew, match=r"schema 99 is newer than this program's \d+; install fenced 9\.8\.0 or newer"
+    ):
         await try_to_open(sql.path)
     assert sql.path.read_bytes() == before
 

@@ -281,7 +281,9 @@ async def test_a_newer_schema_is_refused(database: PostgresRig) -> None:
     await database.execute("INSERT INTO schema VALUES (99, 1.0)")
     await database.execute("UPDATE store SET minimum = 98, program = '9.8.0'")
     database.journal = database.build()
-    with pytest.raises(StoreTooNew, match=r"schema 99 is newer than this program's \d+; install fenced 9\.8\.0 or newer"):
+    with pytest.raises(
+        StoreTooNew, match=r"schema 99 is newer than this program's \d+; install fenced 9\.8\.0 or newer"
+    ):
         await database.open()
 
 
