@@ -32,7 +32,7 @@ class EncodedBatch:
     outbox: Sequence[Row]
 
 
-def encode(batch: Batch, format: int = codec.FORMAT) -> EncodedBatch:
+def encode(batch: Batch, format: int) -> EncodedBatch:
     """Do everything that is possible before the transaction. Raises for a value that could not be read back (a bug).
 
     `format`: the store's (`codec`).

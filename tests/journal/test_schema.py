@@ -75,11 +75,13 @@ def test_an_older_program_refuses_a_schema_that_changed_something(connection: Co
         migrations.migrate(connection, place="x", now=1.0)
         newer = {**migrations.MIGRATIONS, NEXT: to_next}
         migrations.migrate(connection, place="x", now=2.0, migrations=newer)
-        # A later step that is additive leaves the minimum.
+        with pytest.raises(StoreTooNew, match=f"schema {NEXT} is newer than this program's {NEXT - 1}; install"):
+            migrations.migrate(connection, place="x", now=3.0)
         newer[NEXT + 1] = lambda _: None
         migrations.migrate(connection, place="x", now=2.0, migrations=newer, additive=frozenset({NEXT + 1}))
         with pytest.raises(StoreTooNew, match=f"schema {NEXT + 1} is newer than this program's {NEXT - 1}; install"):
             migrations.migrate(connection, place="x", now=3.0)
+        assert migrations.migrate(connection, place="x", now=3.0, migrations={**migrations.MIGRATIONS, NEXT: to_next})
 
 
 def test_a_second_run_changes_nothing(connection: Connection) -> None:
