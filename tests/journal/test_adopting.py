@@ -352,3 +352,22 @@ async def test_a_replica_that_was_promoted_is_at_home_and_may_become_a_clone(tmp
                 journal, loaded = await site.opened(database, "of the clone", of=replica)
                 assert (loaded.store_id, bool(loaded.went_back)) == (clone, True)
                 await journal.close()
+
+
+# -- rights ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_user_that_may_not_know_the_server_goes_on_without_a_home(site: Site) -> None:
+    database = await site.server.new_database()
+    await site.server.execute("DROP ROLE IF EXISTS blind; CREATE ROLE blind LOGIN")
+    await site.server.execute(f"ALTER DATABASE {database} OWNER TO blind")
+    await site.server.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC", database)
+    settings = site.settings(database)
+    url = PostgresUrl.parse(site.server.url(database).replace(f"//{USER}@", "//blind@"))
+    journal = PostgresJournal(replace(settings, url=url), state_dir=site.state_dir("blind"), place="blind")
+    site.open_ones.push_async_callback(journal.close)
+    await site.server.execute("GRANT ALL ON SCHEMA public TO blind", database)
+    await start(journal)
+    assert await journal.append(Batch(entries=[entry()])) == 1
+    stands = (await look(PostgresEndpoint(replace(settings, url=url)), site.state_dir("blind"))).stands
+    assert (stands.home, stands.server, stands.is_away) == (None, None, False)
