@@ -45,8 +45,8 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
     fenced run -c /etc/fenced/fenced.toml --check
 
     SIGHUP reads the configuration again and applies all of it or nothing. SIGTERM lets running power steps reach a
-    safe point. Exit status: 0 stopped, 1 failed, 75 another controller took over, 78 a mistake in the configuration, or
-    another daemon holds the state directory.
+    safe point. Exit status: 0 stopped, 1 failed, 75 another controller took over, 78 a mistake in the configuration,
+    another daemon holds the state directory, or the store needs a newer program.
     """
     from fenced.telemetry.logs import configure
 

@@ -222,6 +222,7 @@ class SqlJournal(SqlQueries, ABC):
 
         def work(connection: Connection) -> None:
             leases.renew(connection, self._held, until=until, ttl_seconds=ttl_seconds, anchor=anchor)
+            standing.check_home(connection)
 
         await self._change("renew-lease", work)
         return until

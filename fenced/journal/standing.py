@@ -88,6 +88,12 @@ def checked_format(connection: Connection) -> int:
     return number
 
 
+def check_home(connection: Connection) -> None:
+    """Raises StoreWentBack if the holder of a lease was led to another database that has its row, too."""
+    if why := read(connection).why_away:
+        raise StoreWentBack(why)
+
+
 def settle(connection: Connection, now: Standing) -> None:
     """Give a store without a home its server. The caller holds the lease."""
     if now.home is None and now.server is not None:

@@ -111,6 +111,17 @@ async def test_nobody_takes_the_lease_of_a_copy(site: Site, name: str) -> None:
         await journal.take(after=loaded.sequence, now=1.0)
 
 
+async def test_a_holder_that_is_led_to_a_copy_ends(site: Site) -> None:
+    """The copy has the row of its lease, so only the home shows that it is another database."""
+    database, _ = await site.original()
+    journal, loaded = await site.opened(database, "fenced-a")
+    await taken(journal, loaded)
+    await journal.renew_lease(now=1.0, ttl_seconds=LEASE)
+    await site.server.execute("UPDATE store SET home = '1/2'", database)
+    with pytest.raises(StoreWentBack, match="fenced store adopt"):
+        await journal.renew_lease(now=1.0, ttl_seconds=LEASE)
+
+
 async def test_a_look_at_a_copy_is_no_doubt_of_the_original(site: Site) -> None:
     """Somebody repaired the address of the database."""
     database, _ = await site.original()
