@@ -29,7 +29,7 @@ COMMANDS: Final = {
 SUMMARIES: Final = {
     "run": "Run the daemon.",
     "reload": "Reload the running daemon's configuration.",
-    "store": "Check a store, or take an installation from one store to another.",
+    "store": "Check, copy, adopt or upgrade a store.",
     "check-config": "Check a configuration and its inventory.",
     "setup": "Make everything that an installation needs, so that every file fits the others.",
     "import": "Make an inventory from Pacemaker, oVirt, medik8s or a table, and list everything that is lost.",

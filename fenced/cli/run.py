@@ -45,8 +45,8 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
     fenced run -c /etc/fenced/fenced.toml --check
 
     SIGHUP reads the configuration again and applies all of it or nothing. SIGTERM lets running power steps reach a
-    safe point. Exit status: 0 stopped, 1 failed, 75 another controller took over, 78 a mistake in the configuration, or
-    another daemon holds the state directory.
+    safe point. Exit status: 0 stopped, 1 failed, 75 another controller took over, 78 a mistake in the configuration,
+    another daemon holds the state directory, or the store needs a newer program.
     """
     from fenced.telemetry.logs import configure
 
@@ -115,7 +115,7 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
         if ours is None or others is not None:
             raise
         first = _leaf(ours)
-        if isinstance(first, StoreHeld):  # a living controller has this name
+        if isinstance(first, (StoreHeld, StoreTooNew)):  # a living controller has this name, or a format is newer
             return _failed(first, EXIT_CONFIGURATION)
         return _failed(first, EXIT_TAKEN_OVER if isinstance(first, EpochLost) else EXIT_FAILED)
     return 0

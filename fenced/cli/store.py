@@ -1,4 +1,4 @@
-"""`fenced store`: what a database promises, and the way of an installation from one store to another."""
+"""`fenced store`: what a database promises, whose store it is, and the way of an installation to another store."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ from fenced.cli.becoming import become
 from fenced.cli.check_config import EXIT_CONFIG, mistake_lines
 from fenced.config.configuration import Configuration
 from fenced.config.load import load
+
+if TYPE_CHECKING:
+    from fenced.journal.copying import Endpoint
 
 EXIT_FAILED: Final = 1
 PROGRESS_SECONDS: Final = 1.0
@@ -31,11 +34,13 @@ T = TypeVar("T")
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Check a store, or take an installation from one store to another.
+    """Check, copy, adopt or upgrade a store.
 
     \b
     fenced store check -c /etc/fenced/fenced.toml postgresql://fenced@db.example.org/fenced
     fenced store copy -c /etc/fenced/fenced.toml sqlite:///fenced.db postgresql://fenced@db.example.org/fenced
+    fenced store adopt -c /etc/fenced/fenced.toml
+    fenced store upgrade -c /etc/fenced/fenced.toml
     """
 
 
@@ -112,6 +117,71 @@ def check(file: Path, user: str | None, url: str) -> None:
         sys.exit(EXIT_FAILED)
 
 
+@command.command("adopt")
+@CONFIG
+@USER
+@click.option(
+    "--clone", "is_clone", is_flag=True,
+    help="The original goes on elsewhere: give this copy an id of its own, which no proxy obeys yet.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do it without a question.")
+def adopt(file: Path, user: str | None, is_clone: bool, yes: bool) -> None:
+    """Say that the database of the configuration is this installation's store from now on.
+
+    \b
+    fenced store adopt -c /etc/fenced/fenced.toml --user fenced            # a dump that was restored; the original is
+                                                                           # gone for good
+    fenced store adopt -c /etc/fenced/fenced.toml --user fenced --clone    # a clone, for tests
+
+    Shows first what the database holds, and what this controller knows of its store. Nobody may act on the database;
+    standbys may run, and start anew afterwards. It then waits as long as an earlier command may act, and fences no host
+    by itself until `fencectl release store`. Exit status: 0 adopted, or nothing to adopt; 1 failed or not confirmed.
+    """
+    configuration = _configuration(file, user)
+    from fenced.cli import store_text
+    from fenced.journal import adopting
+
+    state_dir = configuration.state_dir.resolve()
+    endpoint = _endpoint(configuration)
+    known = _run(adopting.look(endpoint, state_dir))
+    for line in store_text.known(known, place=endpoint.place, state_dir=state_dir):
+        click.echo(line)
+    step = known.step(is_clone=is_clone)
+    if step is adopting.Step.NOTHING:
+        click.echo(store_text.nothing_to_adopt(known))
+        return
+    click.echo(store_text.meaning(known, step, is_clone=is_clone))
+    _confirm(yes)
+    done = _run(adopting.adopt(endpoint, state_dir, known, is_clone=is_clone))
+    for line in store_text.adopted(done, step, is_clone=is_clone):
+        click.echo(line)
+
+
+@command.command("upgrade")
+@CONFIG
+@USER
+def upgrade(file: Path, user: str | None) -> None:
+    """Let programs write the newest format that all living controllers read.
+
+    \b
+    fenced store upgrade -c /etc/fenced/fenced.toml --user fenced
+
+    The last step of an upgrade, when every controller runs the new version: older programs are refused from then on.
+    With SQLite the daemon must be stopped. Exit status: 0 the store has the newest format; 1 a controller hinders it,
+    or the command failed.
+    """
+    configuration = _configuration(file, user)
+    from fenced.cli import store_text
+    from fenced.journal.upgrading import upgrade as upgrade_store
+
+    endpoint = _endpoint(configuration)
+    done = _run(upgrade_store(endpoint, lease_seconds=configuration.inventory.daemon.lease_ttl_seconds))
+    for line in store_text.upgraded(done):
+        click.echo(line)
+    if done.hindering:
+        sys.exit(EXIT_FAILED)
+
+
 class _Progress:
     """Prints how far a long copy is, at most once a second."""
 
@@ -143,6 +213,27 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except (StoreError, ValueError) as exc:
         _fail(str(exc))
+
+
+def _endpoint(configuration: Configuration) -> "Endpoint":
+    """Return the store of the configuration."""
+    from fenced.app.store import endpoint_of
+    from fenced.ports.journal import StoreError
+
+    try:
+        return endpoint_of(configuration, configuration.store.url)
+    except (StoreError, ValueError) as exc:
+        _fail(str(exc))
+
+
+def _confirm(is_confirmed: bool) -> None:
+    """Ask on a terminal; without one only `--yes` counts."""
+    if is_confirmed:
+        return
+    if not sys.stdin.isatty():
+        _fail("nothing was changed: confirm with --yes, or run it on a terminal")
+    if not click.confirm("Go on?", default=False):
+        _fail("nothing was changed")
 
 
 def _fail(why: str) -> NoReturn:

@@ -12,7 +12,7 @@ import structlog
 
 from fenced.core.durable.fleet_state import Words
 from fenced.model.names import MAIN_SHARD
-from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError, StoreHeld
+from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError, StoreHeld, StoreTooNew
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Controllers:
         self.views: tuple[ControllerView, ...] = ()
 
     async def run(self) -> None:
-        """Run until cancelled. Raises StoreHeld if another living controller has this name."""
+        """Run until cancelled. Raises StoreHeld if another living controller has this name, and StoreTooNew."""
         while True:
             await self.look()
             end = asyncio.get_running_loop().time() + self._ttl / REPORTS_PER_TTL
@@ -53,13 +53,13 @@ class Controllers:
         return (self._said.unfit, self._said.takes) != (now.unfit, now.takes)
 
     async def look(self) -> None:
-        """Report once. Raises StoreHeld."""
+        """Report once. Raises StoreHeld, StoreTooNew."""
         try:
             async with asyncio.timeout(self._ttl):
                 self._said = self._report()
                 self.views = tuple(await self._journal.report(self._said))
                 await self._remember()
-        except StoreHeld:
+        except (StoreHeld, StoreTooNew):
             raise
         except (StoreError, OSError) as exc:  # includes TimeoutError
             said = str(exc) or "no answer"

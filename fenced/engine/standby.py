@@ -20,7 +20,7 @@ from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.replaying import doubt, fold
 from fenced.model.names import DeviceName, HostName, Token
 from fenced.ports.clock import Clock
-from fenced.ports.journal import Followed, Journal, StoreError, StoreHeld, StoreWentBack, Taken
+from fenced.ports.journal import Followed, Journal, StoreError, StoreHeld, StoreTooNew, StoreWentBack, Taken
 
 log = structlog.get_logger(__name__)
 
@@ -79,13 +79,14 @@ class Standby:
         return taken
 
     async def until_taken(self) -> Taken:
-        """Follow until the lease is taken. Raises StoreWentBack, and StoreHeld if another controller has this name."""
+        """Follow until the lease is taken. Raises StoreWentBack, StoreTooNew, and StoreHeld if another controller has
+        this name."""
         pause = LOOK_SECONDS
         while True:
             await asyncio.sleep(pause)
             try:
                 taken = await self.look()
-            except (StoreWentBack, StoreHeld):
+            except (StoreWentBack, StoreHeld, StoreTooNew):
                 raise
             except (StoreError, OSError) as exc:
                 if str(exc) != self._refusal:

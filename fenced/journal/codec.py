@@ -1,14 +1,19 @@
 """Encodes records, snapshots and operations as JSON, and decodes them into exactly equal objects.
 
 It knows the dataclasses of the core, but no tables. Nothing is lost silently. An unknown field or `kind` is an error: a
-newer program wrote it, and the schema number should have shown that. A missing field takes its default: an older
-program wrote it. So a field may be added with a default, and a new schema number; renaming or removing one, or changing
-its meaning, needs a migration of the stored text.
+newer program wrote it, and the store's format should have shown that. A missing field takes its default: an older
+program wrote it. So a name may be added, a field with a default, under a new format: a program writes the format that
+the store has, and `fenced store upgrade` raises that once all controllers read it. Renaming or removing a name, or
+changing its meaning, needs a migration of the stored text.
 """
 
 import functools
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import Field as DataclassField
+from enum import Enum
 from typing import Annotated, Any, Final, NewType, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -25,6 +30,12 @@ T = TypeVar("T")
 _CONFIG: Final = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
+FORMAT: Final = 1
+"""The newest format of the stored texts that this program reads and writes."""
+SINCE: Final[Mapping[str, int]] = {}
+"""The names that came after format 1, and their format: "Class" (a record), "Class.field", or "Enum.value". Until the
+store has that format, what has such a name is not written: a field stays out while it has its default, and the caller
+uses nothing else of it."""
 PLACE_CHARACTERS_MAX: Final = 200
 """The longest place that an error names: a key of a damaged text may be as long as the text."""
 
@@ -39,32 +50,32 @@ def prepare() -> None:
         adapter()
 
 
-def dump_record(record: Record) -> str:
-    return _dump(_records(), record)
+def dump_record(record: Record, format: int = FORMAT) -> str:
+    return _dump(_records(), record, format)
 
 
 def load_record(text: str) -> Record:
     return _load(_records(), text)
 
 
-def dump_host(host: HostState) -> str:
-    return _dump(_hosts(), host)
+def dump_host(host: HostState, format: int = FORMAT) -> str:
+    return _dump(_hosts(), host, format)
 
 
 def load_host(text: str) -> HostState:
     return _load(_hosts(), text)
 
 
-def dump_fleet(fleet: FleetState) -> str:
-    return _dump(_fleets(), fleet)
+def dump_fleet(fleet: FleetState, format: int = FORMAT) -> str:
+    return _dump(_fleets(), fleet, format)
 
 
 def load_fleet(text: str) -> FleetState:
     return _load(_fleets(), text)
 
 
-def dump_operation(operation: Operation) -> str:
-    return _dump(_operations(), operation)
+def dump_operation(operation: Operation, format: int = FORMAT) -> str:
+    return _dump(_operations(), operation, format)
 
 
 def load_operation(text: str) -> Operation:
@@ -103,8 +114,14 @@ def _adapter(of: Any) -> TypeAdapter[Any]:
     return TypeAdapter(rename("stored", of), config=_CONFIG)
 
 
-def _dump(adapter: TypeAdapter[T], value: T) -> str:
-    """Encode a value. A value of a wrong type is a bug, and raises before it is stored and can't be read back."""
+def _dump(adapter: TypeAdapter[T], value: T, format: int) -> str:
+    """Encode a value. A value of a wrong type is a bug, and raises before it is stored and can't be read back.
+
+    `format`: the store's, which may be older than this program's.
+    """
+    if format < FORMAT:
+        plain = adapter.dump_python(value, mode="json", warnings="error")
+        return json.dumps(_mended(_older(value, plain, format)), ensure_ascii=False, separators=(",", ":"))
     try:
         return adapter.dump_json(value, warnings="error").decode()
     except PydanticSerializationError as exc:
@@ -123,6 +140,41 @@ def _load(adapter: TypeAdapter[T], text: str) -> T:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise CodecError(f"{where[:PLACE_CHARACTERS_MAX] or 'the text'}: {first['msg']}") from exc
+
+
+def _older(value: Any, plain: Any, format: int) -> Any:
+    """Return the plain form of a value without the names that a program of this format does not know.
+
+    A value that can't be written without them is a bug of the caller, which raises.
+    """
+    name = type(value).__name__
+    if is_dataclass(value):
+        _check_known(name, format)
+        older: dict[str, Any] = {}
+        for field in fields(value):
+            inner, full = getattr(value, field.name), f"{name}.{field.name}"
+            if SINCE.get(full, 1) <= format:
+                older[field.name] = _older(inner, plain[field.name], format)
+            elif inner != _default(field):
+                _check_known(full, format)
+        return older
+    if isinstance(value, Enum):
+        _check_known(f"{name}.{value.value}", format)
+    elif isinstance(plain, dict):
+        return {
+            key: _older(inner, item, format) for inner, (key, item) in zip(value.values(), plain.items(), strict=True)
+        }
+    elif isinstance(plain, list):
+        return [_older(inner, item, format) for inner, item in zip(value, plain, strict=True)]
+    return plain
+
+
+def _check_known(name: str, format: int) -> None:
+    assert SINCE.get(name, 1) <= format, f"{name} is newer than format {format}: the store must be upgraded first"
+
+
+def _default(field: "DataclassField[Any]") -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
 def _mended(value: Any) -> Any:

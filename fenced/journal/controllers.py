@@ -29,6 +29,27 @@ class Self:
     lease_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatReader:
+    """A controller with the newest format that its program reads."""
+
+    name: str
+    version: str
+    format: int
+    is_alive: bool
+
+
+def format_readers(connection: Connection, *, lease_seconds: float) -> Sequence[FormatReader]:
+    """Return all controllers by name."""
+    is_alive = _is_alive(connection, lease_seconds).label("is_alive")
+    columns = CONTROLLERS.c
+    found = select(columns.name, columns.version, columns.format, is_alive).order_by(columns.name)
+    return [
+        FormatReader(name=row.name, version=row.version, format=row.format, is_alive=bool(row.is_alive))
+        for row in connection.execute(found)
+    ]
+
+
 def check_name(connection: Connection, own: Self) -> None:
     """Raises StoreHeld if another controller of this name lives."""
     if (row := _namesake(connection, own)) is not None:
@@ -48,7 +69,7 @@ def namesake_heard(connection: Connection, own: Self) -> float | None:
 def _namesake(connection: Connection, own: Self) -> Any:
     columns = CONTROLLERS.c
     found = select(columns.address, columns.instance, columns.heard).where(
-        columns.name == own.name, columns.instance != own.instance, _is_alive(connection, own)
+        columns.name == own.name, columns.instance != own.instance, _is_alive(connection, own.lease_seconds)
     )
     return connection.execute(found).one_or_none()
 
@@ -59,15 +80,16 @@ def report(connection: Connection, report: ControllerReport, own: Self) -> Seque
     row = {
         "name": own.name, "instance": own.instance, "place": own.place, "address": report.address,
         "version": report.version, "unfit": json.dumps(report.unfit), "lag": report.lag,
-        "configuration": report.configuration, "heard": now, "is_gone": False,
+        "configuration": report.configuration, "heard": now, "is_gone": False, "format": codec.FORMAT,
         "takes": None if report.takes is None else json.dumps(report.takes),
     }  # fmt: skip
     upsert = leases.insert_into(connection.dialect.name, CONTROLLERS).values(row)
     changed = {key: upsert.excluded[key] for key in row if key != "name"}
-    is_free = or_(CONTROLLERS.c.instance == own.instance, not_(_is_alive(connection, own)))
+    is_alive = _is_alive(connection, own.lease_seconds)
+    is_free = or_(CONTROLLERS.c.instance == own.instance, not_(is_alive))
     connection.execute(upsert.on_conflict_do_update(index_elements=["name"], set_=changed, where=is_free))
     check_name(connection, own)
-    is_clone = and_(CONTROLLERS.c.place != own.place, _is_alive(connection, own))  # its state directory has our id
+    is_clone = and_(CONTROLLERS.c.place != own.place, is_alive)  # its state directory has our id
     is_renamed = and_(CONTROLLERS.c.instance == own.instance, CONTROLLERS.c.name != own.name, not_(is_clone))
     connection.execute(delete(CONTROLLERS).where(or_(CONTROLLERS.c.heard < now - KEPT_SECONDS, is_renamed)))
     return views(connection, own)
@@ -85,7 +107,7 @@ def views(connection: Connection, own: Self) -> Sequence[ControllerView]:
     for row in connection.execute(_held(connection)):
         held = HeldShard(shard=row.shard, epoch=row.epoch, since=row.since)
         shards.setdefault(row.name, []).append(held)
-    found = select(CONTROLLERS, _is_alive(connection, own).label("is_alive")).order_by(CONTROLLERS.c.name)
+    found = select(CONTROLLERS, _is_alive(connection, own.lease_seconds).label("is_alive")).order_by(CONTROLLERS.c.name)
     return tuple(_view(row, tuple(shards.get(row.name, ())), own) for row in connection.execute(found))
 
 
@@ -113,7 +135,7 @@ def _held(connection: Connection) -> Any:
     return held.order_by(LEASE.c.shard)
 
 
-def _is_alive(connection: Connection, own: Self) -> ColumnElement[bool]:
+def _is_alive(connection: Connection, lease_seconds: float) -> ColumnElement[bool]:
     """Whether it reported within a lease's time. A report of the future is from before the clock was put back."""
     silence = func.abs(statements.wall_time(connection.dialect.name) - CONTROLLERS.c.heard)
-    return and_(not_(CONTROLLERS.c.is_gone), silence <= own.lease_seconds)
+    return and_(not_(CONTROLLERS.c.is_gone), silence <= lease_seconds)

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fenced.journal import migrations, reading
+from fenced.journal import migrations, reading, standing
 from fenced.journal.schema import BUDGET, DRAWS, FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SCHEMA, SNAPSHOTS, STORE
 from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import Loaded, StoreError
@@ -30,6 +30,8 @@ ROWS: Final = 1000
 _LEASE_OF_NOBODY: Final = {
     "place": "", "until": 0.0, "released_by": "", "released_to": "", "released_at": None, "timeline": None,
 }  # fmt: skip
+_NOT_COPIED: Final[Mapping[str, Mapping[str, Any]]] = {LEASE.name: _LEASE_OF_NOBODY, STORE.name: {"home": None}}
+"""The copy's values: nobody holds it, and its first holder finds out its home."""
 
 Progress = Callable[[str, int, int], None]
 """Gets a table's name, the rows done, and all its rows."""
@@ -89,7 +91,10 @@ def _check_source(connection: Connection, source: Endpoint, now: float) -> None:
     tables = set(migrations.tables(connection))
     if "store" not in tables:
         raise StoreError(f"{source.place}: there is no store to copy")
-    migrations.migrate(connection, place=source.place, now=now)
+    if migrations.migrate(connection, place=source.place, now=now) > max(migrations.MIGRATIONS):
+        raise StoreError(f"{source.place}: a newer program made this store; copy it with that one, or nothing is whole")
+    if why := standing.read(connection).why_away:
+        raise StoreError(f"{source.place}: {why}")
     if who := source.holder(connection):
         raise StoreError(f"{source.place}: {who} uses this store; stop it first")
 
@@ -155,7 +160,7 @@ def _beyond(keys: Sequence[Any], after: tuple[Any, ...]) -> Any:
 
 
 def _copied(table: Table, row: RowMapping) -> dict[str, Any]:
-    return {**row, **(_LEASE_OF_NOBODY if table is LEASE else {})}
+    return {**row, **_NOT_COPIED.get(table.name, {})}
 
 
 async def _compare(table: Table, old: AsyncConnection, new: AsyncConnection, target: Endpoint) -> int:

@@ -13,17 +13,18 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
 from fenced.journal import controllers as reports
-from fenced.journal import files, following, leases, reading, taking, writing
+from fenced.journal import files, following, leases, reading, standing, taking, writing
 from fenced.journal.following import Mark, Position
 from fenced.journal.leases import Held, LeaseRow
 from fenced.journal.queries import Reader, SqlQueries
 from fenced.journal.seen import Memory, SeenFile, Server
+from fenced.journal.standing import Standing
 from fenced.journal.store_id import IdFile
 from fenced.ports.journal import (
     Batch,
@@ -59,6 +60,8 @@ class SqlJournal(SqlQueries, ABC):
         self._memory = Memory(SeenFile(state_dir.resolve()), shard=shard)
         self._memory_fault = ""
         self._store_id = ""
+        self._standing = Standing(id="")
+        """As it was at the start; its format as last read."""
         self._name = ""
         self._has_reported = False
         self._has_timeline = False
@@ -121,7 +124,13 @@ class SqlJournal(SqlQueries, ABC):
         assert report.name == self._name, "a controller reports under the name with which it opened the store"
         await self._keep_memory()
         self._has_reported = True
-        return await self._note("report", lambda it: reports.report(it, report, self._self()))
+
+        def work(connection: Connection) -> tuple[int, Sequence[ControllerView]]:
+            return standing.checked_format(connection), reports.report(connection, report, self._self())
+
+        number, views = await self._note("report", work)
+        self._standing = replace(self._standing, format=number)
+        return views
 
     async def controllers(self) -> Sequence[ControllerView]:
         self._check_open()
@@ -175,6 +184,7 @@ class SqlJournal(SqlQueries, ABC):
         row = leases.locked_lease_row(connection, shard, has_timeline=self._has_timeline)
         if not may_take(row):
             return None
+        stands = standing.checked(connection, self._standing)
         rest, position = following.follow(connection, shard=shard, since=since, limit=reading.ROWS_MAX)
         if rest.behind:
             return None
@@ -184,6 +194,7 @@ class SqlJournal(SqlQueries, ABC):
             connection, self._held, row=row, name=self._name, place=self._where, above=above, until=until,
             ttl_seconds=self._lease_seconds, is_older=self._memory.lacks_past,
         )  # fmt: skip
+        standing.settle(connection, stands)
         taken = Taken(
             epoch=held.epoch,
             rest=rest,
@@ -192,7 +203,7 @@ class SqlJournal(SqlQueries, ABC):
             is_own=taking.is_own(row, place=self._where, newest_epoch=position.mark.epoch),
             before="" if row is None else row.name,
             is_promoted=row is not None and (row.is_promoted or row.is_doubted),
-            reason=_reason(row, self._where),
+            reason=taking.reason(row, self._where),
             last_at=reading.newest_moment(connection, shard=shard),
             steady_at=steady_at,
         )
@@ -211,6 +222,7 @@ class SqlJournal(SqlQueries, ABC):
 
         def work(connection: Connection) -> None:
             leases.renew(connection, self._held, until=until, ttl_seconds=ttl_seconds, anchor=anchor)
+            standing.check_home(connection)
 
         await self._change("renew-lease", work)
         return until
@@ -230,10 +242,12 @@ class SqlJournal(SqlQueries, ABC):
     # -- writing and reading ------------------------------------------------------------------------------------------
 
     async def append(self, batch: Batch) -> int:
-        encoded = writing.encode(batch)
+        encoded = writing.encode(batch, self._standing.format)
 
         def work(connection: Connection) -> tuple[int, int]:
-            return writing.append(connection, encoded, self._held), self._held.epoch
+            sequence = writing.append(connection, encoded, self._held)
+            standing.noted(connection, batch.entries)
+            return sequence, self._held.epoch
 
         sequence, epoch = await self._change("append", work)
         if encoded.records:
@@ -283,14 +297,9 @@ class SqlJournal(SqlQueries, ABC):
         def work(connection: Connection) -> tuple[Loaded, Position]:
             reports.check_name(connection, self._self())
             loaded = reading.load(connection, shard=self._held.shard)
-            if seen.store == loaded.store_id:
-                since = Position(mark=seen.mark, epoch=seen.epoch)
-                lost = server.difference(seen.server) or following.missing(
-                    connection, shard=self._held.shard, since=since
-                )
-                lost = lost or seen.went_back
-                if lost and not following.is_doubted(connection, shard=self._held.shard, above=seen.floor):
-                    loaded = replace(loaded, went_back=lost)
+            self._standing = standing.read(connection)
+            doubt = standing.doubt(connection, self._standing, shard=self._held.shard, seen=seen, server=server)
+            loaded = replace(loaded, went_back=doubt)
             steady_at = leases.steady_time(connection, self._held.shard)
             position = following.position(connection, shard=self._held.shard, sequence=loaded.sequence)
             return replace(loaded, steady_at=steady_at, words=seen.words if loaded.went_back else None), position
@@ -300,7 +309,7 @@ class SqlJournal(SqlQueries, ABC):
         self._positions = {loaded.sequence: position}
         self._memory.opened(
             store=loaded.store_id, position=position, server=server, went_back=loaded.went_back,
-            is_other_store=bool(loaded.expected_store),
+            is_other_store=bool(loaded.expected_store), is_away=self._standing.is_away,
         )  # fmt: skip
         if loaded.went_back:
             log.error("store_went_back", store=self._place, missing=loaded.went_back)
@@ -389,12 +398,3 @@ class SqlJournal(SqlQueries, ABC):
         if part is None:
             raise StoreError(f"{self._place}: the store is not open")
         return part
-
-
-def _reason(row: LeaseRow | None, place: str) -> Literal["start", "released", "handed_over", "expired"]:
-    """Return how the lease that is taken now ended."""
-    if row is None or row.is_of_nobody or row.place == place:
-        return "start"
-    if row.is_released:
-        return "handed_over" if row.released_by else "released"
-    return "expired"

@@ -1,9 +1,12 @@
 """The numbered migrations of a store, and the check that a database is one.
 
-Never change a released migration. A new name in the stored texts (`codec`) needs a number, too, even if no table
-changes: an older program would take each host for one whose records are damaged. All migrations of a start run in one
-transaction, so a store has either the old or the new number. PostgreSQL begins at number 4, whose tables `schema`
-describes; older numbers are SQLite's alone.
+Never change a released migration. All migrations of a start run in one transaction, so a store has either the old or
+the new number. PostgreSQL begins at number 4, whose tables `schema` describes; older numbers are SQLite's alone.
+
+Programs of two versions may use a store at once, while controllers are upgraded one after the other. An older program
+opens a newer schema unless the store's `minimum` is above what it knows. So let a migration be additive where that is
+possible: it only adds tables, or columns that may be null or have a default. New names in the stored texts need a new
+format (`codec`), not a number.
 """
 
 import uuid
@@ -12,6 +15,8 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
+from fenced import __version__
+from fenced.journal import codec
 from fenced.journal.schema import BUDGET, DRAWS, METADATA, SCHEMA
 from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
 
@@ -114,38 +119,96 @@ def _add_budget(connection: Connection) -> None:
     connection.execute(text("INSERT INTO budget VALUES ('', 0)"))
 
 
+def _add_standing(connection: Connection) -> None:
+    """Add what programs of two versions must know of a store, and what tells a copy of it from the original."""
+    is_there = " IF NOT EXISTS" if connection.dialect.name == "postgresql" else ""  # `_to_4` makes today's tables
+    for table, column in (
+        ("store", "format BIGINT NOT NULL DEFAULT 1"),
+        ("store", "minimum BIGINT NOT NULL DEFAULT 0"),
+        ("store", "program TEXT NOT NULL DEFAULT ''"),
+        ("store", "home TEXT"),
+        ("store", "adopted BIGINT NOT NULL DEFAULT 0"),
+        ("store", "doubt TEXT NOT NULL DEFAULT ''"),
+        ("controllers", "format BIGINT NOT NULL DEFAULT 1"),
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN{is_there} {column}")
+
+
 MIGRATIONS: Final[Mapping[int, Migration]] = {
-    1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4, 5: _add_takes, 6: _add_budget,
+    1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4, 5: _add_standing, 6: _add_takes, 7: _add_budget,
 }  # fmt: skip
+MINIMUM_FROM: Final = 5
+"""The first number whose tables have a `minimum`. Programs of older numbers refuse any that they don't know."""
+ADDITIVE: Final[frozenset[int]] = frozenset()
+"""Migrations after which a program that does not know them can go on with the store."""
 FIRST: Final[Mapping[str, int]] = {"sqlite": 1, "postgresql": 4}
 """The first migration of an empty database."""
 
 
-def migrate(connection: Connection, *, place: str, now: float, migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
-    """Migrate an empty or older store, and return its new number. The caller's transaction holds all of it.
+def migrate(
+    connection: Connection,
+    *,
+    place: str,
+    now: float,
+    migrations: Mapping[int, Migration] = MIGRATIONS,
+    additive: frozenset[int] = ADDITIVE,
+) -> int:
+    """Migrate an empty or older store, and return its number. The caller's transaction holds all of it.
 
-    Raises StoreTooNew, StoreMoved, and StoreError for another program's database.
+    A newer store that this program may use stays as it is. Raises StoreTooNew, StoreMoved, and StoreError for another
+    program's database.
     """
     if connection.dialect.name == "postgresql":
         encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
         if encoding != "UTF8":
             raise StoreError(f"{place}: the database's encoding is {encoding}; create one with ENCODING 'UTF8'")
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-    found = _number(connection, place)
-    newest = max(migrations)
-    if found > newest:
-        raise StoreTooNew(
-            f"{place}: schema {found} is newer than this program's {newest}; install the program that wrote it"
-        )
-    for number in range(max(found + 1, FIRST[connection.dialect.name]), newest + 1):
+    found, newest = _number(connection, place), max(migrations)
+    if found >= MINIMUM_FROM:
+        _check_program(connection, place, found, newest)
+    missing = range(max(found + 1, FIRST[connection.dialect.name]), newest + 1)
+    for number in missing:
         migrations[number](connection)
         connection.execute(text("INSERT INTO schema VALUES (:number, :now)"), {"number": number, "now": now})
+    if newest >= MINIMUM_FROM and (breaking := set(missing) - additive):
+        row = {"number": max(breaking), "version": __version__}
+        connection.execute(text("UPDATE store SET minimum = :number, program = :version"), row)
     if found == 0:
         connection.execute(text("UPDATE store SET created = :now"), {"now": now})
+    _check_not_moved(connection, place)
+    return max(found, newest)
+
+
+def number_of(connection: Connection, *, place: str) -> int:
+    """Return the schema number of a store, and change nothing. Raises StoreError, StoreTooNew, StoreMoved."""
+    if not tables(connection):
+        raise StoreError(f"{place}: there is no store; the first start of a daemon makes one")
+    found, newest = _number(connection, place), max(MIGRATIONS)
+    if found < newest:
+        raise StoreError(f"{place}: schema {found} is older than this program's {newest}; start its daemon once")
+    _check_program(connection, place, found, newest)
+    _check_not_moved(connection, place)
+    return found
+
+
+def _check_not_moved(connection: Connection, place: str) -> None:
     moved = connection.execute(text("SELECT moved FROM store")).scalar_one()
     if moved:
         raise StoreMoved(f"{place}: this store was moved to {moved}; set [store] url to it")
-    return newest
+
+
+def _check_program(connection: Connection, place: str, found: int, newest: int) -> None:
+    """Raises StoreTooNew if this program can't use the store. `found`: its schema number."""
+    compared = "SELECT minimum > :newest AS needs_more, format > :format AS says_more, format, program FROM store"
+    row = connection.execute(text(compared), {"newest": newest, "format": codec.FORMAT}).one()
+    if row.needs_more:
+        what = f"schema {found} is newer than this program's {newest}"
+    elif row.says_more:
+        what = f"format {row.format} is newer than this program's {codec.FORMAT}"
+    else:
+        return
+    needed = f"fenced {row.program} or newer" if row.program else "the program that wrote it"
+    raise StoreTooNew(f"{place}: {what}; install {needed} (this is {__version__})")
 
 
 def tables(connection: Connection) -> tuple[str, ...]:

@@ -33,9 +33,21 @@ STORE: Final = Table(
     Column("created", Double, nullable=False),
     Column("epochs", BigInteger, nullable=False),
     Column("moved", Text),
+    Column("format", BigInteger, nullable=False, server_default=text("1")),
+    Column("minimum", BigInteger, nullable=False, server_default=text("0")),
+    Column("program", Text, nullable=False, server_default=text("''")),
+    Column("home", Text),
+    Column("adopted", BigInteger, nullable=False, server_default=text("0")),
+    Column("doubt", Text, nullable=False, server_default=text("''")),
 )
 """One row: the id that the store got at its creation, which a proxy remembers with the tokens of this store; the newest
-epoch that was drawn for any shard; and where `fenced store copy` took the store, if it did."""
+epoch that was drawn for any shard; and where `fenced store copy` took the store, if it did.
+
+`format`: what the stored texts may hold (`codec`). `minimum`: the schema number that a program must know to use the
+store. `program`: the version that set one of the two. `home`: the server and database to which the store belongs
+(`standing`); null before the first lease, in SQLite, and where the user may not know it. `adopted`: the epoch of the
+last `fenced store adopt`, 0 for none; `doubt`: why a person must check the store after it, until a
+record says so."""
 
 LEASE: Final = Table(
     "lease",
@@ -153,11 +165,12 @@ CONTROLLERS: Final = Table(
     Column("configuration", Text, nullable=False),
     Column("heard", Double, nullable=False),
     Column("is_gone", Boolean, nullable=False),
+    Column("format", BigInteger, nullable=False, server_default=text("1")),
     Column("takes", Text),
 )
 """The last report of each controller. `instance`: the id of its state directory. `unfit`: a JSON list. `heard`: the
-database's clock at the report. `is_gone`: it ended properly after it. `takes`: a JSON list of the shards that it would
-take, null if it did not say. No lease depends on these rows."""
+database's clock at the report. `is_gone`: it ended properly after it. `format`: the newest that its program reads.
+`takes`: a JSON list of the shards that it would take, null if it did not say. No lease depends on these rows."""
 
 BUDGET: Final = Table(
     "budget",

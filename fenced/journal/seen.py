@@ -70,6 +70,11 @@ class Seen:
     server: Server = field(default_factory=Server)
     words: Words | None = None
 
+    @property
+    def position(self) -> Position:
+        """Return how far this controller knew the shard."""
+        return Position(mark=self.mark, epoch=self.epoch)
+
 
 class SeenFile:
     """`<state_dir>/fenced.seen`, readable by the daemon's user only."""
@@ -122,13 +127,16 @@ class Memory:
         self._now = known if known.shard == self._shard else Seen(shard=self._shard, words=known.words)
         return self._now
 
-    def opened(self, *, store: str, position: Position, server: Server, went_back: str, is_other_store: bool) -> None:
-        """Note what the store holds. `went_back`: what it lacks. `is_other_store`: no person accepted it yet."""
+    def opened(
+        self, *, store: str, position: Position, server: Server, went_back: str, is_other_store: bool, is_away: bool
+    ) -> None:
+        """Note what the store holds. `went_back`: what it lacks. `is_other_store`: no person accepted it yet.
+        `is_away`: neither this copy of it."""
         known = self._now
-        if went_back:
-            self._past = replace(known, went_back=went_back)
-        elif is_other_store and known.store != store:
+        if is_away or (is_other_store and not went_back and known.store != store):
             self._past = known  # that store may come back
+        elif went_back:
+            self._past = replace(known, went_back=went_back)
         same = known if known.store == store else Seen(shard=self._shard, words=known.words)
         now = replace(same, store=store, floor=max(same.floor, same.epoch), went_back="")
         self._now = replace(now, server=server.or_else(same.server))

@@ -6,7 +6,7 @@ the row may be an older one than the holder left. Then its release, its place an
 change for a whole lease on the new timeline. `leases` reads the rows.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from fenced.journal.leases import LeaseRow
 
@@ -60,3 +60,12 @@ class LeaseWatch:
         if row.released_by and row.released_by == self._place:
             return waited >= self._lease_seconds
         return row.released_to in {"", name} or waited >= HAND_OVER_SECONDS
+
+
+def reason(row: LeaseRow | None, place: str) -> Literal["start", "released", "handed_over", "expired"]:
+    """Return how the lease that is taken now ended. `place`: the taker's."""
+    if row is None or row.is_of_nobody or row.place == place:
+        return "start"
+    if row.is_released:
+        return "handed_over" if row.released_by else "released"
+    return "expired"

@@ -11,9 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, update
 
-from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Entry
-from fenced.core.durable.state import HostState, Operation
+from fenced.core.durable.state import Operation
 from fenced.journal import budget, codec, statements
 from fenced.journal.leases import Held, advance, insert_into, note_pruned
 from fenced.journal.schema import FLEET, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS
@@ -34,13 +33,16 @@ class EncodedBatch:
     budget: budget.Change
 
 
-def encode(batch: Batch) -> EncodedBatch:
-    """Do everything that is possible before the transaction. Raises for a value that could not be read back (a bug)."""
+def encode(batch: Batch, format: int) -> EncodedBatch:
+    """Do everything that is possible before the transaction. Raises for a value that could not be read back (a bug).
+
+    `format`: the store's (`codec`).
+    """
     return EncodedBatch(
-        records=[_record_row(entry) for entry in batch.entries],
-        snapshots=[_snapshot_row(host) for host in batch.snapshots],
-        fleet=_fleet_row(batch.fleet) if batch.fleet is not None else None,
-        operations=[_operation_row(operation) for operation in batch.operations],
+        records=[_record_row(entry, format) for entry in batch.entries],
+        snapshots=[{"host": host.name, "body": codec.dump_host(host, format)} for host in batch.snapshots],
+        fleet={"body": codec.dump_fleet(batch.fleet, format)} if batch.fleet is not None else None,
+        operations=[_operation_row(operation, format) for operation in batch.operations],
         outbox=[_outbox_row(message) for message in batch.outbox],
         budget=budget.change_of(batch),
     )
@@ -104,9 +106,9 @@ def prune(connection: Connection, held: Held, *, before: float, events_before: f
     return gone
 
 
-def _record_row(entry: Entry) -> tuple[float, str | None, str | None, str]:
+def _record_row(entry: Entry, format: int) -> tuple[float, str | None, str | None, str]:
     """Return the columns after `epoch`, in the table's order."""
-    return entry.at, entry.host, codec.operation_of(entry.record), codec.dump_record(entry.record)
+    return entry.at, entry.host, codec.operation_of(entry.record), codec.dump_record(entry.record, format)
 
 
 @functools.cache
@@ -115,15 +117,7 @@ def _insert_record(dialect: Dialect) -> str:
     return str(insert(RECORDS).compile(dialect=dialect))
 
 
-def _snapshot_row(host: HostState) -> Row:
-    return {"host": host.name, "body": codec.dump_host(host)}
-
-
-def _fleet_row(fleet: FleetState) -> Row:
-    return {"body": codec.dump_fleet(fleet)}
-
-
-def _operation_row(operation: Operation) -> Row:
+def _operation_row(operation: Operation, format: int) -> Row:
     return {
         "id": operation.id,
         "host": operation.host,
@@ -132,7 +126,7 @@ def _operation_row(operation: Operation) -> Row:
         "cause": operation.cause.value,
         "started": operation.started,
         "ended": operation.ended,
-        "body": codec.dump_operation(operation),
+        "body": codec.dump_operation(operation, format),
     }
 
 

@@ -48,7 +48,7 @@ class BudgetClosed(StoreError):
 
 
 class StoreTooNew(StoreError):
-    """The store's schema is newer than this program; install the newer program."""
+    """The store needs a newer program; the text says which to install (exit 78)."""
 
 
 class StoreHeld(StoreError):

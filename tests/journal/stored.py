@@ -1,7 +1,7 @@
 """Lists what a store holds, name by name: the fields of each stored type, and the values of each enumeration.
 
-`stores/stored.txt` has the list of the newest schema. An older program can read nothing with a name that it does not
-know, so a new name needs a new schema number, which makes that program refuse the store.
+`stores/stored.txt` has the list of the newest format. An older program can read nothing with a name that it does not
+know, so a new name needs a new format, which makes that program refuse the store.
 """
 
 from typing import Any

@@ -213,6 +213,23 @@ async def test_an_older_copy_of_the_same_store_is_not_taken_for_a_complete_one(
         await copied(database_of(database), file_of(sql, sql.path.name))
 
 
+async def test_a_store_that_belongs_elsewhere_is_not_copied(database: PostgresRig) -> None:
+    """Its copy would be at home, and nobody would know that the original goes on."""
+    await database.open()
+    await database.journal.close()
+    await database.execute("UPDATE store SET home = 'elsewhere'")
+    with pytest.raises(StoreError, match="fenced store adopt"):
+        await copied(database_of(database), SqliteEndpoint("sqlite:///x.db", database.directory))
+
+
+async def test_a_store_of_a_newer_program_is_not_copied_in_part(database: PostgresRig) -> None:
+    await database.open()
+    await database.journal.close()
+    await database.execute("INSERT INTO schema VALUES (99, 1.0)")
+    with pytest.raises(StoreError, match="a newer program made this store"):
+        await copied(database_of(database), SqliteEndpoint("sqlite:///x.db", database.directory))
+
+
 async def test_two_files_are_not_copied(sql: SqlRig) -> None:
     with pytest.raises(StoreError, match="copy the file"):
         await copied(file_of(sql), file_of(sql, "other.db"))

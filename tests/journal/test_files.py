@@ -166,10 +166,35 @@ async def test_a_newer_schema_is_refused_and_left_alone(sql: SqlRig) -> None:
     await sql.journal.close()
     with database(sql.path) as connection:
         connection.execute("INSERT INTO schema VALUES (99, 0)")
+        connection.execute("UPDATE store SET minimum = 98, program = '9.8.0'")
     before = sql.path.read_bytes()
-    with pytest.raises(StoreTooNew, match=r"schema 99 is newer than this program's \d+; install"):
+    with pytest.raises(
+        StoreTooNew, match=r"schema 99 is newer than this program's \d+; install fenced 9\.8\.0 or newer"
+    ):
         await try_to_open(sql.path)
     assert sql.path.read_bytes() == before
+
+
+async def test_a_newer_schema_that_only_added_something_is_opened(sql: SqlRig) -> None:
+    """The way of an upgrade: the other controller has the newer program already."""
+    await sql.open()
+    await sql.journal.append(Batch(entries=[entry(number=1)]))
+    await sql.journal.close()
+    with database(sql.path) as connection:
+        connection.execute("ALTER TABLE records ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'")
+        connection.execute("INSERT INTO schema VALUES (99, 0)")
+    loaded = await sql.reopen()
+    assert loaded.sequence == 1
+    assert (await sql.journal.append(Batch(entries=[entry(number=2)]))) == 2
+
+
+async def test_a_newer_format_is_refused(sql: SqlRig) -> None:
+    await sql.open()
+    await sql.journal.close()
+    with database(sql.path) as connection:
+        connection.execute("UPDATE store SET format = 99, program = '9.8.0'")
+    with pytest.raises(StoreTooNew, match=r"format 99 is newer than this program's \d+; install fenced 9\.8\.0"):
+        await try_to_open(sql.path)
 
 
 async def test_the_database_of_another_program_is_refused_and_left_alone(sql: SqlRig) -> None:

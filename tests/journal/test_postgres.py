@@ -279,9 +279,28 @@ async def test_a_newer_schema_is_refused(database: PostgresRig) -> None:
     await database.open()
     await database.journal.close()
     await database.execute("INSERT INTO schema VALUES (99, 1.0)")
+    await database.execute("UPDATE store SET minimum = 98, program = '9.8.0'")
     database.journal = database.build()
-    with pytest.raises(StoreTooNew, match="schema 99 is newer"):
+    with pytest.raises(
+        StoreTooNew, match=r"schema 99 is newer than this program's \d+; install fenced 9\.8\.0 or newer"
+    ):
         await database.open()
+
+
+async def test_an_older_schema_is_migrated_with_all_its_content(database: PostgresRig) -> None:
+    """The tables are those that the first program with PostgreSQL made."""
+    await database.open()
+    await database.journal.append(Batch(entries=[entry(number=1)]))
+    await database.journal.close()
+    await database.execute("DELETE FROM schema WHERE number > 4")
+    for column in ("format", "minimum", "program", "home", "adopted", "doubt"):
+        await database.execute(f"ALTER TABLE store DROP COLUMN {column}")
+    await database.execute("ALTER TABLE controllers DROP COLUMN format")
+    database.journal = database.build()
+    loaded = await database.open()
+    assert list(loaded.tail) == [entry(number=1)]
+    assert loaded.went_back == ""
+    await database.journal.append(Batch(entries=[entry(number=2)]))
 
 
 async def test_a_user_without_rights_is_told_which_to_give(database: PostgresRig) -> None:

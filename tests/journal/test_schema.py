@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, event, inspect, text
 
-from fenced.journal import migrations, schema, statements
+from fenced.journal import codec, migrations, schema, statements
 from fenced.journal.sqlite.store import SqliteJournal
 from fenced.ports.journal import StoreTooNew
 from tests.journal.stored import stored
@@ -49,13 +49,39 @@ def test_a_program_that_knows_no_drills_refuses_the_store(connection: Connection
             migrations.migrate(connection, place="x", now=2.0, migrations=older)
 
 
-def test_a_new_name_in_the_stored_texts_has_a_new_schema_number() -> None:
+def test_a_new_name_in_the_stored_texts_has_a_new_format() -> None:
     """An older program reads none of it: it would hold every host, so it must refuse the store."""
     number, *names = STORED.read_text(encoding="utf-8").splitlines()
-    assert names == stored(), (
-        f"add a migration to migrations.py, and write its number and these names into {STORED.name}"
-    )
-    assert number == f"schema {max(migrations.MIGRATIONS)}"
+    assert names == stored(), f"raise FORMAT in codec.py, name them in SINCE there, and write both into {STORED.name}"
+    assert number == f"format {codec.FORMAT}"
+
+
+def test_an_older_program_opens_a_schema_that_only_added_something(connection: Connection) -> None:
+    def to_next(connection: Connection) -> None:
+        connection.exec_driver_sql("ALTER TABLE records ADD COLUMN colour TEXT")
+
+    with connection.begin():
+        migrations.migrate(connection, place="x", now=1.0)
+        newer = {**migrations.MIGRATIONS, NEXT: to_next}
+        migrations.migrate(connection, place="x", now=2.0, migrations=newer, additive=frozenset({NEXT}))
+        assert migrations.migrate(connection, place="x", now=3.0) == NEXT
+
+
+def test_an_older_program_refuses_a_schema_that_changed_something(connection: Connection) -> None:
+    def to_next(connection: Connection) -> None:
+        connection.exec_driver_sql("ALTER TABLE records RENAME COLUMN body TO content")
+
+    with connection.begin():
+        migrations.migrate(connection, place="x", now=1.0)
+        newer = {**migrations.MIGRATIONS, NEXT: to_next}
+        migrations.migrate(connection, place="x", now=2.0, migrations=newer)
+        with pytest.raises(StoreTooNew, match=f"schema {NEXT} is newer than this program's {NEXT - 1}; install"):
+            migrations.migrate(connection, place="x", now=3.0)
+        newer[NEXT + 1] = lambda _: None
+        migrations.migrate(connection, place="x", now=2.0, migrations=newer, additive=frozenset({NEXT + 1}))
+        with pytest.raises(StoreTooNew, match=f"schema {NEXT + 1} is newer than this program's {NEXT - 1}; install"):
+            migrations.migrate(connection, place="x", now=3.0)
+        assert migrations.migrate(connection, place="x", now=3.0, migrations={**migrations.MIGRATIONS, NEXT: to_next})
 
 
 def test_a_second_run_changes_nothing(connection: Connection) -> None:

@@ -26,6 +26,7 @@ from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
+from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
 
 BUGS: Final = (
@@ -54,4 +55,5 @@ BUGS: Final = (
     + SHARD_BUGS
     + SHOWN_BUGS
     + UNIT_BUGS
+    + STANDING_BUGS
 )

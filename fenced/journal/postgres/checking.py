@@ -14,11 +14,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fenced.journal import migrations, statements
+from fenced.journal import migrations, standing, statements
 from fenced.journal.postgres.connections import commit, engine, raw, transaction
 from fenced.journal.postgres.errors import FAILURES, translated
 from fenced.journal.postgres.settings import PostgresSettings
-from fenced.journal.schema import LEASE, STORE
+from fenced.journal.schema import LEASE
 
 COMMITS: Final = 20
 CLOCKS_APART_SECONDS: Final = 2.0
@@ -67,6 +67,7 @@ class Facts:
     is_encrypted: bool
     store: str
     is_pooler_seen: bool
+    why_away: str = ""
 
 
 async def check(settings: PostgresSettings, *, wall: Callable[[], float] = time.time) -> Sequence[Finding]:
@@ -88,6 +89,8 @@ def findings(facts: Facts, settings: PostgresSettings) -> Iterator[Finding]:
     yield from _replication(facts)
     yield from _times(facts, settings)
     yield Finding(level=Level.OK, what=facts.store)
+    if facts.why_away:
+        yield Finding(level=Level.ERROR, what=facts.why_away)
 
 
 def _server(facts: Facts, settings: PostgresSettings) -> Iterator[Finding]:
@@ -224,6 +227,7 @@ async def _facts(connection: AsyncConnection, settings: PostgresSettings, wall: 
         commit_seconds=[] if is_in_recovery else await _commits(connection, settings),
         is_encrypted=bool(await _value(connection, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")),
         store=await connection.run_sync(_store),
+        why_away=await connection.run_sync(_why_away),
         is_pooler_seen=await _is_pooled(connection),
     )  # fmt: skip
 
@@ -280,7 +284,16 @@ def _store(connection: Connection) -> str:
     if not {"schema", "store", "lease"} <= tables:
         return "the database holds tables of another program: name an empty one"
     number = connection.execute(text("SELECT max(number) FROM schema")).scalar_one()
-    row = connection.execute(select(STORE.c.id, STORE.c.moved)).one()
+    row = connection.execute(text("SELECT * FROM store")).mappings().one()
     held = connection.execute(select(LEASE.c.name).where(LEASE.c.until > 0.0)).scalars().all()
-    moved = f", moved to {row.moved}" if row.moved else ""
-    return f"store {row.id}, schema {number}, held by {', '.join(held) or 'nobody'}{moved}"
+    moved = f", moved to {row['moved']}" if row["moved"] else ""
+    shown = f"schema {number}, format {row.get('format', 1)}"
+    return f"store {row['id']}, {shown}, held by {', '.join(held) or 'nobody'}{moved}"
+
+
+def _why_away(connection: Connection) -> str:
+    """Return what is wrong with the server of a store; "" if nothing, or if an older program made the store."""
+    if not {"schema", "store", "lease"} <= set(migrations.tables(connection)):
+        return ""
+    is_old = connection.execute(text("SELECT max(number) < :first FROM schema"), {"first": migrations.MINIMUM_FROM})
+    return "" if is_old.scalar_one() else standing.read(connection).why_away
