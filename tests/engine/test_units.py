@@ -10,10 +10,10 @@ from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, _advance
 from fenced.core import events as e
 from fenced.engine.beside import Beside
 from fenced.engine.giving_over import WENT_BACK
+from fenced.host.machine import SteadyClock
 from fenced.ports.journal import ControllerReport
 from tests.engine.pair import RACK, both, play
 from tests.world.daemon import Daemon
-from tests.world.network import WorldClock
 from tests.world.world import World
 
 WAIT_SECONDS = 120.0
@@ -138,7 +138,7 @@ def test_the_clock_of_all_shards_never_leaps_to_the_records_of_one() -> None:
 
     class Clocks:
         def __init__(self) -> None:
-            self.steady = WorldClock()
+            self.steady = SteadyClock(1000.0)
 
     async def main() -> None:
         clocks = Clocks()

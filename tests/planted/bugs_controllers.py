@@ -168,8 +168,8 @@ CONTROLLER_BUGS: Final = (
         name="an unfit controller takes the lease as soon as a fit one",
         rule="S20",
         file="engine/giving_over.py",
-        old="        return self._fleet.inventory.daemon.lease_ttl_seconds if self.unfit() else 0.0\n",
-        new="        return 0.0\n",
+        old="        return unfit_seconds + self._beside.patience()\n",
+        new="        return self._beside.patience()\n",
         killers=(f"{TAKEN}::test_a_fit_controller_takes_the_lease_before_an_unfit_one",),
     ),
     Bug(

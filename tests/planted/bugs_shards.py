@@ -83,8 +83,8 @@ SHARD_BUGS: Final = (
         name="the active controller of any shard is named",
         rule="S20",
         file="engine/controllers.py",
-        old="any(held.shard == self._shard for held in view.shards)",
-        new="view.shards",
+        old="view.is_alive and self._shard in view.holds",
+        new="view.is_alive and view.shards",
         killers=("tests/engine/test_many_shards.py::test_a_shard_names_its_own_holder",),
     ),
     Bug(
