@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fenced.core.durable.fleet_state import Words
+from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import RaceEntry
 from fenced.core.heard.checks import NOTHING
 from fenced.core.heard.messages import BusRequest as BusRequest
@@ -104,12 +105,14 @@ class Started:
     """The journal was replayed and the lease is held; operations in flight continue (S13).
 
     `before`: who held the lease, if that was another controller; else "". `outlast`: until when its commands may act,
-    by host and token. `words`: what operators said, as kept beside a store that lost its newest records (S22).
+    by host and token. `words`: what operators said, as kept beside a store that lost its newest records (S22). `said`:
+    what other controllers accepted and no record holds yet.
     """
 
     before: str = ""
     outlast: Mapping[HostName, tuple[tuple[Token, float], ...]] = field(default_factory=lambda: NOTHING)
     words: Words | None = None
+    said: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +155,13 @@ class Keyed:
     key: str
     content: str
     event: "Event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordsRead:
+    """Words wait in the store that other controllers accepted. The batch that holds this event removes them there."""
+
+    words: tuple[Word, ...]
 
 
 # -- effects that ended -----------------------------------------------------------------------------------------------
@@ -300,23 +310,27 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceAsked:
-    """An operator starts (`is_on`) or ends a host's maintenance."""
+    """An operator starts (`is_on`) or ends a host's maintenance. `is_recovered` False: a takeover recovers the host's
+    operations after it, so nothing goes on yet."""
 
     host: HostName
     is_on: bool
     by: str
     reason: str
     until: float | None = None
+    is_recovered: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseAsked:
-    """An operator pauses automatic fencing for the hosts that `match` selects."""
+    """An operator pauses automatic fencing for the hosts that `match` selects. `id`: of a pause that another controller
+    accepted, so that it can't be refused any more; "": a new one."""
 
     match: str
     by: str
     reason: str
     until: float | None
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +385,7 @@ Event = (
     | DoubtReported
     | HandOverAsked
     | Keyed
+    | WordsRead
     | InventoryRead
     | ReloadEnded
     | LifeAsked

@@ -178,16 +178,10 @@ def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.Sto
 
 
 def _pause(work: Work, event: e.PauseAsked) -> Answer:
-    try:
-        selection.parse(event.match)
-    except selection.BadMatch as exc:
-        return RefusedBy(rule="match", why=str(exc))
-    if not any(selection.matches(event.match, host) for host in work.fleet.inventory.hosts.values()):
-        return RefusedBy(rule="match", why=f"{event.match!r} selects no host of the inventory")
-    if len(work.fleet.state.pauses) >= PAUSES_MAX:
-        return RefusedBy(rule="limit", why=f"there are {PAUSES_MAX} pauses already; end some first")
+    if not event.id and (refused := pause_refused(work.fleet, event.match)) is not None:
+        return refused
     pause = Pause(
-        id=f"p-{work.fleet.next_token()}",
+        id=event.id or f"p-{work.fleet.next_token()}",
         match=event.match,
         by=event.by,
         reason=event.reason,
@@ -196,6 +190,19 @@ def _pause(work: Work, event: e.PauseAsked) -> Answer:
     )
     work.record_fleet(r.PauseSet(pause=pause))
     return Accepted(operation=OperationId(pause.id))
+
+
+def pause_refused(fleet: Fleet, match: str) -> RefusedBy | None:
+    """Return why a new pause is not accepted; None if it is."""
+    try:
+        selection.parse(match)
+    except selection.BadMatch as exc:
+        return RefusedBy(rule="match", why=str(exc))
+    if not any(selection.matches(match, host) for host in fleet.inventory.hosts.values()):
+        return RefusedBy(rule="match", why=f"{match!r} selects no host of the inventory")
+    if len(fleet.state.pauses) >= PAUSES_MAX:
+        return RefusedBy(rule="limit", why=f"there are {PAUSES_MAX} pauses already; end some first")
+    return None
 
 
 def end_pauses(work: Work) -> None:
@@ -233,11 +240,11 @@ def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
 # -- requests with an idempotency key ---------------------------------------------------------------------------------
 
 
-def answered_before(work: Work, event: e.Keyed) -> Answer | None:
+def answered_before(fleet: Fleet, key: str, content: str) -> Answer | None:
     """Return the first answer to a request with this key; None if there was none."""
-    for answered in work.fleet.state.requests:
-        if answered.id == event.key:
-            if answered.content == event.content:
+    for answered in fleet.state.requests:
+        if answered.id == key:
+            if answered.content == content:
                 return from_text(answered.answer)
             why = "this Idempotency-Key came with another request before; give each request a key of its own"
             return RefusedBy(rule="idempotency_key", why=why)

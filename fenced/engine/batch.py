@@ -20,7 +20,8 @@ from fenced.ports.journal import Batch, OutboxMessage
 
 @dataclass(slots=True)
 class Collected:
-    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch."""
+    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch. `words`: the
+    numbers of the words that it folds."""
 
     entries: list[r.Entry] = field(default_factory=list)
     told: list[Announcement] = field(default_factory=list)
@@ -29,6 +30,7 @@ class Collected:
     after: dict[HostName, HostState] = field(default_factory=dict)
     fleet: FleetState | None = None
     outbox: list[OutboxMessage] = field(default_factory=list)
+    words: frozenset[int] = frozenset()
 
 
 def collect(
@@ -67,6 +69,7 @@ def batch_of(collected: Collected) -> Batch:
         fleet=collected.fleet,
         operations=[*started, *collected.ended],
         outbox=collected.outbox,
+        words=collected.words,
     )
 
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
 from fenced.journal import controllers as reports
-from fenced.journal import files, following, leases, reading, taking, writing
+from fenced.journal import files, following, leases, reading, taking, words, writing
 from fenced.journal.following import Mark, Position
 from fenced.journal.leases import Held, LeaseRow
 from fenced.journal.queries import Reader, SqlQueries
@@ -34,6 +34,7 @@ from fenced.ports.journal import (
     Followed,
     Loaded,
     OutboxMessage,
+    Said,
     StoreError,
     StoreWentBack,
     Taken,
@@ -192,9 +193,10 @@ class SqlJournal(SqlQueries, ABC):
             is_own=taking.is_own(row, place=self._where, newest_epoch=position.mark.epoch),
             before="" if row is None else row.name,
             is_promoted=row is not None and (row.is_promoted or row.is_doubted),
-            reason=_reason(row, self._where),
+            reason=taking.reason(row, self._where),
             last_at=reading.newest_moment(connection, shard=shard),
             steady_at=steady_at,
+            words=words.waiting(connection, shard=shard),
         )
         return taken, held, replace(position, epoch=held.epoch)
 
@@ -242,6 +244,10 @@ class SqlJournal(SqlQueries, ABC):
             self._memory.advanced(Position(mark=mark, epoch=epoch))
             self._memory.saw_entries(batch.entries)
         return sequence
+
+    async def say(self, said: Said, *, shards: Sequence[str]) -> str:
+        """Uses the connection that writes: it notices a commit that the synchronous standby database lacks."""
+        return await self._write("say", lambda it: words.say(it, said, shards), batches=0)
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
         assert all(message.sequence is not None for message in messages), "only messages of `outbox` can be delivered"
@@ -389,12 +395,3 @@ class SqlJournal(SqlQueries, ABC):
         if part is None:
             raise StoreError(f"{self._place}: the store is not open")
         return part
-
-
-def _reason(row: LeaseRow | None, place: str) -> Literal["start", "released", "handed_over", "expired"]:
-    """Return how the lease that is taken now ended."""
-    if row is None or row.is_of_nobody or row.place == place:
-        return "start"
-    if row.is_released:
-        return "handed_over" if row.released_by else "released"
-    return "expired"

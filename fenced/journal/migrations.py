@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
-from fenced.journal.schema import METADATA, SCHEMA
+from fenced.journal.schema import METADATA, SCHEMA, WORDS
 from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
 
 Migration = Callable[[Connection], None]
@@ -102,7 +102,20 @@ def _to_4(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4}
+def _to_5(connection: Connection) -> None:
+    """Add the words of controllers without the lease. In an empty PostgreSQL database number 4 made them already."""
+    if connection.dialect.name == "postgresql":
+        WORDS.create(connection, checkfirst=True)
+        connection.execute(text("ALTER TABLE lease ADD COLUMN IF NOT EXISTS reads_words BIGINT DEFAULT 0 NOT NULL"))
+        return
+    connection.exec_driver_sql(
+        """CREATE TABLE words (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, at REAL NOT NULL,
+            by TEXT NOT NULL, body TEXT NOT NULL, shard TEXT NOT NULL)"""
+    )
+    connection.exec_driver_sql("ALTER TABLE lease ADD COLUMN reads_words INTEGER NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}
 FIRST: Final[Mapping[str, int]] = {"sqlite": 1, "postgresql": 4}
 """The first migration of an empty database."""
 

@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Operation
-from fenced.journal import reading
+from fenced.journal import reading, words
 from fenced.model.names import HostName, OperationId
-from fenced.ports.journal import ClockAnchor, OutboxMessage, Page, StoreError
+from fenced.ports.journal import ClockAnchor, OutboxMessage, Page, StoreError, Word
 
 LOOKERS: Final = 3
 LOOKS_MAX: Final = 100
@@ -71,6 +71,9 @@ class SqlQueries(ABC):
     async def outbox_pending(self) -> int:
         work = functools.partial(reading.outbox_pending, shard=self._shard)
         return await self._read("outbox-pending", work, Reader.ANNOUNCER)
+
+    async def words(self) -> Sequence[Word]:
+        return await self._read("words", functools.partial(words.waiting, shard=self._shard), Reader.KEEPER)
 
     async def operation(self, operation: OperationId) -> Operation | None:
         return await self._look("operation", functools.partial(reading.operation, id=operation))

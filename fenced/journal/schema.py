@@ -61,6 +61,7 @@ LEASE: Final = Table(
     Column("released_at", Double),
     Column("timeline", BigInteger),
     Column("is_doubted", Boolean, nullable=False),
+    Column("reads_words", BigInteger, nullable=False, server_default="0"),
 )
 """A row a shard, which every write locks and changes: the epoch, who holds it (`holder` differs for each start, `name`
 is the daemon's, `place` its state directory in a boot of its machine), until when the holder may act (0: released).
@@ -73,7 +74,7 @@ for any. `released_at`: the database's clock at the release.
 
 `timeline`: PostgreSQL's timeline when the holder took the lease; a promotion of a standby database begins a new one.
 Null: not known, or SQLite. `is_doubted`: records may be missing, and no holder has waited yet until the commands in
-them can't act any more."""
+them can't act any more. `reads_words`: the epoch of the last holder whose program reads `words`."""
 
 RECORDS: Final = Table(
     "records",
@@ -156,6 +157,20 @@ CONTROLLERS: Final = Table(
 )
 """The last report of each controller. `instance`: the id of its state directory. `unfit`: a JSON list. `heard`: the
 database's clock at the report. `is_gone`: it ended properly after it. No lease depends on these rows."""
+
+WORDS: Final = Table(
+    "words",
+    METADATA,
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("shard", Text, nullable=False),
+)
+"""What operators said at controllers without the lease: a disarm, a pause, a maintenance. A row a shard, until the
+holder has folded it. `id`: the same in each shard. `at`: the database's clock. `number` says nothing about the order in
+which rows became visible: what is there is not folded."""
 
 SCHEMA: Final = Table(
     "schema",

@@ -6,13 +6,22 @@ the row may be an older one than the holder left. Then its release, its place an
 change for a whole lease on the new timeline. `leases` reads the rows.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from fenced.journal.leases import LeaseRow
 
 HAND_OVER_SECONDS: Final = 5.0
 """How long a released lease waits for the controller that is to have it. A standby looks twice a second, so five
 seconds are ten looks; after that it is dead or cut off, and a shard that nobody holds fences nothing."""
+
+
+def reason(row: LeaseRow | None, place: str) -> Literal["start", "released", "handed_over", "expired"]:
+    """Return how the lease that is taken now ended."""
+    if row is None or row.is_of_nobody or row.place == place:
+        return "start"
+    if row.is_released:
+        return "handed_over" if row.released_by else "released"
+    return "expired"
 
 
 def is_own(row: LeaseRow | None, *, place: str, newest_epoch: int) -> bool:

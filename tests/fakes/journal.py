@@ -14,7 +14,7 @@ from fenced.core.durable.records import Entry
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec
-from fenced.model.names import HostName, OperationId
+from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.power import OperationState
 from fenced.ports.journal import (
     Batch,
@@ -27,11 +27,15 @@ from fenced.ports.journal import (
     Loaded,
     OutboxMessage,
     Page,
+    Said,
     StoreError,
     StoreWentBack,
     Taken,
+    Word,
     Words,
 )
+from tests.fakes.coded import check, check_said
+from tests.fakes.words import WordRows
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +82,7 @@ class Durable:
     operation_number: int = 0
     outbox: dict[int, StoredMessage] = field(default_factory=dict)
     outbox_number: int = 0
+    words: WordRows = field(default_factory=WordRows)
 
 
 class MemoryJournal:
@@ -103,7 +108,7 @@ class MemoryJournal:
         """What `open` says that the store lacks."""
         self.is_promoted = False
         """Whether the store's database was promoted since the last taking."""
-        self.words: Words | None = None
+        self.kept_words: Words | None = None
         """What `remember` kept."""
         self.known_epoch = 0
         self._epoch: int | None = None
@@ -131,7 +136,7 @@ class MemoryJournal:
             faults=dict(durable.faults),
             fleet_fault=durable.fleet_fault,
             went_back=self.went_back,
-            words=self.words if self.went_back else None,
+            words=self.kept_words if self.went_back else None,
             store_id=durable.store_id,
             hosts={name: host for name, (_, host) in durable.hosts.items()},
             fleet=durable.fleet[1],
@@ -163,7 +168,7 @@ class MemoryJournal:
         return Taken(
             epoch=durable.epoch, rest=rest, until=now, holder=f"{self.name}-{durable.epoch}",
             is_own=is_own or not before, before=before, reason="start" if is_own or not before else "expired",
-            last_at=durable.last_at, is_promoted=self.is_promoted,
+            last_at=durable.last_at, is_promoted=self.is_promoted, words=durable.words.waiting(self.wall_time()),
         )  # fmt: skip
 
     def _may_take(self, patience_seconds: float) -> bool:
@@ -199,13 +204,27 @@ class MemoryJournal:
         self.known_epoch = max(self.known_epoch, epoch)
 
     async def remember(self, words: Words) -> None:
-        self.words = words
+        self.kept_words = words
+
+    async def say(self, said: Said, *, shards: Sequence[str]) -> str:
+        self._opened()
+        assert list(shards) == [MAIN_SHARD], "this store holds one shard"
+        check_said(said)
+        return self.durable.words.add(said, self.wall_time())
+
+    async def words(self) -> Sequence[Word]:
+        self._opened()
+        return self.durable.words.waiting(self.wall_time())
+
+    def wall_time(self) -> float:  # of the store's clock
+        return 0.0
 
     async def append(self, batch: Batch) -> int:
         await self._writing()
         if self.is_checked:
             check(batch)
         durable = self.durable
+        durable.words.fold(batch.words, self.wall_time())
         for entry in batch.entries:
             durable.sequence += 1
             durable.entries[durable.sequence] = entry
@@ -379,15 +398,3 @@ def cursor_of(after: str | None) -> int | None:
     if not after.isdecimal() or not after.isascii() or len(after) > 18:
         raise ValueError(f"{after[:40]!r} is not a cursor of this list")
     return int(after)
-
-
-def check(batch: Batch) -> None:
-    """Check that everything in the batch can be stored and read back as equal objects."""
-    for entry in batch.entries:
-        assert codec.load_record(codec.dump_record(entry.record)) == entry.record
-    for host in batch.snapshots:
-        assert codec.load_host(codec.dump_host(host)) == host
-    for operation in batch.operations:
-        assert codec.load_operation(codec.dump_operation(operation)) == operation
-    if batch.fleet is not None:
-        assert codec.load_fleet(codec.dump_fleet(batch.fleet)) == batch.fleet
