@@ -42,7 +42,7 @@ def say(connection: Connection, said: Said, shards: Sequence[str]) -> str:
 def waiting(connection: Connection, *, shard: str) -> tuple[Word, ...]:
     """Return the words that no record holds yet, in the order of their numbers."""
     now = cast(statements.wall_time(connection.dialect.name), Double)
-    found = select(WORDS.c.number, WORDS.c.id, WORDS.c.body, (now - WORDS.c.at).label("age"))
+    found = select(WORDS.c.number, WORDS.c.id, WORDS.c.by, WORDS.c.body, (now - WORDS.c.at).label("age"))
     rows = connection.execute(found.where(WORDS.c.shard == shard).order_by(WORDS.c.number))
     return tuple(_word(row) for row in rows)
 
