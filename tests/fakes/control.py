@@ -259,6 +259,7 @@ class FakeControl(FakeControllers):
         self.finish(operation, OperationState.CANCELLED)
 
     async def set_maintenance(self, name: HostName, *, by: str, reason: str, until: float | None) -> None:
+        self._refuse_words()
         self.host(name)
         self.calls.append(("set_maintenance", name, by, reason, until))
         upkeep = Maintenance(by=by, reason=reason, since=START, until=until)
@@ -270,6 +271,7 @@ class FakeControl(FakeControllers):
         self.states[name] = replace(self.states[name], maintenance=None, state=State.UNKNOWN)
 
     async def pause(self, *, match: str, by: str, reason: str, until: float | None) -> Pause:
+        self._refuse_words()
         if match == "cluster=nowhere":
             raise Refused("match", "cluster=nowhere selects nobody")
         made = Pause(id=f"p{len(self.pauses) + 1}", match=match, by=by, reason=reason, since=START, until=until)
@@ -294,6 +296,7 @@ class FakeControl(FakeControllers):
         self.is_armed = True
 
     async def disarm(self, *, by: str, reason: str) -> None:
+        self._refuse_words()
         self.calls.append(("disarm", by, reason))
         self.is_armed = False
 
