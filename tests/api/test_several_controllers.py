@@ -74,26 +74,6 @@ async def test_a_change_goes_to_the_controller_that_acts_and_further_ones_too(tw
     assert not two.a.control.is_armed
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("disarm", "--reason", "night"),
-        ("pause", "--reason", "night", "--match", "cluster=c1"),
-        ("maintenance", "node-1", "on", "--reason", "night"),
-    ],
-    ids=lambda words: words[0],
-)
-async def test_what_only_restricts_needs_no_controller_that_acts(two: Installation, words: tuple[str, ...]) -> None:
-    """The active one is gone, and the standby still names it."""
-    two.b.control.follow(f"http://127.0.0.1:{free_port()}")
-    two.b.control.accepts_words = True
-    run = await ctl(two.b.url, *words)
-    assert run.code == 0, run
-    assert [status for _, status in two.b.changes] in ([200], [201])
-    lifted = await ctl(two.b.url, "arm", "--yes")
-    assert lifted.code == 4
-
-
 async def test_it_remembers_which_one_acts(two: Installation) -> None:
     def twice(client: Controllers) -> None:
         disarm(client)

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from fenced.core.durable import records as r
+from fenced.core.durable.restricting import DisarmSaid
 from fenced.core.restricting import pause_id
 from fenced.engine.control import EngineControl
 from fenced.engine.restricting import LOOK_SECONDS
 from fenced.model.power import Action, State
 from fenced.ports.control import NotFound, Refused, Standby, Unavailable
-from fenced.ports.journal import WordsUnread
+from fenced.ports.journal import Batch, Said, WordsUnread
 from tests.engine.pair import NODE, TTL_SECONDS, both, play, records
 from tests.world.daemon import Daemon
 from tests.world.world import World
@@ -115,9 +116,9 @@ def test_a_word_that_is_accepted_before_a_batch_forbids_it() -> None:
         refused: list[object] = []
         append = first.journal.append
 
-        async def told(batch: object) -> int:
+        async def told(batch: Batch) -> int:
             try:
-                return await append(batch)  # type: ignore[arg-type]
+                return await append(batch)
             except WordsUnread as exc:
                 refused.append(exc)
                 raise
@@ -134,6 +135,28 @@ def test_a_word_that_is_accepted_before_a_batch_forbids_it() -> None:
         assert not records(world, r.OperationStarted)
         assert [it.by for it in records(world, r.Disarmed)] == ["a test"], "it is folded once"
         assert not first.faults
+        await world.end()
+
+    play(main())
+
+
+def test_a_word_that_comes_before_a_fence_is_decided_before_it() -> None:
+    """The batch that meets the word is the one in which the fence begins."""
+
+    async def main() -> None:
+        world, first, _ = await both()
+        first.journal.words = _nothing  # type: ignore[method-assign]
+        said: list[str] = []
+
+        def starts(batch: Batch) -> None:
+            if not said and any(isinstance(it.record, r.OperationStarted) for it in batch.entries):
+                said.append(world.disk.durable.words.add(Said(what=DisarmSaid(by="a test", reason="now")), 0.0))
+
+        first.journal.on_append = starts
+        world.machine(NODE).die()
+        await asyncio.sleep(90.0)
+        assert said and records(world, r.Disarmed)
+        assert not records(world, r.OperationStarted)
         await world.end()
 
     play(main())
@@ -168,11 +191,12 @@ def test_a_word_without_a_holder_waits_and_the_next_one_folds_it_before_it_decid
         assert second.engine is not None
         append = second.journal.append
 
-        async def told(batch: object) -> int:
-            batches.extend(type(it.record) for it in batch.entries)  # type: ignore[attr-defined]
-            return await append(batch)  # type: ignore[arg-type]
+        async def told(batch: Batch) -> int:
+            batches.extend(type(it.record) for it in batch.entries)
+            return await append(batch)
 
         second.journal.append = told  # type: ignore[method-assign]
+        second.journal.words = _nothing  # type: ignore[method-assign]
         await asyncio.sleep(TTL_SECONDS + 100.0)
         assert not second.engine.fleet.is_standby
         assert batches[:2] == [r.ControlTaken, r.Disarmed]

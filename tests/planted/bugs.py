@@ -23,6 +23,7 @@ from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
+from tests.planted.bugs_words import WORD_BUGS
 
 BUGS: Final = (
     POWER_BUGS
@@ -46,4 +47,5 @@ BUGS: Final = (
     + PROXY_BUGS
     + RECORD_BUGS
     + SHOWN_BUGS
+    + WORD_BUGS
 )
