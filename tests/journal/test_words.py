@@ -5,6 +5,8 @@ import sqlite3
 
 import asyncpg
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.util import await_only
 
 from fenced.core.durable.records import BusBack, Disarmed, Entry
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid
@@ -175,6 +177,29 @@ class TestPostgres:
         with pytest.raises(WordsUnread) as refused:
             await batch
         assert len(refused.value.words) == 2
+
+    async def test_a_batch_waits_for_who_says_a_word(self, database: PostgresRig) -> None:
+        await database.open()
+        standby = database.build(place="another machine")
+        await standby.open(holder="fenced-b", now=1.0)
+        said, may_go_on = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def slow(connection: Connection) -> None:
+            words.say(connection, DISARM, MAIN)
+            loop.call_soon(said.set)
+            await_only(may_go_on.wait())
+
+        saying = asyncio.create_task(standby._write("say", slow, batches=0))
+        await said.wait()
+        batch = asyncio.create_task(database.journal.append(Batch(entries=[entry()])))
+        await asyncio.sleep(0.3)
+        is_early = batch.done()
+        may_go_on.set()
+        await saying
+        assert not is_early, "it did not see a word that may be durable before it"
+        with pytest.raises(WordsUnread):
+            await batch
 
     async def test_words_of_two_controllers_do_not_wait_for_each_other(self, database: PostgresRig) -> None:
         """And a number that is visible late hides no word."""
