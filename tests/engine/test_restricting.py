@@ -208,6 +208,27 @@ def test_a_word_without_a_holder_waits_and_the_next_one_folds_it_before_it_decid
     play(main())
 
 
+def test_a_word_that_waits_is_kept_for_a_store_that_loses_it() -> None:
+    """As records are: beside the lock (S22)."""
+
+    async def main() -> None:
+        world, first, second = await both()
+        await first.crash()
+        at = control(second)
+        await at.disarm(by="a test", reason="nobody acts")
+        pause = await at.pause(match="*", by="a test", reason="none", until=second.now() + 600.0)
+        await at.set_maintenance(NODE, by="a test", reason="a disk", until=None)
+        assert at.fleet().fleet.pauses == (pause,), "it shows what it accepted"
+        await asyncio.sleep(6.0)
+        kept = second.board.kept.seen.words
+        assert kept is not None and kept.is_disarmed
+        assert kept.pauses == (pause,)
+        assert kept.maintenance == ((NODE, "a test", "a disk", None),)
+        await world.end()
+
+    play(main())
+
+
 def test_a_host_that_is_fenced_is_left_off_by_a_taker_that_finds_it_in_maintenance() -> None:
     """The word stops the restore before the taker recovers it."""
 

@@ -108,6 +108,14 @@ WORD_BUGS: Final = (
         killers=(f"{ENGINE}::test_a_disarm_at_a_standby_is_folded_within_a_second_while_nothing_else_is_written",),
     ),
     Bug(
+        name="a word that waits is not kept for a store that loses it",
+        rule="S22",
+        file="engine/engine.py",
+        old="        return self.restricting.added_to(lost if lost is not None else words_of(self.fleet))\n",
+        new="        return lost if lost is not None else words_of(self.fleet)\n",
+        killers=(f"{ENGINE}::test_a_word_that_waits_is_kept_for_a_store_that_loses_it",),
+    ),
+    Bug(
         name="a standby may arm",
         rule="S19",
         file="api/routes.py",
