@@ -234,7 +234,8 @@ class Engine:
         keeping = self._group.create_task(self.lease.run(), name="lease")
         self.ports.telemetry.lease_taken(MAIN_SHARD, taken.reason)
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
-        assert not keeping.done(), "the group ends with it"
+        if keeping.done():  # after a standstill both may come at once; the group ends with it
+            keeping.result()
         self.workers.remember(highest_tokens(self.fleet))
         self.fleet.is_store_new = not self.standby.position and not self.fleet.own.is_store_older
         self.reactor.begin(started, epoch=epoch, lease_until=self.lease.until, words=taken.words)
