@@ -73,7 +73,7 @@ def endpoint(route: Route, services: Services) -> Endpoint:
 
     async def serve(request: web.Request) -> web.StreamResponse:
         call = await _admit(route, services, request)
-        if route.is_change:
+        if route.is_change and not route.is_restricting:
             _refuse_at_standby(call)
         answer = await route.handle(call)
         if isinstance(answer, web.StreamResponse):

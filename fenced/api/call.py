@@ -171,7 +171,8 @@ class Route:
 
     `answer` None: no content, or a stream of `media`. `is_body_raw`: the handler reads the body itself; `body` only
     documents it. `errors`: statuses beside those that every route may return. `is_for_reporters`: a host's token may
-    call it for that host. `is_at_standby`: a standby serves it although it is no read.
+    call it for that host. `is_at_standby`: a standby serves it although it is no read. `is_restricting`: a change
+    that a standby accepts, because it only restricts.
     """
 
     method: str
@@ -190,6 +191,7 @@ class Route:
     is_limited: bool = True
     is_for_reporters: bool = False
     is_at_standby: bool = False
+    is_restricting: bool = False
 
     @property
     def is_change(self) -> bool:

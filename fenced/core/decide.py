@@ -5,9 +5,10 @@ Each event goes to one module: messages to `suspected.hearing`, timers to `suspe
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions, listening, lost, taking
+from fenced.core import closed_gates, fleet_decisions, listening, lost, restricting, taking
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
@@ -89,10 +90,13 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             name = fleet.inventory.daemon.name
             work.record_fleet(r.ControlHandedOver(controller=name, to=event.to, by=event.by, reason=event.reason))
         case e.Keyed():
-            answer = fleet_decisions.answered_before(work, event)
+            answer = fleet_decisions.answered_before(fleet, event.key, event.content)
             if answer is None:
                 answer, _ = _decided(work, event.event)
                 fleet_decisions.note_answer(work, event, answer)
+        case e.WordsRead():
+            for request in restricting.requests_of(fleet, event.words, work.now):
+                _decided(work, request)
         case e.PausesDue():
             fleet_decisions.end_pauses(work)
         case e.GatesDue():
@@ -100,7 +104,11 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             listening.look(work)
         case e.Started():
             taking.begin(work, event)
+            for request in restricting.requests_of(fleet, event.said, work.now, is_recovered=False):
+                _decided(work, request)
             recovery.start(work)
+        case e.MaintenanceAsked(is_recovered=False):
+            recovery.guarded(work.on(event.host), partial(requests.maintenance, asked=event))
         case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked() | e.StoreReleaseAsked():
             answer = fleet_decisions.asked(work, event)
         case _:

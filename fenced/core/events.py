@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fenced.core.durable.fleet_state import Words
+from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import RaceEntry
 from fenced.core.heard.checks import NOTHING
 from fenced.core.heard.messages import BusRequest as BusRequest
@@ -17,9 +18,19 @@ from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
 from fenced.core.heard.messages import StateSeen as StateSeen
 from fenced.core.heard.others import BudgetSeen as BudgetSeen
+from fenced.core.heard.requests import ActionAsked as ActionAsked
+from fenced.core.heard.requests import ArmAsked as ArmAsked
+from fenced.core.heard.requests import Asked as Asked
+from fenced.core.heard.requests import CancelAsked as CancelAsked
+from fenced.core.heard.requests import ConfirmOffAsked as ConfirmOffAsked
+from fenced.core.heard.requests import DrillAsked as DrillAsked
+from fenced.core.heard.requests import MaintenanceAsked as MaintenanceAsked
+from fenced.core.heard.requests import PauseAsked as PauseAsked
+from fenced.core.heard.requests import PauseEndAsked as PauseEndAsked
+from fenced.core.heard.requests import StoreReleaseAsked as StoreReleaseAsked
 from fenced.model.inventory import Inventory
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
-from fenced.model.power import Action, Outcome, Power
+from fenced.model.power import Outcome, Power
 
 # -- the bus ----------------------------------------------------------------------------------------------------------
 
@@ -105,12 +116,14 @@ class Started:
     """The journal was replayed and the lease is held; operations in flight continue (S13).
 
     `before`: who held the lease, if that was another controller; else "". `outlast`: until when its commands may act,
-    by host and token. `words`: what operators said, as kept beside a store that lost its newest records (S22).
+    by host and token. `words`: what operators said, as kept beside a store that lost its newest records (S22). `said`:
+    what other controllers accepted and no record holds yet.
     """
 
     before: str = ""
     outlast: Mapping[HostName, tuple[tuple[Token, float], ...]] = field(default_factory=lambda: NOTHING)
     words: Words | None = None
+    said: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +167,13 @@ class Keyed:
     key: str
     content: str
     event: "Event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordsRead:
+    """Words wait in the store that other controllers accepted. The batch that holds this event removes them there."""
+
+    words: tuple[Word, ...]
 
 
 # -- effects that ended -----------------------------------------------------------------------------------------------
@@ -255,113 +275,7 @@ class PathChecked:
     identities: tuple[str, ...] = ()
 
 
-# -- requests ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionAsked:
-    """An operator or program requests off, on, restart, status or probe."""
-
-    host: HostName
-    action: Action
-    by: str
-    reason: str
-    is_forced: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrillAsked:
-    """An operator requests a drill: a living spare host is fenced for real. `is_forced`: also in a fleet in trouble."""
-
-    host: HostName
-    by: str
-    reason: str
-    is_forced: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmOffAsked:
-    """An operator states that the host is off. `read`: the operation that read its devices just before."""
-
-    host: HostName
-    by: str
-    reason: str
-    is_forced: bool
-    read: OperationId | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelAsked:
-    """An operator cancels an operation."""
-
-    host: HostName
-    operation: OperationId
-    by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaintenanceAsked:
-    """An operator starts (`is_on`) or ends a host's maintenance."""
-
-    host: HostName
-    is_on: bool
-    by: str
-    reason: str
-    until: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseAsked:
-    """An operator pauses automatic fencing for the hosts that `match` selects.
-
-    `id`: that of a pause of all shards, which need not select a host of this one; "": of this shard alone.
-    """
-
-    match: str
-    by: str
-    reason: str
-    until: float | None
-    id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseEndAsked:
-    """An operator ends a pause."""
-
-    id: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmAsked:
-    """An operator arms (`is_on`) or disarms the daemon."""
-
-    is_on: bool
-    by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreReleaseAsked:
-    """An operator checked the store in doubt and lets the daemon act on it again."""
-
-    by: str
-    reason: str
-
-
 BusEvent = Health | Presence | Evidence | BusRequest | StateSeen | BusConnected | BusDisconnected
-Asked = (
-    ActionAsked
-    | DrillAsked
-    | ConfirmOffAsked
-    | CancelAsked
-    | MaintenanceAsked
-    | PauseAsked
-    | PauseEndAsked
-    | ArmAsked
-    | StoreReleaseAsked
-)
 Event = (
     BusEvent
     | TimerFired
@@ -378,6 +292,7 @@ Event = (
     | DoubtReported
     | HandOverAsked
     | Keyed
+    | WordsRead
     | InventoryRead
     | ReloadEnded
     | LifeAsked

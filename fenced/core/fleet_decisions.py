@@ -198,13 +198,11 @@ def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.Sto
 
 
 def _pause(work: Work, event: e.PauseAsked) -> Answer:
-    hosts = None if event.id else work.fleet.inventory.hosts.values()
-    if why := selection.why_none(event.match, hosts):
-        return RefusedBy(rule="match", why=why)
     if any(pause.id == event.id for pause in work.fleet.state.pauses):
         return Accepted(operation=OperationId(event.id))
-    if len(work.fleet.state.pauses) >= PAUSES_MAX:
-        return RefusedBy(rule="limit", why=f"there are {PAUSES_MAX} pauses already; end some first")
+    refused = pause_refused(work.fleet, event.match, is_everywhere=bool(event.id))
+    if refused is not None and not event.is_accepted:
+        return refused
     pause = Pause(
         id=event.id or f"p-{work.fleet.next_token()}",
         match=event.match,
@@ -215,6 +213,16 @@ def _pause(work: Work, event: e.PauseAsked) -> Answer:
     )
     work.record_fleet(r.PauseSet(pause=pause))
     return Accepted(operation=OperationId(pause.id))
+
+
+def pause_refused(fleet: Fleet, match: str, *, is_everywhere: bool = False) -> RefusedBy | None:
+    """Return why a new pause is not accepted; None if it is. `is_everywhere`: one of all shards may select no host of
+    this one."""
+    if why := selection.why_none(match, None if is_everywhere else fleet.inventory.hosts.values()):
+        return RefusedBy(rule="match", why=why)
+    if len(fleet.state.pauses) >= PAUSES_MAX:
+        return RefusedBy(rule="limit", why=f"there are {PAUSES_MAX} pauses already; end some first")
+    return None
 
 
 def end_pauses(work: Work) -> None:
@@ -252,11 +260,11 @@ def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
 # -- requests with an idempotency key ---------------------------------------------------------------------------------
 
 
-def answered_before(work: Work, event: e.Keyed) -> Answer | None:
+def answered_before(fleet: Fleet, key: str, content: str) -> Answer | None:
     """Return the first answer to a request with this key; None if there was none."""
-    for answered in work.fleet.state.requests:
-        if answered.id == event.key:
-            if answered.content == event.content:
+    for answered in fleet.state.requests:
+        if answered.id == key:
+            if answered.content == content:
                 return from_text(answered.answer)
             why = "this Idempotency-Key came with another request before; give each request a key of its own"
             return RefusedBy(rule="idempotency_key", why=why)

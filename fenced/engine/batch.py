@@ -23,8 +23,8 @@ from fenced.ports.journal import Batch, OutboxMessage
 
 @dataclass(slots=True)
 class Collected:
-    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch. `room`,
-    `unrecovered`: as at `Batch`."""
+    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch. `words`: the
+    numbers of the words that it folds. `room`, `unrecovered`: as at `Batch`."""
 
     entries: list[r.Entry] = field(default_factory=list)
     told: list[Announcement] = field(default_factory=list)
@@ -35,6 +35,7 @@ class Collected:
     outbox: list[OutboxMessage] = field(default_factory=list)
     room: Room | None = None
     unrecovered: int | None = None
+    words: frozenset[int] = frozenset()
 
 
 def collect(
@@ -80,6 +81,7 @@ def batch_of(collected: Collected) -> Batch:
         outbox=collected.outbox,
         room=collected.room,
         unrecovered=collected.unrecovered,
+        words=collected.words,
     )
 
 

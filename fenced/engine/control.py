@@ -16,6 +16,7 @@ from fenced.core import closed_gates
 from fenced.core import events as e
 from fenced.core.allowed import gates, match
 from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
 from fenced.core.reach.candidates import expand
@@ -25,6 +26,7 @@ from fenced.engine.controllers import Controllers
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.readiness import Judge
+from fenced.engine.restricting import Restricting
 from fenced.engine.watching import Events
 from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
@@ -82,10 +84,10 @@ class EngineControl:
         not_ready: Callable[[], tuple[str, ...]], warnings: Callable[[], tuple[str, ...]],
         proxies: Callable[[], Sequence[ProxyView]],
         misnamed: Misnamed, controllers: Controllers, unfit: Callable[[], tuple[str, ...]], hand_over: HandOver,
-        shard: str = MAIN_SHARD,
+        restricting: Restricting, shard: str = MAIN_SHARD,
     ) -> None:  # fmt: skip
         self._shard = shard
-        self._misnamed = misnamed
+        self._misnamed, self._restricting = misnamed, restricting
         self._controllers, self._unfit, self._hand_over = controllers, unfit, hand_over
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
@@ -122,7 +124,7 @@ class EngineControl:
         return FleetView(
             name=fleet.inventory.daemon.name,
             site=fleet.inventory.daemon.site,
-            is_armed=fleet.is_armed_durably,
+            is_armed=fleet.is_armed_durably and not self._restricting.is_disarmed,
             is_armed_by_file=fleet.inventory.daemon.is_armed_by_file,
             is_lease_held=self._reactor.has_lease(),
             epoch=fleet.epoch,
@@ -132,7 +134,7 @@ class EngineControl:
             warnings=self._warnings(),
             is_quiet=now < fleet.quiet_until,
             shard=self._shard,
-            pauses=fleet.durable_state.pauses,
+            pauses=self._pauses(),
             store_hold=fleet.durable_state.store_hold or None,
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
             now=now,
@@ -177,11 +179,14 @@ class EngineControl:
             datacenter=str(host.datacenter),
             last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,
             held_by=tuple(verdict.gate for verdict in state.held_by),
-            is_paused=any(match.matches(pause.match, host) for pause in self._fleet.durable_state.pauses),
+            is_paused=any(match.matches(pause.match, host) for pause in self._pauses()),
             misnamed=self._misnamed.names(state.name),
             fenceable=shown(self._fleet, state.name, state, self._clock.now()),
             is_drill=host.is_drill,
         )
+
+    def _pauses(self) -> tuple[Pause, ...]:
+        return (*self._fleet.durable_state.pauses, *self._restricting.pauses())
 
     async def explain(self, name: HostName) -> Explanation:
         fleet, now = self._fleet, self._clock.now()
@@ -330,6 +335,10 @@ class EngineControl:
 
     async def set_maintenance(self, name: HostName, *, by: str, reason: str, until: float | None) -> None:
         self._state(name)
+        if self._fleet.is_standby:
+            said = MaintenanceSaid(host=name, by=by, reason=reason, seconds=self._seconds(until))
+            await self._restricting.say(said, key=self._key)
+            return
         await self._ask(e.MaintenanceAsked(host=name, is_on=True, by=by, reason=reason, until=until))
 
     async def end_maintenance(self, name: HostName, *, by: str, reason: str) -> None:
@@ -337,6 +346,9 @@ class EngineControl:
         await self._ask(e.MaintenanceAsked(host=name, is_on=False, by=by, reason=reason))
 
     async def pause(self, *, match: str, by: str, reason: str, until: float | None, pause_id: str = "") -> Pause:
+        if self._fleet.is_standby:
+            said = PauseSaid(match=match, by=by, reason=reason, seconds=self._seconds(until), id=pause_id)
+            return await self._restricting.pause(said, key=self._key)
         accepted = await self._ask(e.PauseAsked(match=match, by=by, reason=reason, until=until, id=pause_id))
         for pause in self._fleet.durable_state.pauses:
             if pause.id == accepted.operation:
@@ -350,7 +362,14 @@ class EngineControl:
         await self._ask(e.ArmAsked(is_on=True, by=by, reason=reason))
 
     async def disarm(self, *, by: str, reason: str) -> None:
+        if self._fleet.is_standby:
+            await self._restricting.say(DisarmSaid(by=by, reason=reason), key=self._key)
+            return
         await self._ask(e.ArmAsked(is_on=False, by=by, reason=reason))
+
+    def _seconds(self, until: float | None) -> float | None:
+        """Return for how long: another controller's clock need not agree."""
+        return None if until is None else max(until - self._clock.now(), 0.0)
 
     async def release_store(self, *, by: str, reason: str) -> None:
         """Journal the release, then accept the store beside the lock; a start in between completes it."""

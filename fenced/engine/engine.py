@@ -28,6 +28,7 @@ from fenced.engine.others import OtherShards
 from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
+from fenced.engine.restricting import Restricting
 from fenced.engine.retired import Retired
 from fenced.engine.shown import Shown
 from fenced.engine.standby import Standby as Follower
@@ -147,7 +148,7 @@ class Engine:
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
             warnings=self._warnings, proxies=ports.proxies,
             misnamed=self.misnamed, controllers=self.controllers, unfit=self.giving_over.unfit,
-            hand_over=self.hand_over, shard=ports.beside.shard,
+            hand_over=self.hand_over, restricting=self.restricting, shard=ports.beside.shard,
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
@@ -163,6 +164,10 @@ class Engine:
         self.takeover = Takeover(
             fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
             around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
+        )  # fmt: skip
+        self.restricting = Restricting(
+            fleet=fleet, journal=ports.journal, clock=ports.clock, tell=self.reactor.look_at_words,
+            where_active=lambda: self.controllers.where_active(), shard=self.shard,
         )  # fmt: skip
         self.controllers = Controllers(
             journal=ports.journal, ttl_seconds=fleet.inventory.daemon.lease_ttl_seconds,
@@ -211,6 +216,7 @@ class Engine:
             group.create_task(self.ports.bus.run(self.take), name="bus")
             group.create_task(self.controllers.run(), name="controllers")
             group.create_task(self.other_shards.run(), name="other shards")
+            group.create_task(self.restricting.run(), name="words")
             self._is_replayed = True
             if on_running is not None:
                 on_running()
@@ -236,10 +242,11 @@ class Engine:
         keeping = self._group.create_task(self.lease.run(), name="lease")
         self.ports.telemetry.lease_taken(self.shard, taken.reason)
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
-        assert not keeping.done(), "the group ends with it"
+        if keeping.done():  # after a standstill both may come at once; the group ends with it
+            keeping.result()
         self.workers.remember(highest_tokens(self.fleet))
         self.fleet.is_store_new = not self.standby.position and not self.fleet.own.is_store_older
-        self.reactor.begin(started, epoch=epoch, lease_until=self.lease.until)
+        self.reactor.begin(started, epoch=epoch, lease_until=self.lease.until, words=taken.words)
 
     def _act(self) -> None:
         assert self._group is not None
@@ -303,12 +310,12 @@ class Engine:
     def _warnings(self) -> tuple[str, ...]:
         refusal = self.reactor.store_refusal
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
-        return (*of_store, *self.outbox.stuck_words(), *self.ports.remarks())
+        return (*of_store, *self.restricting.warnings(), *self.outbox.stuck_words(), *self.ports.remarks())
 
     def _words(self) -> Words:
         """Return what operators said, as far as this controller knows: the store may have lost it."""
         lost = self.takeover.words if self.fleet.is_standby else None
-        return lost if lost is not None else words_of(self.fleet)
+        return self.restricting.added_to(lost if lost is not None else words_of(self.fleet))
 
     def _met_higher_epoch(self, epoch: int) -> None:
         """Ask the store at once whether the lease is lost: a proxy knows a later holder."""

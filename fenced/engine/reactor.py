@@ -9,7 +9,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -18,13 +18,14 @@ from fenced.core import events as e
 from fenced.core import following
 from fenced.core.decide import NOTHING_CHANGED, Decision, decide
 from fenced.core.fleet import Fleet
+from fenced.engine.asked import Asked, folded, with_words
 from fenced.engine.batch import Collected, batch_of, collect
 from fenced.model.answers import Answer
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
 from fenced.ports.control import Standby, Unavailable
-from fenced.ports.journal import BudgetClosed, EpochLost, Journal, StoreError, StoreWentBack
+from fenced.ports.journal import BudgetClosed, EpochLost, Journal, StoreError, StoreWentBack, Word, WordsUnread
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -44,19 +45,11 @@ GATES_LOOK_SECONDS = 10.0
 """How often the gates of the whole fleet and of clusters are checked, in a turn that comes anyway."""
 
 RETRY_SECONDS = 0.5
-ONCE = (e.TimerFired, e.PausesDue, e.GatesDue, e.LeaseRenewed, e.LeaseLost, e.BudgetSeen)
+ONCE = (e.TimerFired, e.PausesDue, e.GatesDue, e.LeaseRenewed, e.LeaseLost, e.BudgetSeen, e.WordsRead)
 """Not queued again after a rejected batch: they recur, or their decision stays."""
 
 TIMER_MARGIN_SECONDS = 0.001
 """The loop's timers count whole milliseconds and may fire a little early; a wake-up waits until it is due."""
-
-
-class Asked(NamedTuple):
-    """An event, when it arrived, and the future of a caller that waits until its decision is durable."""
-
-    event: e.Event
-    at: float
-    future: asyncio.Future[Answer | None] | None = None
 
 
 class Effects(Protocol):
@@ -91,6 +84,9 @@ class Reactor:
         self._losses = 0
         """Losses of the lease that were delivered and are not yet decided."""
         self._is_draining = self._is_given_up = False
+        self._words: tuple[Word, ...] = ()
+        """What other controllers accepted, and no record holds yet; decided before anything else."""
+        self._are_words_said = False
         self._gates_looked_at = clock.now()
         self._is_first = True
         """Whether no batch of this life is durable yet."""
@@ -128,11 +124,17 @@ class Reactor:
         self._inbox.append(Asked(event, self._clock.now()))
         self._awake.set()
 
-    def begin(self, started: e.Started, *, epoch: int, lease_until: float) -> None:
-        """Decide from now on, with the lease that was taken: first what another controller left, then the inbox."""
-        self.fleet.epoch = epoch
+    def begin(self, started: e.Started, *, epoch: int, lease_until: float, words: Sequence[Word] = ()) -> None:
+        """Decide from now on, with the lease that was taken: first the words that wait, then what another controller
+        left, then the inbox."""
+        self.fleet.epoch, self._words = epoch, tuple(words)
         now = self._clock.now()
         self._inbox.extendleft((Asked(started, now), Asked(e.LeaseRenewed(until=lease_until), now)))
+        self._awake.set()
+
+    def look_at_words(self) -> None:
+        """Read in the next turn what other controllers accepted."""
+        self._are_words_said = True
         self._awake.set()
 
     def give_up(self, why: str) -> None:
@@ -176,12 +178,22 @@ class Reactor:
     # -- one turn -----------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
-        while asked := self._take():
+        while asked := await self._next():
             await self._decide_durably(asked)
             if not self._has_work(self._clock.now()):
                 break
             await asyncio.sleep(0)
         self._arm_timer()
+
+    async def _next(self) -> list[Asked]:
+        """Read words here, between two batches: those that a batch has folded are gone by now."""
+        if self._are_words_said and not self.fleet.is_standby:
+            self._are_words_said = False
+            try:
+                self._words = tuple(await self._journal.words())
+            except StoreError as exc:
+                log.warning("words_not_read", error=str(exc), advice="the next look, or the next batch, reads them")
+        return self._take()
 
     def _take(self) -> list[Asked]:
         now = self._clock.now()
@@ -206,6 +218,8 @@ class Reactor:
             asked.append(Asked(e.TimerFired(host=name), now))
         if self.fleet.is_standby:
             return asked
+        if self._words:
+            asked = with_words(asked, self._words, now)
         if self.fleet.pauses_over(now):
             asked.append(Asked(e.PausesDue(), now))
         if now >= self._gates_looked_at + GATES_LOOK_SECONDS:
@@ -228,9 +242,15 @@ class Reactor:
         collected = collect(
             decisions, self.fleet, self._controller, now, self._wall, is_first=self._is_first
         )  # fmt: skip
-        if collected.entries:
+        collected.words = folded(asked)
+        if collected.entries or collected.words:
             try:
                 await self._append(collected)
+            except WordsUnread as exc:
+                self._words = exc.words
+                self.fleet.roll_back()
+                self._inbox.extendleft(reversed(self._again(asked)))
+                return
             except (EpochLost, StoreWentBack) as exc:
                 self._fail(asked, str(exc))
                 raise
@@ -307,6 +327,9 @@ class Reactor:
     def _finish(self, asked: Sequence[Asked], decisions: Sequence[Decision], collected: Collected) -> None:
         self.fleet.settle()
         self._count_losses(asked)
+        if collected.words:
+            self._words = ()
+            log.warning("words_folded", words=len(collected.words), advice="operators said them at another controller")
         for entry, decision in zip(asked, decisions, strict=True):
             for command in decision.commands:
                 self._start(command)
@@ -358,7 +381,7 @@ class Reactor:
         """Return whether a turn now would have work; a late turn counts, because it is a stall."""
         is_late = now - self._turned_at - TICK_SECONDS > STALL_SECONDS
         is_waking = bool(self._wakes) and self._wakes[0][0] <= now
-        is_told = bool(self._inbox) or bool(self._dropped)
+        is_told = bool(self._inbox) or bool(self._dropped) or bool(self._words)
         is_pause_over = not self.fleet.is_standby and bool(self.fleet.pauses_over(now))
         return is_late or is_waking or is_told or is_pause_over
 

@@ -21,6 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Record
+from fenced.core.durable.restricting import Said
 from fenced.core.durable.state import HostState, Operation
 from fenced.model.names import OperationId
 
@@ -46,7 +47,7 @@ class CodecError(ValueError):
 
 def prepare() -> None:
     """Build the encoders and decoders (0.2 s, once), so that the first append does not wait for them."""
-    for adapter in (_records, _hosts, _fleets, _operations):
+    for adapter in (_records, _hosts, _fleets, _operations, _words):
         adapter()
 
 
@@ -82,6 +83,14 @@ def load_operation(text: str) -> Operation:
     return _load(_operations(), text)
 
 
+def dump_word(said: Said, format: int = FORMAT) -> str:
+    return _dump(_words(), said, format)
+
+
+def load_word(text: str) -> Said:
+    return _load(_words(), text)
+
+
 def operation_of(record: Record) -> OperationId | None:
     """Return the operation to which a record belongs, or None."""
     operation = getattr(record, "operation", None)
@@ -106,6 +115,11 @@ def _fleets() -> TypeAdapter[FleetState]:
 @functools.cache
 def _operations() -> TypeAdapter[Operation]:
     return _adapter(Operation)
+
+
+@functools.cache
+def _words() -> TypeAdapter[Said]:
+    return _adapter(Said)
 
 
 def _adapter(of: Any) -> TypeAdapter[Any]:

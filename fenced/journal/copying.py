@@ -18,13 +18,25 @@ from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fenced.journal import migrations, reading, standing
-from fenced.journal.schema import BUDGET, DRAWS, FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SCHEMA, SNAPSHOTS, STORE
+from fenced.journal.schema import (
+    BUDGET,
+    DRAWS,
+    FLEET,
+    LEASE,
+    OPERATIONS,
+    OUTBOX,
+    RECORDS,
+    SCHEMA,
+    SNAPSHOTS,
+    STORE,
+    WORDS,
+)
 from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import Loaded, StoreError
 
 # The reports of controllers stay behind: they are about the daemons that run on the source.
-TABLES: Final = (SCHEMA, STORE, LEASE, RECORDS, SNAPSHOTS, FLEET, OPERATIONS, OUTBOX, BUDGET, DRAWS)
-NUMBERED: Final = {OPERATIONS: "number", OUTBOX: "sequence"}
+TABLES: Final = (SCHEMA, STORE, LEASE, RECORDS, SNAPSHOTS, FLEET, OPERATIONS, OUTBOX, BUDGET, DRAWS, WORDS)
+NUMBERED: Final = {OPERATIONS: "number", OUTBOX: "sequence", WORDS: "number"}
 """Tables whose numbers the database gives, and gives only once."""
 ROWS: Final = 1000
 _LEASE_OF_NOBODY: Final = {

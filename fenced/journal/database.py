@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection
 
 from fenced.journal import controllers as reports
-from fenced.journal import files, following, leases, reading, standing, taking, writing
+from fenced.journal import files, following, leases, reading, standing, taking, words, writing
 from fenced.journal.following import Mark, Position
 from fenced.journal.leases import Held, LeaseRow
 from fenced.journal.queries import Reader, SqlQueries
@@ -35,6 +35,7 @@ from fenced.ports.journal import (
     Followed,
     Loaded,
     OutboxMessage,
+    Said,
     StoreError,
     StoreWentBack,
     Taken,
@@ -102,21 +103,20 @@ class SqlJournal(SqlQueries, ABC):
 
     async def accept_store(self) -> None:
         self._check_open()
-        self._memory.accept()
         with files.translated():
             await asyncio.to_thread(self._id_file.write, self._store_id)
-            await asyncio.to_thread(self._memory.write)
+        await self._memorize(self._memory.accept)
 
     async def know_epoch(self, epoch: int) -> None:
-        self._check_open()
-        self._memory.know_epoch(epoch)
-        with files.translated():
-            await asyncio.to_thread(self._memory.write)
+        await self._memorize(lambda: self._memory.know_epoch(epoch))
 
     async def remember(self, words: Words) -> None:
         """While the store lacks what the file holds, the words of that past stay in the file (`seen`)."""
+        await self._memorize(lambda: self._memory.remember(words))
+
+    async def _memorize(self, what: Callable[[], None]) -> None:
         self._check_open()
-        self._memory.remember(words)
+        what()
         with files.translated():
             await asyncio.to_thread(self._memory.write)
 
@@ -206,6 +206,7 @@ class SqlJournal(SqlQueries, ABC):
             reason=taking.reason(row, self._where),
             last_at=reading.newest_moment(connection, shard=shard),
             steady_at=steady_at,
+            words=words.waiting(connection, shard=shard),
         )
         return taken, held, replace(position, epoch=held.epoch)
 
@@ -257,16 +258,18 @@ class SqlJournal(SqlQueries, ABC):
             self._memory.saw_entries(batch.entries)
         return sequence
 
+    async def say(self, said: Said, *, shards: Sequence[str]) -> str:
+        """Uses the connection that writes: it notices a commit that the synchronous standby database lacks."""
+        return await self._write("say", lambda it: words.say(it, said, shards, self._standing.format), batches=0)
+
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
         assert all(message.sequence is not None for message in messages), "only messages of `outbox` can be delivered"
         if messages:
             await self._change("delivered", lambda it: writing.delivered(it, messages, self._held))
 
     async def prune(self, *, before: float, events_before: float, limit: int) -> int:
-        def work(connection: Connection) -> int:
-            return writing.prune(connection, self._held, before=before, events_before=events_before, limit=limit)
-
-        return await self._change("prune", work)
+        work = functools.partial(writing.prune, before=before, events_before=events_before, limit=limit)
+        return await self._change("prune", lambda it: work(it, self._held))
 
     # -- for subclasses -----------------------------------------------------------------------------------------------
 
@@ -393,8 +396,3 @@ class SqlJournal(SqlQueries, ABC):
             if not task.cancelled():
                 task.exception()  # asyncio would log one that nobody retrieves
             raise
-
-    def _opened(self, part: T | None) -> T:
-        if part is None:
-            raise StoreError(f"{self._place}: the store is not open")
-        return part

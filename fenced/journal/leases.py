@@ -6,13 +6,13 @@ controller that takes the lease waits for a running one (S20). `taking` decides 
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Double, Table, bindparam, cast, func, null, select, update
+from sqlalchemy import BigInteger, Connection, Double, Table, bindparam, cast, exists, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fenced.journal import codec, statements
-from fenced.journal.schema import LEASE, RECORDS, STORE
+from fenced.journal.schema import LEASE, RECORDS, STORE, WORDS
 from fenced.ports.journal import ClockAnchor, EpochLost, StoreError, StoreWentBack
 
 EPOCH_MAX: Final = 10**17
@@ -83,14 +83,29 @@ def locked_lease_row(connection: Connection, shard: str, *, has_timeline: bool =
 
     Waits for a write that runs. In SQLite each transaction that writes is alone.
     """
-    if connection.dialect.name == "postgresql":
-        row = {"shard": shard, "epoch": 0, "holder": "", "name": "", "place": "", "until": 0.0, "batch": 0}
-        row |= {"sequence": 0, "since": 0.0, "pruned": 0, "released_by": "", "released_to": "", "is_doubted": False}
-        # Without a row there is no lock.
-        connection.execute(postgresql.insert(LEASE).on_conflict_do_nothing(), row)
+    _make_row(connection, shard)
     found = _lease_row(connection, shard, has_timeline).with_for_update(key_share=True)
     locked = connection.execute(found).one_or_none()
     return None if locked is None else LeaseRow(**locked._mapping)
+
+
+def shared_lease(connection: Connection, shard: str) -> bool:
+    """Let nobody write or take the shard until the transaction ends; others may share that.
+
+    Waits for a write that runs. Return whether the last holder's program reads words; True if there was none.
+    """
+    _make_row(connection, shard)
+    found = select(LEASE.c.epoch, LEASE.c.reads_words).where(LEASE.c.shard == shard).with_for_update(read=True)
+    row = connection.execute(found).one_or_none()
+    return row is None or row.epoch == row.reads_words
+
+
+def _make_row(connection: Connection, shard: str) -> None:
+    """Without a row there is no lock. In SQLite each transaction that writes is alone."""
+    if connection.dialect.name == "postgresql":
+        row = {"shard": shard, "epoch": 0, "holder": "", "name": "", "place": "", "until": 0.0, "batch": 0}
+        row |= {"sequence": 0, "since": 0.0, "pruned": 0, "released_by": "", "released_to": "", "is_doubted": False}
+        connection.execute(postgresql.insert(LEASE).on_conflict_do_nothing(), row)
 
 
 def _lease_row(connection: Connection, shard: str, has_timeline: bool) -> Any:
@@ -103,10 +118,16 @@ def _lease_row(connection: Connection, shard: str, has_timeline: bool) -> Any:
     ).where(LEASE.c.shard == shard)  # fmt: skip
 
 
-def advance(
-    connection: Connection, held: Held, *, records: int = 0, at: float | None = None
-) -> tuple[int, float | None]:
-    """Lock and advance the shard's row; return sequence and time of the newest record.
+class Advanced(NamedTuple):
+    """Sequence and time of the newest record, and whether words wait for the shard."""
+
+    sequence: int
+    at: float | None
+    has_words: bool
+
+
+def advance(connection: Connection, held: Held, *, records: int = 0, at: float | None = None) -> Advanced:
+    """Lock and advance the shard's row; return what the shard has now.
 
     Raises EpochLost, StoreWentBack.
     """
@@ -121,7 +142,7 @@ def advance(
     if done.rowcount != 1:
         raise _lost(held, connection.execute(_owner(held), {"of": held.shard}).one_or_none())
     found = connection.execute(_NEWEST, {"of": held.shard}).one()
-    return found.sequence, found.at
+    return Advanced(found.sequence, found.at, bool(found.has_words))
 
 
 def locked_batch(connection: Connection, held: Held) -> int:
@@ -213,7 +234,7 @@ def take(
         "until": statements.lease_end(dialect, until=until, ttl_seconds=ttl_seconds),
         "since": statements.wall_time(dialect), "released_by": "", "released_to": "", "released_at": None,
         "timeline": timeline,
-        "is_doubted": is_older or is_promoted or (row is not None and row.is_doubted),
+        "is_doubted": is_older or is_promoted or (row is not None and row.is_doubted), "reads_words": epoch,
     }  # fmt: skip
     upsert = insert_into(dialect, LEASE).values(values)
     kept = {"shard", "batch", "at", "pruned"}
@@ -292,4 +313,8 @@ _OWNERS: Final = tuple(
     )
     for timeline in (null(), statements.SERVER_TIMELINE)
 )
-_NEWEST: Final = select(LEASE.c.sequence, LEASE.c.at).where(LEASE.c.shard == bindparam("of"))
+_HAS_WORDS: Final = exists().where(WORDS.c.shard == LEASE.c.shard)
+_NEWEST: Final = select(LEASE.c.sequence, LEASE.c.at, _HAS_WORDS.label("has_words")).where(
+    LEASE.c.shard == bindparam("of")
+)
+"""A statement after the one that waits for the row's lock, so that it sees what was committed meanwhile."""

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, inspect, text
 
 from fenced import __version__
 from fenced.journal import codec
-from fenced.journal.schema import BUDGET, DRAWS, METADATA, SCHEMA
+from fenced.journal.schema import BUDGET, DRAWS, METADATA, SCHEMA, WORDS
 from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
 
 Migration = Callable[[Connection], None]
@@ -134,8 +134,22 @@ def _add_standing(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN{is_there} {column}")
 
 
+def _add_words(connection: Connection) -> None:
+    """Add the words of controllers without the lease. In an empty PostgreSQL database number 4 made them already."""
+    if connection.dialect.name == "postgresql":
+        WORDS.create(connection, checkfirst=True)
+        connection.execute(text("ALTER TABLE lease ADD COLUMN IF NOT EXISTS reads_words BIGINT DEFAULT 0 NOT NULL"))
+        return
+    connection.exec_driver_sql(
+        """CREATE TABLE words (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, at REAL NOT NULL,
+            by TEXT NOT NULL, body TEXT NOT NULL, shard TEXT NOT NULL)"""
+    )
+    connection.exec_driver_sql("ALTER TABLE lease ADD COLUMN reads_words INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: Final[Mapping[int, Migration]] = {
     1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4, 5: _add_standing, 6: _add_takes, 7: _add_budget,
+    8: _add_words,
 }  # fmt: skip
 MINIMUM_FROM: Final = 5
 """The first number whose tables have a `minimum`. Programs of older numbers refuse any that they don't know."""

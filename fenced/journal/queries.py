@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Operation
 from fenced.core.heard.others import Elsewhere
-from fenced.journal import budget, reading
+from fenced.journal import budget, reading, words
 from fenced.model.names import HostName, OperationId
-from fenced.ports.journal import ClockAnchor, OutboxMessage, Page, StoreError
+from fenced.ports.journal import ClockAnchor, OutboxMessage, Page, StoreError, Word
 
 LOOKERS: Final = 3
 LOOKS_MAX: Final = 100
@@ -78,6 +78,9 @@ class SqlQueries(ABC):
         work = functools.partial(budget.elsewhere, shard=self._shard)
         return await self._read("elsewhere", work, Reader.KEEPER)
 
+    async def words(self) -> Sequence[Word]:
+        return await self._read("words", functools.partial(words.waiting, shard=self._shard), Reader.KEEPER)
+
     async def operation(self, operation: OperationId) -> Operation | None:
         return await self._look("operation", functools.partial(reading.operation, id=operation))
 
@@ -118,3 +121,8 @@ class SqlQueries(ABC):
             log.error(
                 "outbox_message_unreadable", sequence=sequence, error=why, advice="the store is damaged; check its disk"
             )
+
+    def _opened(self, part: T | None) -> T:
+        if part is None:
+            raise StoreError(f"{self._place}: the store is not open")
+        return part

@@ -73,6 +73,7 @@ LEASE: Final = Table(
     Column("released_at", Double),
     Column("timeline", BigInteger),
     Column("is_doubted", Boolean, nullable=False),
+    Column("reads_words", BigInteger, nullable=False, server_default="0"),
 )
 """A row a shard, which every write locks and changes: the epoch, who holds it (`holder` differs for each start, `name`
 is the daemon's, `place` its state directory in a boot of its machine), until when the holder may act (0: released).
@@ -85,7 +86,7 @@ for any. `released_at`: the database's clock at the release.
 
 `timeline`: PostgreSQL's timeline when the holder took the lease; a promotion of a standby database begins a new one.
 Null: not known, or SQLite. `is_doubted`: records may be missing, and no holder has waited yet until the commands in
-them can't act any more."""
+them can't act any more. `reads_words`: the epoch of the last holder whose program reads `words`."""
 
 RECORDS: Final = Table(
     "records",
@@ -192,6 +193,20 @@ DRAWS: Final = Table(
 )
 """The draws from the fleet's budget, for the other shards; a shard's own ones are in its records. `at`: when the
 operation started, on the steady clock of its shard. `until`: how long it counts, by the database's clock."""
+
+WORDS: Final = Table(
+    "words",
+    METADATA,
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("shard", Text, nullable=False),
+)
+"""What operators said at controllers without the lease: a disarm, a pause, a maintenance. A row a shard, until the
+holder has folded it. `id`: the same in each shard. `at`: the database's clock. `number` says nothing about the order in
+which rows became visible: what is there is not folded."""
 
 SCHEMA: Final = Table(
     "schema",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, up
 
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Operation
-from fenced.journal import budget, codec, statements
+from fenced.journal import budget, codec, statements, words
 from fenced.journal.leases import Held, advance, insert_into, note_pruned
 from fenced.journal.schema import FLEET, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS
 from fenced.ports.journal import Batch, OutboxMessage
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedBatch:
-    """A batch as rows without what only the transaction knows: epoch and sequences."""
+    """A batch as rows without what only the transaction knows: epoch and sequences. `words`: as at Batch."""
 
     records: Sequence[tuple[float, str | None, str | None, str]]
     snapshots: Sequence[Row]
@@ -31,6 +31,7 @@ class EncodedBatch:
     operations: Sequence[Row]
     outbox: Sequence[Row]
     budget: budget.Change
+    words: frozenset[int]
 
 
 def encode(batch: Batch, format: int) -> EncodedBatch:
@@ -45,16 +46,19 @@ def encode(batch: Batch, format: int) -> EncodedBatch:
         operations=[_operation_row(operation, format) for operation in batch.operations],
         outbox=[_outbox_row(message) for message in batch.outbox],
         budget=budget.change_of(batch),
+        words=batch.words,
     )
 
 
 def append(connection: Connection, batch: EncodedBatch, held: Held) -> int:
     """Return the sequence of the newest record: the batch's last, if it has any.
 
-    Raises EpochLost, StoreWentBack, BudgetClosed.
+    Raises EpochLost, StoreWentBack, WordsUnread, BudgetClosed.
     """
     last_at = batch.records[-1][0] if batch.records else None
-    sequence, at = advance(connection, held, records=len(batch.records), at=last_at)
+    sequence, at, has_words = advance(connection, held, records=len(batch.records), at=last_at)
+    if has_words:
+        words.fold(connection, batch.words, held)
     if batch.records:
         first = sequence - len(batch.records) + 1
         numbered = [(number, held.epoch, *row, held.shard) for number, row in enumerate(batch.records, first)]

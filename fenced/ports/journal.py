@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.fleet_state import Words as Words
 from fenced.core.durable.records import Entry
+from fenced.core.durable.restricting import Said as Said
+from fenced.core.durable.restricting import Word as Word
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.heard.others import Elsewhere, Room
 from fenced.model.names import HostName, OperationId
@@ -22,6 +24,19 @@ class StoreError(Exception):
 
 class EpochLost(StoreError):
     """Another controller holds a newer epoch; this daemon must not act any more."""
+
+
+class WordsUnread(StoreError):
+    """Words wait in the store that the batch does not fold, and nothing of it is stored: fold them, and decide the
+    batch again. `words`: all that wait, also those of the batch."""
+
+    def __init__(self, words: "Sequence[Word]") -> None:
+        super().__init__(f"{len(words)} words of other controllers wait in the store")
+        self.words = tuple(words)
+
+
+class WordsNotRead(StoreError):
+    """The holder of the lease, an older program, would not look at a word; nothing is stored."""
 
 
 class StoreWentBack(StoreError):
@@ -93,7 +108,8 @@ class OutboxMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Everything for one transaction. `snapshots`: whole hosts to write; `operations`: rows for queries.
+    """Everything for one transaction. `snapshots`: whole hosts to write; `operations`: rows for queries; `words`: the
+    numbers of the words that the entries fold.
 
     `room`: what the draws among the entries leave to other shards; needed if there are any. `unrecovered`: how many
     hosts of this shard were fenced, or could not be, and are not back; None: as many as before.
@@ -106,6 +122,7 @@ class Batch:
     outbox: Sequence[OutboxMessage] = ()
     room: Room | None = None
     unrecovered: int | None = None
+    words: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +169,7 @@ class Followed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """The lease was taken: nobody else appends from now on. `rest`: all records after the position of the call.
+    `words`: what other controllers accepted and no record holds yet.
 
     `is_own`: nobody held it before, or a start in this state directory in this boot of the machine that decided
     something, so its programs are known and dead, and it recorded what others had under way. `before`: the last
@@ -173,6 +191,7 @@ class Taken:
     reason: Literal["start", "released", "handed_over", "expired"] = "start"
     last_at: float | None = None
     steady_at: float | None = None
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,14 +308,27 @@ class Journal(Protocol):
         ...
 
     async def append(self, batch: Batch) -> int:
-        """Return the sequence of the last entry once the batch is durable.
+        """Return the sequence of the last entry once the batch is durable, and the words that it folds are gone.
 
-        Raises EpochLost, StoreWentBack, BudgetClosed, StoreError: nothing is stored.
+        Raises EpochLost, StoreWentBack, WordsUnread, BudgetClosed, StoreError: nothing is stored.
         """
         ...
 
     async def elsewhere(self) -> Elsewhere:
         """Return what other shards have drawn from the fleet's budget. Raises StoreError."""
+        ...
+
+    async def say(self, said: Said, *, shards: Sequence[str]) -> str:
+        """Write a word for each of these shards, with or without the lease; return its id once it is durable.
+
+        It waits for an append that runs; every later one folds the word or is refused. A word that was accepted twice
+        is in the store twice. Raises WordsNotRead, StoreError: nothing is stored, unless the answer of the database
+        was lost.
+        """
+        ...
+
+    async def words(self) -> Sequence[Word]:
+        """Return the words that no record holds yet, in the order in which they were written. Raises StoreError."""
         ...
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:

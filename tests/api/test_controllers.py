@@ -37,6 +37,22 @@ async def test_a_standby_changes_nothing_and_names_the_controller_that_acts(api:
     assert int(response.headers["Retry-After"]) >= 1
 
 
+@pytest.mark.parametrize("route", CHANGES, ids=lambda route: route.name)
+async def test_a_standby_accepts_what_only_restricts(api: Api, route: Route) -> None:
+    api.control.follow(ACTIVE)
+    api.control.accepts_words = True
+    headers = {"Idempotency-Key": "one"}
+    async with api.client.request(
+        route.method, path_of(route), json=BODIES.get(route.name, {}), headers=headers
+    ) as response:
+        is_refused = response.status == 503 and (await response.json()).get("rule") == "standby"
+    is_accepted = route.name in {"disarm", "pause", "setMaintenance"}
+    assert is_refused is (not is_accepted and route.name not in STANDBYS_OWN)
+    if is_accepted:
+        assert response.status == route.status
+        assert len(set(api.control.keys)) == 1
+
+
 async def test_a_standby_that_knows_no_active_controller_says_null(api: Api) -> None:
     api.control.follow(None)
     async with api.client.post("/api/v1/fleet/disarm") as response:
@@ -51,7 +67,7 @@ async def test_a_standby_names_nobody_to_a_caller_without_the_role(guarded_api: 
     guarded_api.control.follow(ACTIVE)
     for token, status in (("look-only-1", 403), ("nonsense", 401)):
         headers = {"Authorization": f"Bearer {token}"}
-        async with guarded_api.client.post("/api/v1/fleet/disarm", headers=headers) as response:
+        async with guarded_api.client.post("/api/v1/fleet/arm", headers=headers) as response:
             assert response.status == status
             assert "fenced-a" not in await response.text()
 

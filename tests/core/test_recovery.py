@@ -13,7 +13,7 @@ from tests.core.test_edited_inventory import EDITS, at_phase, restarted
 from tests.world.rack import Rack
 
 
-def next_life(at: Desk, *, down: float) -> Desk:
+def next_life(at: Desk, *, down: float, started: e.Started | None = None) -> Desk:
     """Return a new desk over the old one's journal, `down` seconds later: with the lease, the bus not yet connected."""
     again = Desk(is_calm=False)
     again.inventory = at.inventory
@@ -23,7 +23,7 @@ def next_life(at: Desk, *, down: float) -> Desk:
         again.fleet.apply(entry)
     again.powers = dict(at.powers)
     again.do(e.LeaseRenewed(until=FOR_EVER))
-    again.do(e.Started())
+    again.do(started or e.Started())
     return again
 
 

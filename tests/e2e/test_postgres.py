@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,35 @@ async def test_a_standby_takes_over_and_finishes_the_fence_of_a_killed_controlle
         assert it.story.kinds().count("host.fenced") == 1
         assert [event.data["before"] for event in it.story.of(None, "fleet.takeover")] == ["fenced-a"]
         assert TAKEN in other.log
+        await other.end()
+
+
+async def test_a_standby_disarms_while_the_active_controller_is_frozen(
+    tmp_path: Path, with_postgres: Callable[[Configuration], None]
+) -> None:
+    """Nothing is fenced afterwards: not by the one that thaws, and not by the one that takes over."""
+    agent = Agent(tmp_path / "agents")
+    devices = {"node-1": [agent.device("a")], "node-2": [agent.device("b")]}
+    async with bed(tmp_path, devices, change=with_postgres) as it:
+        port = free_port()
+        other = second(it, tmp_path, port=port)
+        await other.start()
+        await until(lambda: '"standby": true' in other.log, what="the second one is a standby")
+        at_standby = ("--url", f"http://127.0.0.1:{port}")
+        it.daemon.signal(signal.SIGSTOP)
+        it.hosts.kill("node-1")
+        said = await it.ctl(*at_standby, "disarm", "--reason", "at night")
+        assert said.status == 0, said.err
+        refused = await it.ctl(*at_standby, "arm", "--yes")
+        assert refused.status != 0
+        await until(lambda: TAKEN in other.log, what="the standby takes over", seconds=2.0 * LEASE_SECONDS + 10.0)
+        it.daemon.signal(signal.SIGCONT)
+        await it.story.event("node-1", "host.suspected")
+        await asyncio.sleep(LEASE_SECONDS)
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/api/v1/fleet") as answer:
+            assert (await answer.json())["armed"] is False
+        assert agent.power("a") == "on"
+        assert "host.fencing" not in it.story.kinds()
         await other.end()
 
 

@@ -266,6 +266,7 @@ class FakeControl(FakeControllers, FakeEvents):
         self.finish(operation, OperationState.CANCELLED)
 
     async def set_maintenance(self, name: HostName, *, by: str, reason: str, until: float | None) -> None:
+        self._refuse_words()
         self.host(name)
         self.calls.append(("set_maintenance", name, by, reason, until))
         upkeep = Maintenance(by=by, reason=reason, since=START, until=until)
@@ -277,7 +278,7 @@ class FakeControl(FakeControllers, FakeEvents):
         self.states[name] = replace(self.states[name], maintenance=None, state=State.UNKNOWN)
 
     async def pause(self, *, match: str, by: str, reason: str, until: float | None, pause_id: str = "") -> Pause:
-        self.refuse_at_standby()
+        self._refuse_words()
         if match == "cluster=nowhere":
             raise Refused("match", "cluster=nowhere selects nobody")
         made = Pause(
@@ -308,7 +309,7 @@ class FakeControl(FakeControllers, FakeEvents):
         self.is_armed = True
 
     async def disarm(self, *, by: str, reason: str) -> None:
-        self.refuse_at_standby()
+        self._refuse_words()
         if self.disarm_failure is not None:
             raise self.disarm_failure
         self.calls.append(("disarm", by, reason))

@@ -26,7 +26,8 @@ def controller(
 
 
 class FakeControllers:
-    """A controller that acts alone, until a test makes it a standby (`follow`) or names others."""
+    """A controller that acts alone, until a test makes it a standby (`follow`) or names others. `accepts_words`: as a
+    standby it accepts what only restricts; one whose active controller is an older program does not."""
 
     name: str
     shard: str = MAIN_SHARD
@@ -34,6 +35,7 @@ class FakeControllers:
     unfit: tuple[str, ...]
     controller_views: list[ControllerView]
     calls: list[tuple[object, ...]]
+    accepts_words: bool = False
 
     def be_alone(self) -> None:
         self.name, self.standby, self.unfit, self.calls = "fenced-a", None, (), []
@@ -57,6 +59,10 @@ class FakeControllers:
     def refuse_at_standby(self, host: HostName | None = None) -> None:
         if self.standby is not None:
             raise self.standby
+
+    def _refuse_words(self) -> None:
+        if not self.accepts_words:
+            self.refuse_at_standby()
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
         """Note the call only: a test sets what the controllers are afterwards."""

@@ -7,12 +7,10 @@ A write happens between two awaits: all or nothing, as in one transaction. It us
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 
-from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Entry
 from fenced.core.durable.replacing import replace
-from fenced.core.durable.state import HostState, Operation
+from fenced.core.durable.state import Operation
 from fenced.core.heard.others import Elsewhere
 from fenced.journal import codec
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
@@ -28,62 +26,16 @@ from fenced.ports.journal import (
     Loaded,
     OutboxMessage,
     Page,
+    Said,
     StoreError,
     StoreWentBack,
     Taken,
+    Word,
     Words,
 )
-from tests.fakes.budget import Budget
-from tests.fakes.checking import check
-
-
-@dataclass(slots=True, kw_only=True)
-class StoredMessage:
-    """A message of the outbox with its state in the journal."""
-
-    message: OutboxMessage
-    at: float
-    is_delivered: bool = False
-
-    @property
-    def is_event(self) -> bool:
-        return not self.message.is_retained
-
-
-@dataclass(slots=True, kw_only=True)
-class Durable:
-    """The contents of the disk, as far as they are of one shard, and the budget of all. It outlives the journals that
-    are opened over it, one after the other."""
-
-    shard: str = MAIN_SHARD
-    budget: Budget = field(default_factory=Budget)
-    store_id: str = "memory"
-    replaces: str = ""
-    """The id of the store that this one replaces, until an operator accepts it."""
-    faults: dict[HostName, str] = field(default_factory=dict)
-    fleet_fault: str = ""
-    """Why the fleet can't be read."""
-    epoch: int = 0
-    holder: str = ""
-    place: str = ""
-    given_by: "MemoryJournal | None" = None
-    given_to: str | None = None
-    """Whom a hand-over is for; None: there was none since the lease was taken."""
-    controllers: dict[str, ControllerReport] = field(default_factory=dict)
-    lease_until: float = 0.0
-    anchor: ClockAnchor | None = None
-    sequence: int = 0
-    newest_epoch: int = 0
-    """The epoch of the newest record."""
-    last_at: float | None = None
-    owner: "MemoryJournal | None" = None
-    entries: dict[int, Entry] = field(default_factory=dict)
-    hosts: dict[HostName, tuple[int, HostState]] = field(default_factory=dict)
-    fleet: tuple[int, FleetState] = (0, FleetState())
-    operations: dict[OperationId, tuple[int, Operation]] = field(default_factory=dict)
-    operation_number: int = 0
-    outbox: dict[int, StoredMessage] = field(default_factory=dict)
-    outbox_number: int = 0
+from tests.fakes.coded import check, check_said
+from tests.fakes.durable import Durable as Durable
+from tests.fakes.durable import StoredMessage as StoredMessage
 
 
 class MemoryJournal:
@@ -109,7 +61,7 @@ class MemoryJournal:
         """What `open` says that the store lacks."""
         self.is_promoted = False
         """Whether the store's database was promoted since the last taking."""
-        self.words: Words | None = None
+        self.kept_words: Words | None = None
         """What `remember` kept."""
         self.known_epoch = 0
         self._epoch: int | None = None
@@ -137,7 +89,7 @@ class MemoryJournal:
             faults=dict(durable.faults),
             fleet_fault=durable.fleet_fault,
             went_back=self.went_back,
-            words=self.words if self.went_back else None,
+            words=self.kept_words if self.went_back else None,
             store_id=durable.store_id,
             hosts={name: host for name, (_, host) in durable.hosts.items()},
             fleet=durable.fleet[1],
@@ -169,7 +121,7 @@ class MemoryJournal:
         return Taken(
             epoch=durable.epoch, rest=rest, until=now, holder=f"{self.name}-{durable.epoch}",
             is_own=is_own or not before, before=before, reason="start" if is_own or not before else "expired",
-            last_at=durable.last_at, is_promoted=self.is_promoted,
+            last_at=durable.last_at, is_promoted=self.is_promoted, words=durable.words.waiting(self.wall_time()),
         )  # fmt: skip
 
     def _may_take(self, patience_seconds: float) -> bool:
@@ -205,7 +157,20 @@ class MemoryJournal:
         self.known_epoch = max(self.known_epoch, epoch)
 
     async def remember(self, words: Words) -> None:
-        self.words = words
+        self.kept_words = words
+
+    async def say(self, said: Said, *, shards: Sequence[str]) -> str:
+        self._opened()
+        assert list(shards) == [MAIN_SHARD], "this store holds one shard"
+        check_said(said)
+        return self.durable.words.add(said, self.wall_time())
+
+    async def words(self) -> Sequence[Word]:
+        self._opened()
+        return self.durable.words.waiting(self.wall_time())
+
+    def wall_time(self) -> float:  # of the store's clock
+        return 0.0
 
     async def append(self, batch: Batch) -> int:
         await self._writing()
@@ -213,6 +178,7 @@ class MemoryJournal:
             check(batch)
         durable = self.durable
         durable.budget.write(durable.shard, batch)
+        durable.words.fold(batch.words, self.wall_time())
         for entry in batch.entries:
             durable.sequence += 1
             durable.entries[durable.sequence] = entry

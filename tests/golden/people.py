@@ -14,6 +14,8 @@ from tests.golden.daemon_words import BadWords
 from tests.world.rules.drills import FORCED
 from tests.world.world import World
 
+STANDBY: Final = " at the standby"
+"""Ends a request that goes to a controller without the lease."""
 PERSON_SECONDS: Final = 1.0
 """How long the script waits for an answer."""
 
@@ -40,12 +42,14 @@ class People:
             task.result()
 
     async def _ask(self, rest: str) -> None:
-        if self._world.daemon.engine is None:
+        words, is_at_standby = rest.removesuffix(STANDBY), rest.endswith(STANDBY)
+        engine = (self._world.standby if is_at_standby else self._world.daemon).engine
+        if engine is None:
             self._say("finds no daemon")
             return
-        control = self._world.control
+        control = engine.control
         try:
-            match rest.split():
+            match words.split():
                 case ["off" | "on" | "restart" | "status" | "probe" as action, host]:
                     await self._act(host, Action(action), is_forced=False)
                 case ["forces", action, host]:

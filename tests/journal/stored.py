@@ -10,13 +10,14 @@ from pydantic import TypeAdapter
 
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Record
+from fenced.core.durable.restricting import Said
 from fenced.core.durable.state import HostState, Operation
 
 
 def stored() -> list[str]:
     """Return one line for each type: its name, and what may be in it."""
     types: dict[str, dict[str, Any]] = {}
-    roots: tuple[Any, ...] = (HostState, Operation, FleetState, Record)
+    roots: tuple[Any, ...] = (HostState, Operation, FleetState, Record, Said)
     for each in roots:
         schema = TypeAdapter[Any](each).json_schema()
         types |= schema.pop("$defs", {})

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import BusBack, Entry
+from fenced.core.durable.restricting import DisarmSaid
 from fenced.journal import copying
 from fenced.journal.copying import Copied, copy
 from fenced.journal.postgres.endpoint import PostgresEndpoint
@@ -16,12 +17,13 @@ from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.sqlite.endpoint import SqliteEndpoint
 from fenced.model.power import OperationState
 from fenced.model.store_urls import PostgresUrl
-from fenced.ports.journal import Batch, ClockAnchor, Loaded, StoreError, StoreHeld, StoreMoved
+from fenced.ports.journal import Batch, ClockAnchor, Loaded, Said, StoreError, StoreHeld, StoreMoved
 from tests.journal.rigs import PostgresRig, SqlRig
 from tests.journal.strategies import entry, host_state, message, operation
 from tests.needs import needs
 
 pytestmark = [needs("postgres"), pytest.mark.integration, pytest.mark.database]
+SAID = Said(what=DisarmSaid(by="a person", reason="at night"))
 ANCHOR = ClockAnchor(boot_id="b", boottime=1.5, steady=2.5, calendar="[]")
 
 
@@ -46,6 +48,7 @@ async def filled(sql: SqlRig) -> Loaded:
     pending = await sql.journal.outbox(limit=10, each=10)
     await sql.journal.delivered(pending[-2:])
     await sql.journal.renew_lease(now=1.0, ttl_seconds=15.0, anchor=ANCHOR)
+    await sql.journal.say(SAID, shards=["main"])
     loaded = await sql.reopen()
     await sql.journal.close()
     return loaded

@@ -28,6 +28,7 @@ from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
+from tests.planted.bugs_words import WORD_BUGS
 
 BUGS: Final = (
     POWER_BUGS
@@ -56,4 +57,5 @@ BUGS: Final = (
     + SHOWN_BUGS
     + UNIT_BUGS
     + STANDING_BUGS
+    + WORD_BUGS
 )

@@ -13,18 +13,18 @@ CLIENT_BUGS: Final = (
         name="a standby accepts a change",
         rule="S20",
         file="api/border.py",
-        old="        if route.is_change:\n",
-        new="        if route.is_change and route.is_body_needed:\n",
-        killers=(f"{API}::test_a_standby_changes_nothing_and_names_the_controller_that_acts[endMaintenance]",),
+        old="        if route.is_change and not route.is_restricting:\n",
+        new="        if route.is_change and not route.is_restricting and route.is_body_needed:\n",
+        killers=(f"{API}::test_a_standby_changes_nothing_and_names_the_controller_that_acts[arm]",),
     ),
     Bug(
         name="a standby names the active controller to strangers",
         rule="access",
         file="api/border.py",
         old="        call = await _admit(route, services, request)\n"
-        "        if route.is_change:\n"
+        "        if route.is_change and not route.is_restricting:\n"
         "            _refuse_at_standby(call)\n",
-        new="        if route.is_change:\n"
+        new="        if route.is_change and not route.is_restricting:\n"
         "            _refuse_at_standby(call)\n"
         "        call = await _admit(route, services, request)\n",
         killers=(f"{API}::test_a_standby_names_nobody_to_a_caller_without_the_role",),

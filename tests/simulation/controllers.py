@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from tests.golden.people import STANDBY
 from tests.simulation.draft import MENDED, Draft
+from tests.simulation.people import UNDONE
 
 CREWS: Final = (("fenced-b",), ("fenced-b",), ("fenced-b", "fenced-c"))
 RELEASED_SECONDS: Final = 75.0
@@ -125,9 +127,22 @@ def _went_back(draft: Draft) -> None:
     draft.at(MENDED + RELEASED_SECONDS, "person releases the store")
 
 
+def _said_at_a_standby(draft: Draft) -> None:
+    """A person restricts at a standby, mostly while something befalls the active controller."""
+    at, host = moment_of_a_fence(draft), draft.host()
+    words = draft.dice.choice(("disarms", "pauses *", f"maintains {host}"))
+    if draft.dice.random() < 0.6:
+        befalls = ("daemon active crashes", "daemon active stalls 20", "daemon active hands over", "store slow 3")
+        draft.at(at - draft.dice.choice((0.0, 0.3, 2.0)), draft.dice.choice(befalls))
+    draft.at(at, f"person {words}{STANDBY}")
+    for word, back in UNDONE.items():
+        if word in words:
+            draft.at(MENDED + RELEASED_SECONDS + 5.0, back.format(host=host))
+
+
 TROUBLES: Final[dict[Callable[[Draft], None], int]] = {
     _killed: 4, _killed_at_an_await: 4, _frozen: 5, _cut: 5, _handed_over: 5, _stopped: 3, _all_restarted: 2,
-    _machine: 3, _store: 4, _store_clock: 2, _went_back: 4,
+    _machine: 3, _store: 4, _store_clock: 2, _went_back: 4, _said_at_a_standby: 3,
 }  # fmt: skip
 
 

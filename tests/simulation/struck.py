@@ -94,6 +94,21 @@ TROUBLES: Final[dict[str, tuple[tuple[float, str], ...]]] = {
     "all restart and the store forgets the fence": (
         (0.0, "daemon all crashes"), (0.5, "store goes back"), (1.0, "daemon all is back"),
     ),
+    "is disarmed at the standby": ((0.0, "person disarms at the standby"), (40.0, "person arms")),
+    "freezes and is disarmed at the standby": (
+        (0.0, "daemon active stalls 6"), (1.0, "person disarms at the standby"), (40.0, "person arms"),
+    ),
+    "is killed and is disarmed at the standby": (
+        (0.0, "daemon active crashes"), (1.0, "person disarms at the standby"), (40.0, "person arms"),
+    ),
+    "is paused at the standby with a batch in the air": (
+        (0.0, "store commits 3 late"), (0.5, "person pauses * at the standby"), (10.0, "store works"),
+        (40.0, "person resumes"),
+    ),
+    "is killed and its host is maintained at the standby": (
+        (0.0, "daemon active crashes"), (1.0, f"person maintains {VICTIM} at the standby"),
+        (40.0, f"person hands back {VICTIM}"),
+    ),
 }  # fmt: skip
 """What begins, in seconds after the moment."""
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from fenced.core.durable import records as r
+from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import HostState, Slot
 from fenced.core.events import Health, HealthStatus
 from fenced.core.fleet import Fleet
@@ -36,7 +37,7 @@ LATE_SECONDS: Final = 0.001
 
 MOMENTS: Final = (
     "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
-    "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised",
+    "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised", "said",
 )  # fmt: skip
 """The moments at which rules are called; each rule is called only for those that it handles."""
 
@@ -99,7 +100,7 @@ class Checker:
         )  # fmt: skip
         self.wires.on_told, self.wires.on_floor = self.reading_told, partial(self.call, "floor_raised")
         disk.on_taken, disk.on_renewed = partial(self.call, "taken"), partial(self.call, "renewed")
-        disk.on_went_back = self.went_back
+        disk.on_went_back, disk.on_said = self.went_back, self.said
         for rule in build(self.truth, self._find):
             self.add(rule)
 
@@ -203,6 +204,11 @@ class Checker:
             told.is_ended = operation is not None and operation.ended is not None
         if self.truth is not None:
             self.truth.running.clear()
+
+    def said(self, word: Word) -> None:
+        """The store takes a word now. What is durable already began before it."""
+        self.look()
+        self.call("said", word)
 
     def ear_changed(self) -> None:
         """The daemons began or ceased to hear."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 from fenced.ports.clock import Clock
-from fenced.ports.journal import ControllerReport, StoreError
+from fenced.ports.journal import ControllerReport, StoreError, Word
 from tests.fakes.journal import Durable
 from tests.world.leasing import Lease
 
@@ -73,6 +73,7 @@ class Disk:
     on_taken: Callable[[Lease, Lease], None] = lambda before, row: None
     on_renewed: Callable[[Lease], None] = lambda row: None
     on_went_back: Callable[[], None] = lambda: None
+    on_said: Callable[[Word], None] = lambda word: None
     holders: int = 0
     _locked: Transaction | None = None
     _dice: random.Random = field(default_factory=lambda: random.Random(1))
@@ -170,4 +171,5 @@ def _copied(durable: Durable) -> Durable:
         durable, faults=dict(durable.faults), entries=dict(durable.entries), hosts=dict(durable.hosts),
         operations=dict(durable.operations), outbox={n: replace(row) for n, row in durable.outbox.items()},
         budget=durable.budget.copied(),
+        words=durable.words.copied(),
     )  # fmt: skip

@@ -21,10 +21,12 @@ from fenced.ports.journal import (
     Followed,
     HeldShard,
     Loaded,
+    Said,
     StoreError,
     StoreHeld,
     StoreWentBack,
     Taken,
+    Word,
     Words,
 )
 from tests.fakes.journal import MemoryJournal
@@ -194,6 +196,7 @@ class WorldJournal(MemoryJournal):
             is_own=is_own(before.row(disk.now()), place=self.place, newest_epoch=durable.newest_epoch),
             before=before.name, reason="start" if before.place in {"", self.place} else "expired",
             last_at=durable.last_at, steady_at=steady_at, is_promoted=self.is_promoted,
+            words=durable.words.waiting(self.wall_time()),
         )  # fmt: skip
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
@@ -282,6 +285,31 @@ class WorldJournal(MemoryJournal):
             raise StoreHeld(f"store: a living controller has the name {self.name}")
 
     # -- writing ------------------------------------------------------------------------------------------------------
+
+    def wall_time(self) -> float:
+        return self.disk.now()
+
+    async def words(self) -> Sequence[Word]:
+        await self._reached()
+        return await super().words()
+
+    async def say(self, said: Said, *, shards: Sequence[str]) -> str:
+        """Lock the row as a write does, which ends before or begins after it."""
+        self._opened()
+        async with self._turn:
+            await self._reached()
+            transaction = await self.disk.lock(self._lease_seconds / 3)
+            try:
+                if self.disk.slow_seconds:
+                    await asyncio.sleep(self.disk.slow_seconds)
+                if self.disk.refuses():
+                    raise StoreError("disk: no space left")
+                await self._go_on(transaction)
+                word_id = await super().say(said, shards=shards)
+                self.disk.on_said(next(it for it in self.durable.words.waiting(0.0) if it.id == word_id))
+            finally:
+                self.disk.unlock(transaction)
+        return word_id
 
     async def append(self, batch: Batch) -> int:
         self.on_append(batch)

@@ -8,6 +8,7 @@ import pytest
 
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid, Restriction, Said
 from fenced.model.names import Token
 from fenced.model.power import Power
 from fenced.ports.bus import Message
@@ -148,6 +149,30 @@ def test_a_command_below_the_floor_of_its_proxy_is_found() -> None:
         await send(world, "1-9")
 
     assert "S21: off for node-2/pdu-a starts at engine under 1-9, below floor 2" in found(plant)
+
+
+# -- S19: words at a standby ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        (DisarmSaid(by="person", reason=""), "disarmed"),
+        (PauseSaid(match="*", by="person", reason=""), "paused"),
+        (MaintenanceSaid(host=NODE, by="person", reason=""), "maintained"),
+    ],
+)
+def test_a_fence_after_a_word_at_a_standby_is_found(what: Restriction, why: str) -> None:
+    async def plant(world: World) -> None:
+        word_id = world.disk.durable.words.add(Said(what=what), 0.0)
+        world.checker.said(next(it for it in world.disk.durable.words.waiting(0.0) if it.id == word_id))
+        world.disk.durable.words.rows.clear()  # nobody folds it
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+
+    text = found(plant)
+    assert f"begins, {why} at a standby" in text
+    assert f"sends its first OFF to {NODE}, {why} at a standby" in text
 
 
 # -- S22 --------------------------------------------------------------------------------------------------------------

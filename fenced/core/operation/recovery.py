@@ -4,6 +4,8 @@ What was under way is read again before anything is sent. What is too old, or re
 is reported instead. No record makes a start fail: a host that can't be recovered is put aside, and the others go on.
 """
 
+from collections.abc import Callable
+
 from fenced.core.durable import records as r
 from fenced.core.durable.evolve_owed import still_off
 from fenced.core.durable.state import Operation, Phase
@@ -35,9 +37,14 @@ def _start(work: HostWork) -> None:
     if fault is not None:
         put_aside(work, fault)
         return
+    guarded(work, take_up)
+
+
+def guarded(work: HostWork, change: Callable[[HostWork], None]) -> None:
+    """Change one host, or put it aside if that fails."""
     undo = work.work.mark(work.name)
     try:
-        take_up(work)
+        change(work)
     except Exception as exc:  # the border of a start: one host's records must not stop all others
         work.work.undo(undo)
         put_aside(work, f"it can't be recovered: {type(exc).__name__}: {exc}")

@@ -10,6 +10,7 @@ from fenced.core.durable.state import Operation, Phase, Slot
 from fenced.core.events import ActionAsked, CancelAsked, MaintenanceAsked
 from fenced.core.operation import starting
 from fenced.core.operation.advancing import advance, drop
+from fenced.core.operation.endings import end_unstarted
 from fenced.core.operation.phases import enter_restore, stop
 from fenced.core.work import HostWork
 from fenced.model.answers import Accepted, Answer, RefusedBy
@@ -188,7 +189,8 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
         return
     before, waiting = work.state.state, work.state.waiting
     if waiting is not None and waiting.action is not Action.OFF:  # it would give the host power
-        drop(work, waiting, f"maintenance by {asked.by}: {asked.reason}")
+        end_unstarted(work, waiting, f"maintenance by {asked.by}: {asked.reason}")
+        _go_on(work, asked)
     running = work.operation
     after = state_in_maintenance(before, running)
     work.record(r.MaintenanceSet(by=asked.by, reason=asked.reason, until=asked.until, after=after))
@@ -224,4 +226,9 @@ def _maintain_running(work: HostWork, running: Operation, asked: MaintenanceAske
         stop(work, why, is_on_forbidden=True)
     elif running.is_automatic and not running.is_off_sent:
         stop(work, why)
-    advance(work)
+    _go_on(work, asked)
+
+
+def _go_on(work: HostWork, asked: MaintenanceAsked) -> None:
+    if asked.is_recovered:
+        advance(work)

@@ -21,6 +21,7 @@ from tests.world.rules.proof import NamesAreWhole, PathsAgree, UnknownIsNotOff
 from tests.world.rules.showing import NoStaleFence
 from tests.world.rules.trusting import AnnouncedIsOff
 from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
+from tests.world.rules.words import WordsHold
 
 RULES: Final[tuple[type[Rule], ...]] = (
     UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, SilenceIsListened, NamesAreWhole,
@@ -28,7 +29,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
     DrillsProve, NoStaleFence,
-    OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore,
+    OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore, WordsHold,
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import HostState, Slot
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName, Token
@@ -299,6 +300,9 @@ class Rule:
 
     def renewed(self, row: Lease) -> None:
         """A daemon renewed the lease."""
+
+    def said(self, word: Word) -> None:
+        """The store has a word of a controller without the lease."""
 
     def floor_raised(self, proxy: ProxyName, epoch: int) -> None:
         """A proxy answers that it refuses older epochs."""

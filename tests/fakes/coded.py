@@ -1,7 +1,7 @@
-"""Checks that the codec reads back what a batch stores."""
+"""Checks that what a fake store keeps could be stored: it goes through the codec, and must come back equal."""
 
 from fenced.journal import codec
-from fenced.ports.journal import Batch
+from fenced.ports.journal import Batch, Said
 
 
 def check(batch: Batch) -> None:
@@ -14,3 +14,8 @@ def check(batch: Batch) -> None:
         assert codec.load_operation(codec.dump_operation(operation)) == operation
     if batch.fleet is not None:
         assert codec.load_fleet(codec.dump_fleet(batch.fleet)) == batch.fleet
+
+
+def check_said(said: Said) -> None:
+    """Check the same for a word."""
+    assert codec.load_word(codec.dump_word(said)) == said
