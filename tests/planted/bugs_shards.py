@@ -55,10 +55,8 @@ SHARD_BUGS: Final = (
         name="a pause with a given id may be no expression",
         rule="S12",
         file="core/fleet_decisions.py",
-        old="    hosts = None if event.id else work.fleet.inventory.hosts.values()\n"
-        "    if why := selection.why_none(event.match, hosts):\n",
-        new="    hosts = work.fleet.inventory.hosts.values()\n"
-        "    if not event.id and (why := selection.why_none(event.match, hosts)):\n",
+        old="    if why := selection.why_none(match, None if is_everywhere else fleet.inventory.hosts.values()):\n",
+        new="    if not is_everywhere and (why := selection.why_none(match, fleet.inventory.hosts.values())):\n",
         killers=(f"{MANY}::test_a_real_shard_takes_a_pause_of_all_and_numbers_its_events",),
     ),
     Bug(

@@ -70,8 +70,8 @@ WORD_BUGS: Final = (
         name="words refuse the callers of a batch",
         rule="interface",
         file="engine/reactor.py",
-        old="                self.fleet.roll_back()\n                self._queue_again(asked)\n",
-        new="                self.fleet.roll_back()\n                self._put_back(asked, str(exc))\n",
+        old="                self._inbox.extendleft(reversed(self._again(asked)))\n                return\n",
+        new="                self._put_back(asked, str(exc))\n                return\n",
         killers=(f"{ENGINE}::test_a_caller_waits_through_a_batch_that_words_refuse",),
     ),
     Bug(
@@ -144,8 +144,8 @@ WORD_BUGS: Final = (
         name="an accepted pause can still be refused",
         rule="S19",
         file="core/fleet_decisions.py",
-        old="    if not event.id and (refused",
-        new="    if (refused",
+        old="    if refused is not None and not event.is_accepted:\n",
+        new="    if refused is not None:\n",
         killers=(f"{CORE}::test_an_accepted_pause_is_refused_by_nothing",),
     ),
     Bug(

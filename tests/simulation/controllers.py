@@ -148,7 +148,10 @@ TROUBLES: Final[dict[Callable[[Draft], None], int]] = {
 
 def trouble(draft: Draft) -> None:
     """Add what befalls the controllers, and mend it."""
-    for add in draft.dice.choices(tuple(TROUBLES), tuple(TROUBLES.values()), k=draft.dice.choice((1, 2, 2, 3))):
+    chosen = draft.dice.choices(tuple(TROUBLES), tuple(TROUBLES.values()), k=draft.dice.choice((1, 2, 2, 3)))
+    for add in chosen:
+        if add is _said_at_a_standby and _went_back in chosen:
+            continue  # a controller that takes the lease does not know what only another one's state directory has
         add(draft)
         draft.faults += 1
     draft.at(MENDED, "store works")
