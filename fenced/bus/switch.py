@@ -1,19 +1,32 @@
 """One connection to the broker for the engines of several shards.
 
-Every message of a host goes to the engine of its shard, over that engine's `Line`, which implements the Bus port. While
-an engine begins a new life, nobody listens on its line. Heartbeats of that moment are lost, as in any gap. What the
-broker sends only once after a subscription, the states of hosts, is kept for the next life.
+Every message of a host goes to the engine of its shard, over that engine's `Line`, which implements the Bus port. A
+new life of an engine hears what it would hear over a connection of its own: that it is connected, then what the broker
+keeps of its hosts. Heartbeats while nobody listens on a line are lost, as in any gap.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from fenced.model.names import HostName
-from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, Message, StateSeen
+from fenced.ports.bus import (
+    Bus,
+    BusConnected,
+    BusDisconnected,
+    BusEvent,
+    Evidence,
+    Message,
+    MessageKind,
+    Presence,
+    StateSeen,
+)
 from fenced.ports.clock import Clock
 
 Deliver = Callable[[BusEvent], None]
+KEPT_MAX: Final = 200_000
+"""Further topics are not kept: names of sources are the clients' own."""
 
 
 class Switch:
@@ -50,7 +63,8 @@ class Line:
         self._bus, self._clock = bus, clock
         self._listener: Deliver | None = None
         self._connected: BusConnected | None = None
-        self._kept: dict[HostName, StateSeen] = {}
+        self._kept: dict[tuple[MessageKind, HostName, str], BusEvent] = {}
+        """The newest message of each topic that a broker may keep."""
 
     @property
     def is_connected(self) -> bool:
@@ -61,9 +75,8 @@ class Line:
         assert self._listener is None, "one engine a shard"
         if self._connected is not None:
             deliver(replace(self._connected, at=self._clock.now()))
-        kept, self._kept = self._kept, {}
-        for state in kept.values():
-            deliver(state)
+        for event in self._kept.values():
+            deliver(event)
         self._listener = deliver
         try:
             await asyncio.get_running_loop().create_future()  # until cancelled
@@ -75,12 +88,25 @@ class Line:
         await self._bus.publish(message, timeout_seconds=timeout_seconds)
 
     def deliver(self, event: BusEvent) -> None:
-        """Pass an event on, or keep what the next life can't get otherwise."""
-        if isinstance(event, BusConnected):
-            self._connected = event
-        elif isinstance(event, BusDisconnected):
-            self._connected = None
+        """Pass an event on, and keep what the next life can't get otherwise."""
+        match event:
+            case BusConnected():
+                self._connected = event
+            case BusDisconnected():  # with the next connection the broker sends all that it keeps
+                self._connected = None
+                self._kept.clear()
+            case StateSeen():
+                self._keep(MessageKind.STATE, "", event.host, replace(event, is_retained=True))
+            case Presence():
+                self._keep(MessageKind.PRESENCE, "", event.host, replace(event, is_retained=True))
+            case Evidence():
+                self._keep(MessageKind.EVIDENCE, event.source, event.host, event)
+            case _:
+                pass
         if self._listener is not None:
             self._listener(event)
-        elif isinstance(event, StateSeen):
-            self._kept[event.host] = event
+
+    def _keep(self, kind: MessageKind, source: str, host: HostName, event: BusEvent) -> None:
+        key = kind, host, source
+        if key in self._kept or len(self._kept) < KEPT_MAX:
+            self._kept[key] = event

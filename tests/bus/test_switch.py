@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 from fenced.bus.switch import Switch
@@ -11,7 +12,7 @@ from fenced.ports.bus import Message
 from tests.world.loop import run
 from tests.world.network import WorldClock
 
-SHARDS = {"node-1": "main", "node-2": "dc2"}
+SHARDS = {"node-1": "main", "node-2": "dc2", "node-4": "dc2"}
 
 
 class OneBus:
@@ -82,24 +83,31 @@ def test_each_engine_hears_its_own_hosts_and_all_hear_of_the_connection() -> Non
     run(story())
 
 
-def test_a_new_life_hears_of_the_connection_that_stands_and_of_the_states_of_the_gap() -> None:
+def test_a_new_life_hears_what_it_would_hear_over_a_connection_of_its_own() -> None:
+    """That there is one, which is settled anew, and what the broker keeps: not the beats."""
+
     async def story() -> None:
         desk = Desk()
         await desk.begin("main", "dc2")
         desk.bus.deliver(BusConnected(at=1.0))
+        live = replace(shown("node-2"), is_retained=False, state="suspect")
+        for event in (shown("node-2"), live, beat("node-2")):
+            desk.bus.deliver(event)
         await desk.end("dc2")
         desk.heard["dc2"].clear()
-        for event in (beat("node-2"), shown("node-2"), beat("node-1")):
+        for event in (beat("node-2"), shown("node-4"), beat("node-1")):
             desk.bus.deliver(event)
         await asyncio.sleep(5.0)
         before = desk.clock.now()
         await desk.begin("dc2")
-        assert desk.heard["dc2"] == [BusConnected(at=before), shown("node-2")], "settled anew; beats are not kept"
+        assert desk.heard["dc2"] == [
+            BusConnected(at=before), replace(shown("node-2"), state="suspect"), shown("node-4"),
+        ]  # fmt: skip
         await desk.end("dc2")
         desk.heard["dc2"].clear()
         desk.bus.deliver(BusDisconnected(at=2.0, why="a test"))
         await desk.begin("dc2")
-        assert desk.heard["dc2"] == [], "there is no connection, and no state is told twice"
+        assert desk.heard["dc2"] == [], "there is no connection; with the next one the broker sends them"
         await desk.end()
 
     run(story())
