@@ -41,17 +41,34 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         yield started
 
 
+class Hunt:
+    """Plants bugs, one after the other. A class for each part of them: a worker takes a class as a whole."""
+
+    def test_it_is_killed(self, bug: Bug, warm: Ground, record_property: Callable[[str, object], None]) -> None:
+        """By a test that it names; `python -m tests.planted NAME` searches for another one."""
+        killed = warm.hunt(bug)
+        assert killed.tests, f"{bug.name} ({bug.rule}) lives: none of {', '.join(bug.killers)} fails\n{killed.said}"
+        record_property(KILLED_BY, line(bug, killed))
+
+
+def named(bug: Bug) -> str:
+    return f"{bug.rule}-{bug.name.replace(' ', '-')}"
+
+
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.rule}-{bug.name.replace(' ', '-')}")
-def test_it_is_killed(bug: Bug, warm: Ground, record_property: Callable[[str, object], None]) -> None:
-    """By a test that it names; `python -m tests.planted NAME` searches for another one."""
-    killed = warm.hunt(bug)
-    assert killed.tests, f"{bug.name} ({bug.rule}) lives: none of {', '.join(bug.killers)} fails\n{killed.said}"
-    record_property(KILLED_BY, line(bug, killed))
+@pytest.mark.parametrize("bug", BUGS[0::2], ids=named)
+class TestOneHalf(Hunt):
+    pass
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("bug", BUGS[1::2], ids=named)
+class TestTheOtherHalf(Hunt):
+    pass
 
 
 @pytest.mark.timeout(100)
-@pytest.mark.parametrize("bug", NOTICED, ids=lambda bug: f"{bug.rule}-{bug.name.replace(' ', '-')}")
+@pytest.mark.parametrize("bug", NOTICED, ids=named)
 def test_a_seed_notices_it(bug: Bug, warm: Ground) -> None:
     """Tests the simulation itself. If its scenarios changed, `python -m tests.planted --by-seeds 60` finds other
     seeds."""
