@@ -48,7 +48,8 @@ class LeaseWatch:
         if row.is_promoted:
             return unchanged >= self._lease_seconds + patience_seconds
         if row.is_released:
-            return unchanged >= patience_seconds and self._may_take_released(row, name, unchanged)
+            patience = 0.0 if row.released_to == name else patience_seconds  # who is named was chosen
+            return unchanged >= patience and self._may_take_released(row, name, unchanged)
         if row.place == self._place:
             return True  # the lock file shows that the holder is dead
         return row.is_over and unchanged >= self._lease_seconds + patience_seconds

@@ -66,6 +66,11 @@ def test_patience_delays_a_lease_that_was_not_released() -> None:
     assert may_take(row(is_over=True), after=2 * LEASE, patience=LEASE)
 
 
+def test_patience_delays_whoever_takes_a_released_lease_but_the_one_that_it_names() -> None:
+    assert not may_take(row(until=0.0, by=OTHER), after=1.0, patience=LEASE)
+    assert may_take(row(until=0.0, by=OTHER, to="me"), after=1.0, patience=LEASE)
+
+
 def test_a_row_that_another_look_found_changed_counts_anew() -> None:
     watch = LeaseWatch(place=OWN, lease_seconds=LEASE)
     watch.saw(row(is_over=True), at=0.0)
