@@ -15,7 +15,7 @@ CLIENT_BUGS: Final = (
         file="api/border.py",
         old="        if route.is_change and not route.is_restricting:\n",
         new="        if route.is_change and not route.is_restricting and route.is_body_needed:\n",
-        killers=(f"{API}::test_a_standby_changes_nothing_and_names_the_controller_that_acts[arm]",),
+        killers=(f"{API}::test_a_standby_changes_nothing_and_names_the_controller_that_acts[endMaintenance]",),
     ),
     Bug(
         name="a standby names the active controller to strangers",
