@@ -116,15 +116,6 @@ WORD_BUGS: Final = (
         killers=(f"{ENGINE}::test_a_word_that_waits_is_kept_for_a_store_that_loses_it",),
     ),
     Bug(
-        name="a standby may arm",
-        rule="S19",
-        file="api/routes.py",
-        old='        name="arm",\n        handle=handlers.arm,\n        role=Role.OPERATOR,\n',
-        new='        name="arm",\n        handle=handlers.arm,\n        role=Role.OPERATOR,\n'
-        "        is_restricting=True,\n",
-        killers=(f"{API}::test_a_standby_accepts_what_only_restricts[arm]",),
-    ),
-    Bug(
         name="a disarm that a standby accepted arms",
         rule="S19",
         file="core/restricting.py",
