@@ -77,9 +77,11 @@ async def asked_all_the_time(it: Bed) -> None:
         for connector in (aiohttp.TCPConnector(), aiohttp.UnixConnector(local)):
             with contextlib.suppress(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 try:
-                    async with aiohttp.ClientSession(connector=connector) as session:
-                        async with session.get(f"{it.api.url}/healthz") as answer:
-                            assert answer.status == 200
+                    async with (
+                        aiohttp.ClientSession(connector=connector) as session,
+                        session.get(f"{it.api.url}/healthz") as answer,
+                    ):
+                        assert answer.status == 200
                 except aiohttp.ClientConnectorError as exc:
                     raise AssertionError("nobody listened between two lives") from exc
         await asyncio.sleep(0.01)
