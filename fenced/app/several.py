@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -31,6 +32,7 @@ from fenced.bus.switch import Switch
 from fenced.config.configuration import Configuration
 from fenced.core import events as e
 from fenced.core.readiness.of_host import opened_by
+from fenced.engine.engine import Engine
 from fenced.engine.many_shards import ManyShards
 from fenced.host.notify import Notify
 from fenced.journal.lock import NAME as LOCK_NAME
@@ -38,6 +40,7 @@ from fenced.journal.lock import LockFile
 from fenced.model.answers import RefusedBy
 from fenced.model.names import MAIN_SHARD, HostName
 from fenced.ports.bus import Message
+from fenced.ports.control import Unavailable
 from fenced.ports.proxies import ProxyView
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.telemetry.bus_gauges import BusGauges
@@ -51,6 +54,8 @@ from fenced.telemetry.shards import ShardGauges
 log = structlog.get_logger("fenced")
 
 Units = Mapping[str, Unit]
+ASK_AGAIN_SECONDS: Final = 0.1
+"""How soon the next life of a shard is asked, while the last one is being taken down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,14 +274,23 @@ class _Target:
         )
 
     async def take(self, new: Configuration) -> RefusedBy | None:
-        """First ask all, so that a refusal of one changes nothing at the others."""
+        """First ask all, so that a refusal of one changes nothing at the others.
+
+        A life that begins meanwhile has the configuration of before. So this ends when each life that runs was asked.
+        """
         for is_trial in (True, False):
-            for shard, unit in self._units.items():
-                engine = await unit.alive()
-                asked = e.InventoryRead(inventory=new.inventory.of_shard(shard), is_trial=is_trial)
-                answer = await engine.reactor.ask(asked)
+            took: dict[str, Engine] = {}
+            while missing := [shard for shard, unit in self._units.items() if not unit.runs(took.get(shard))]:
+                shard, inventory = missing[0], new.inventory.of_shard(missing[0])
+                engine = await self._units[shard].alive()
+                try:
+                    answer = await engine.reactor.ask(e.InventoryRead(inventory=inventory, is_trial=is_trial))
+                except Unavailable:  # its life ended, and the next one is to be asked
+                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+                    continue
                 if isinstance(answer, RefusedBy):
                     return RefusedBy(rule=answer.rule, why=f"shard {shard}: {answer.why}")
+                took[shard] = engine
         return None
 
     def ended(self, refused: str) -> None:

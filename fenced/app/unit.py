@@ -102,6 +102,10 @@ class Unit:
         """Whether an engine runs."""
         return self._is_alive.is_set()
 
+    def runs(self, engine: Engine | None) -> bool:
+        """Whether this is the engine that runs."""
+        return engine is not None and self.is_alive and self.engine is engine
+
     async def alive(self) -> Engine:
         """Wait for an engine that runs."""
         await self._is_alive.wait()
@@ -117,11 +121,10 @@ class Unit:
                 ours, others = group.split((HandedOver, EpochLost, StoreWentBack))
                 if others is not None or ours is None:
                     raise
+                _check_stop()
                 shown = shown_before(group)
                 log.warning("shard_begins_anew", shard=self.shard, reason=str(_leaf(ours)))
             finally:
-                self._is_alive.clear()
-                self.control.end()
                 common.ended()
             store = await self._open_again(common)
 
@@ -169,10 +172,21 @@ class Unit:
             self._parts = engine, remote, watch
             self.control.begin(engine.control)
             self._is_alive.set()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(engine.run(), name=f"engine of {self.shard}")
-                group.create_task(remote.watch_certificates(), name="certificates")
-                group.create_task(watch.run(), name="proxies")
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(engine.run(), name=f"engine of {self.shard}")
+                    group.create_task(remote.watch_certificates(), name="certificates")
+                    group.create_task(watch.run(), name="proxies")
+            finally:
+                self._is_alive.clear()
+                self.control.end()
+
+
+def _check_stop() -> None:
+    """Raises CancelledError if the process stops: a task group that ends with an error forgets a cancellation."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def opened(configuration: Configuration, shard: str) -> Opened:

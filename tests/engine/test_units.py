@@ -6,13 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, _advance
+from fenced.app.several import _Target
+from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, Common, Opened, Unit, _advance
 from fenced.core import events as e
 from fenced.engine.beside import Beside
-from fenced.engine.giving_over import WENT_BACK
+from fenced.engine.engine import Engine
+from fenced.engine.giving_over import WENT_BACK, HandedOver, Shown
 from fenced.host.machine import SteadyClock
+from fenced.model.inventory import Inventory
+from fenced.ports.control import Unavailable
 from fenced.ports.journal import ControllerReport
 from tests.engine.pair import RACK, both, play
+from tests.world import rack as racks
 from tests.world.daemon import Daemon
 from tests.world.world import World
 
@@ -146,5 +151,132 @@ def test_the_clock_of_all_shards_never_leaps_to_the_records_of_one() -> None:
         assert _advance("dc2", clocks, now + AHEAD_SECONDS_MAX / 2) > 0.0  # type: ignore[arg-type] # all that it uses
         with pytest.raises(ClocksApart, match="dc2"):
             _advance("dc2", clocks, clocks.steady.now() + 2 * AHEAD_SECONDS_MAX)  # type: ignore[arg-type]
+
+    play(main())
+
+
+def test_whoever_asks_while_a_life_ends_gets_an_answer() -> None:
+    """The API, reloads and gifts go on over the lives of a shard's engine."""
+
+    async def main() -> None:
+        world, first, _ = await both()
+        engine = first.engine
+        assert engine is not None
+        asked: list[asyncio.Task[object]] = []
+        giving = asyncio.create_task(engine.hand_over(to="fenced-b", by="person", reason="told"))
+        while first.engine is engine:
+            asked.append(asyncio.create_task(engine.reactor.ask(e.ArmAsked(is_on=False, by="person", reason="told"))))
+            await asyncio.sleep(0.001)
+        asked.append(asyncio.create_task(engine.reactor.ask(e.ArmAsked(is_on=False, by="person", reason="too late"))))
+        answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 1.0)
+        assert isinstance(answers[-1], Unavailable)
+        await giving
+        await world.end()
+
+    play(main())
+
+
+class EndingUnit(Unit):
+    """Its only life is handed over, and takes a while to end."""
+
+    begun = 0
+
+    async def _live(self, store: Opened, common: Common, shown: Shown) -> None:
+        self.begun += 1
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hand_over())
+            group.create_task(self._end_slowly())
+
+    async def _hand_over(self) -> None:
+        raise HandedOver("a test")
+
+    async def _end_slowly(self) -> None:
+        try:
+            await asyncio.sleep(3600.0)
+        finally:
+            await asyncio.sleep(2.0)
+
+    async def _open_again(self, common: Common) -> Opened:
+        await asyncio.sleep(1.0)
+        return None  # type: ignore[return-value] # `_live` does not use it
+
+
+def unit(shard: str, kind: type[Unit] = Unit) -> Unit:
+    return kind(shard, beside=Beside(), bus=None, retired=None)  # type: ignore[arg-type] # it hears nothing
+
+
+class Ended:
+    def ended(self) -> None:
+        pass
+
+
+def test_a_stop_while_a_life_ends_begins_no_other_life() -> None:
+    async def main() -> None:
+        ending = unit("dc2", EndingUnit)
+        task = asyncio.create_task(ending.run(None, Ended()))  # type: ignore[arg-type] # all that it uses
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=30.0)
+        assert task.cancelled()
+        assert isinstance(ending, EndingUnit)
+        assert ending.begun == 1
+
+    play(main())
+
+
+class Life:
+    """A life of an engine, which takes what it is asked."""
+
+    def __init__(self, *, is_over: bool = False) -> None:
+        self.reactor, self._is_over = self, is_over
+        self.taken: list[Inventory] = []
+
+    async def ask(self, event: e.InventoryRead) -> None:
+        await asyncio.sleep(1.0)
+        if self._is_over:
+            raise Unavailable("over")
+        if not event.is_trial:
+            self.taken.append(event.inventory)
+
+
+class NewConfiguration:
+    inventory = racks.inventory(RACK)
+
+
+def begin(shard: Unit, life: Life) -> None:
+    engine: Engine = life  # type: ignore[assignment] # all that a reload uses
+    shard._parts = engine, None, None  # type: ignore[assignment]
+    shard._is_alive.set()
+
+
+def test_a_life_that_begins_during_a_reload_takes_the_new_inventory() -> None:
+    """It read the configuration of before: its devices may be those of other hosts by now."""
+
+    async def main() -> None:
+        units = {"dc2": unit("dc2"), "main": unit("main")}
+        lives = {name: Life() for name in units}
+        for name, life in lives.items():
+            begin(units[name], life)
+        reload = asyncio.create_task(_Target(units).take(NewConfiguration()))  # type: ignore[arg-type]
+        await asyncio.sleep(3.5)
+        assert [len(lives[name].taken) for name in ("dc2", "main")] == [1, 0]
+        units["dc2"]._is_alive.clear()
+        begin(units["dc2"], again := Life())
+        assert await asyncio.wait_for(reload, 30.0) is None
+        assert again.taken == [NewConfiguration.inventory.of_shard("dc2")]
+        assert lives["main"].taken == [NewConfiguration.inventory]
+
+    play(main())
+
+
+def test_a_reload_asks_the_next_life_of_a_shard_whose_life_ends() -> None:
+    async def main() -> None:
+        units = {"main": unit("main")}
+        begin(units["main"], Life(is_over=True))
+        reload = asyncio.create_task(_Target(units).take(NewConfiguration()))  # type: ignore[arg-type]
+        await asyncio.sleep(1.5)
+        begin(units["main"], again := Life())
+        assert await asyncio.wait_for(reload, 30.0) is None
+        assert again.taken == [NewConfiguration.inventory]
 
     play(main())
