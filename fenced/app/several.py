@@ -60,10 +60,12 @@ ASK_AGAIN_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Process:
-    """The parts that the shards share. `remarks`: lines for /readyz; "" says nothing. `apps`: the API, once built."""
+    """The parts that the shards share. `moved`: as Common has it. `remarks`: lines for /readyz; "" says nothing.
+    `apps`: the API, once built."""
 
     reloader: Reloader
     clocks: Clocks
+    moved: Mapping[str, float]
     bus: BusClient
     switch: Switch
     metrics: Metrics
@@ -77,6 +79,7 @@ class _Process:
         return Common(
             configuration=lambda: self.reloader.configuration,
             clocks=self.clocks,
+            moved=self.moved,
             metrics=self.metrics,
             remarks=lambda: tuple(filter(None, (remark() for remark in self.remarks))),
             ended=lambda: self._end_streams(),
@@ -93,7 +96,7 @@ async def run_several(reloader: Reloader, stop: asyncio.Event, listeners: Listen
     async with contextlib.AsyncExitStack() as stack:
         _lock(configuration, stack)
         stores = {shard: await opened(configuration, shard) for shard in configuration.shards}
-        process = _process(reloader, first_clock(stores))
+        process = _process(reloader, *first_clock(stores))
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(unit.run(stores[shard], process.common()), name=f"shard {shard}")
@@ -120,7 +123,7 @@ def _lock(configuration: Configuration, stack: contextlib.AsyncExitStack) -> Non
         stack.callback(lock.release)
 
 
-def _process(reloader: Reloader, clocks: Clocks) -> _Process:
+def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float]) -> _Process:
     configuration = reloader.configuration
     daemon = configuration.inventory.daemon
     units: dict[str, Unit] = {}
@@ -139,7 +142,7 @@ def _process(reloader: Reloader, clocks: Clocks) -> _Process:
         old = None  # one of them clears it
     certificates = Certificates(configuration, _Remotes(units), bus_settings(configuration))
     return _Process(
-        reloader=reloader, clocks=clocks, bus=bus, switch=switch, metrics=metrics, shares=shares,
+        reloader=reloader, clocks=clocks, moved=moved, bus=bus, switch=switch, metrics=metrics, shares=shares,
         certificates=certificates, units=units,
         remarks=[lambda: bus.suspicion, lambda: reloader.last.status(""), certificates.remark],
     )  # fmt: skip

@@ -43,6 +43,8 @@ log = structlog.get_logger("fenced")
 
 AHEAD_SECONDS_MAX: Final = 1.0
 """How far the time of a shard may be ahead of this process' clock, on which all its shards count."""
+WAKE_SECONDS: Final = 0.001
+"""The loop's timers may fire a little early."""
 
 
 class ClocksApart(StoreError):
@@ -60,11 +62,12 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
-    """What all shards of a process share. `configuration`: returns the one in force. `ended`: called at the end of each
-    life of an engine."""
+    """What all shards of a process share. `configuration`: returns the one in force. `moved`: how far the clock was
+    ahead of each shard's own time at the start, in seconds. `ended`: called at the end of each life of an engine."""
 
     configuration: Callable[[], Configuration]
     clocks: Clocks
+    moved: Mapping[str, float]
     metrics: Metrics
     remarks: Callable[[], tuple[str, ...]]
     ended: Callable[[], None]
@@ -157,7 +160,10 @@ class Unit:
             stack.push_async_callback(remote.close)
             watch = ProxyWatch(remote, inventory.proxies.values(), clock=clock)
             around = Surroundings(
-                advance=lambda to: _advance(self.shard, common.clocks, to), settle=kill_named, floors=remote
+                advance=lambda to: _reach(self.shard, common.clocks, to),
+                settle=kill_named,
+                floors=remote,
+                moved_seconds=common.moved.get(self.shard, 0.0),
             )
             engine = Engine(
                 fleet=fleet, loaded=store.loaded,
@@ -205,13 +211,22 @@ async def opened(configuration: Configuration, shard: str) -> Opened:
         raise
 
 
-def first_clock(stores: Mapping[str, Opened]) -> Clocks:
-    """Return the clock on which all shards count: it goes on from the shard whose time is the latest."""
+def first_clock(stores: Mapping[str, Opened]) -> tuple[Clocks, Mapping[str, float]]:
+    """Return the clock on which all shards count: it goes on from the shard whose time is the latest.
+
+    Also return how far it is ahead of each shard's own time, in seconds: commands of that shard act so much longer.
+    """
     latest = max(stores.values(), key=_time_of)
     last_at = [one.loaded.last_at for one in stores.values() if one.loaded.last_at is not None]
     clocks = Clocks(kept=latest.kept, last_at=max(last_at, default=None), steady_at=latest.loaded.steady_at)
     clocks.steady.advance(max(map(_time_of, stores.values())))
-    return clocks
+    moved = {shard: max(clocks.steady.now() - _alone(one).steady.now(), 0.0) for shard, one in stores.items()}
+    return clocks, moved
+
+
+def _alone(store: Opened) -> Clocks:
+    """Return the clock on which the shard would go on if it were the only one."""
+    return Clocks(kept=store.kept, last_at=store.loaded.last_at, steady_at=store.loaded.steady_at)
 
 
 def _time_of(store: Opened) -> float:
@@ -224,13 +239,16 @@ def _check_clock(shard: str, loaded: Loaded, *, now: float) -> None:
     _check_ahead(shard, max((at for at in (loaded.steady_at, loaded.last_at) if at is not None), default=now) - now)
 
 
-def _advance(shard: str, clocks: Clocks, to: float) -> float:
-    """Set the clock of all shards forward, by a little: a leap would let every host of the others look silent.
+async def _reach(shard: str, clocks: Clocks, to: float) -> float:
+    """Wait until the clock of all shards is there. It is never set forward while they count on it: their hosts would
+    look silent, and their commands as if they could act no more. Return 0: it was not moved.
 
     Raises ClocksApart.
     """
     _check_ahead(shard, to - clocks.steady.now())
-    return clocks.steady.advance(to)
+    if (ahead := to - clocks.steady.now()) > 0.0:
+        await asyncio.sleep(ahead + WAKE_SECONDS)
+    return 0.0
 
 
 def _check_ahead(shard: str, seconds: float) -> None:

@@ -7,15 +7,14 @@ from dataclasses import replace
 import pytest
 
 from fenced.app.several import _Target
-from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, Common, Opened, Unit, _advance
+from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, Common, Opened, Unit, _reach, first_clock
 from fenced.core import events as e
 from fenced.engine.beside import Beside
 from fenced.engine.engine import Engine
 from fenced.engine.giving_over import WENT_BACK, HandedOver, Shown
-from fenced.host.machine import SteadyClock
 from fenced.model.inventory import Inventory
 from fenced.ports.control import Unavailable
-from fenced.ports.journal import ControllerReport
+from fenced.ports.journal import ControllerReport, Loaded
 from tests.engine.pair import RACK, both, play
 from tests.world import rack as racks
 from tests.world.daemon import Daemon
@@ -138,21 +137,38 @@ def test_a_trial_of_a_new_inventory_changes_nothing() -> None:
     play(main())
 
 
-def test_the_clock_of_all_shards_never_leaps_to_the_records_of_one() -> None:
-    """Every host of the other shards would look silent at once."""
+class LoopClock:
+    """The steady clock of a process, over the loop's time."""
 
-    class Clocks:
-        def __init__(self) -> None:
-            self.steady = SteadyClock(1000.0)
+    def __init__(self) -> None:
+        self.steady = self
+
+    def now(self) -> float:
+        return 1000.0 + asyncio.get_running_loop().time()
+
+
+def test_the_clock_of_all_shards_never_leaps_to_the_records_of_one() -> None:
+    """Every host of the other shards would look silent at once, and a command of theirs as if it could act no more."""
 
     async def main() -> None:
-        clocks = Clocks()
-        now = clocks.steady.now()
-        assert _advance("dc2", clocks, now + AHEAD_SECONDS_MAX / 2) > 0.0  # type: ignore[arg-type] # all that it uses
+        clocks = LoopClock()
+        to = clocks.now() + AHEAD_SECONDS_MAX / 2
+        assert await _reach("dc2", clocks, to) == 0.0  # type: ignore[arg-type] # all that it uses
+        assert clocks.now() >= to
         with pytest.raises(ClocksApart, match="dc2"):
-            _advance("dc2", clocks, clocks.steady.now() + 2 * AHEAD_SECONDS_MAX)  # type: ignore[arg-type]
+            await _reach("dc2", clocks, clocks.now() + 2 * AHEAD_SECONDS_MAX)  # type: ignore[arg-type]
 
     play(main())
+
+
+def test_the_first_clock_knows_how_far_it_is_ahead_of_each_shard() -> None:
+    def store(steady_at: float) -> Opened:
+        loaded = Loaded(store_id="s", last_at=steady_at - 1.0, steady_at=steady_at)
+        return Opened(journal=None, loaded=loaded, kept=None)  # type: ignore[arg-type] # nothing is read
+
+    clocks, moved = first_clock({"dc2": store(5000.0), "main": store(5100.0)})
+    assert clocks.steady.now() >= 5100.0
+    assert moved == {"dc2": pytest.approx(100.0, abs=1.0), "main": pytest.approx(0.0, abs=1.0)}
 
 
 def test_whoever_asks_while_a_life_ends_gets_an_answer() -> None:
