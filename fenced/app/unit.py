@@ -119,17 +119,32 @@ class Unit:
         shown: Mapping[HostName, StateSeen] = {}
         while True:
             try:
-                await self._live(store, common, shown)
+                await self._until_ended(store, common, shown)
             except BaseExceptionGroup as group:
                 ours, others = group.split((HandedOver, EpochLost, StoreWentBack))
                 if others is not None or ours is None:
                     raise
-                _check_stop()
                 shown = shown_before(group)
                 log.warning("shard_begins_anew", shard=self.shard, reason=str(_leaf(ours)))
             finally:
                 common.ended()
             store = await self._open_again(common)
+
+    async def _until_ended(self, store: Opened, common: Common, shown: Shown) -> None:
+        """Run one life in a task of its own: a task group that ends with an error forgets that it was cancelled.
+
+        So a stop while the life ends would begin the next one.
+        """
+        life = asyncio.create_task(self._live(store, common, shown), name=f"life of {self.shard}")
+        try:
+            await asyncio.wait({life})
+        except asyncio.CancelledError:
+            life.cancel()
+            await asyncio.wait({life})
+            if not life.cancelled() and (fault := life.exception()) is not None:
+                log.warning("shard_ended", shard=self.shard, reason=str(_leaf(fault)))
+            raise
+        life.result()
 
     async def _open_again(self, common: Common) -> Opened:
         store = await opened(common.configuration(), self.shard)
@@ -186,13 +201,6 @@ class Unit:
             finally:
                 self._is_alive.clear()
                 self.control.end()
-
-
-def _check_stop() -> None:
-    """Raises CancelledError if the process stops: a task group that ends with an error forgets a cancellation."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def opened(configuration: Configuration, shard: str) -> Opened:

@@ -193,7 +193,7 @@ def test_whoever_asks_while_a_life_ends_gets_an_answer() -> None:
 
 
 class EndingUnit(Unit):
-    """Its only life is handed over, and takes a while to end."""
+    """Its lives are handed over at once, and take a while to end."""
 
     begun = 0
 
@@ -236,6 +236,19 @@ def test_a_stop_while_a_life_ends_begins_no_other_life() -> None:
         assert task.cancelled()
         assert isinstance(ending, EndingUnit)
         assert ending.begun == 1
+
+    play(main())
+
+
+def test_a_life_follows_the_other() -> None:
+    async def main() -> None:
+        ending = unit("dc2", EndingUnit)
+        task = asyncio.create_task(ending.run(None, Ended()))  # type: ignore[arg-type] # all that it uses
+        await asyncio.sleep(10.0)
+        assert isinstance(ending, EndingUnit)
+        assert ending.begun == 4
+        task.cancel()
+        await asyncio.wait({task})
 
     play(main())
 

@@ -126,8 +126,8 @@ UNIT_BUGS: Final = (
         name="a stop while a life ends is forgotten, and the next life takes leases without a bus",
         rule="S20",
         file="app/unit.py",
-        old="    if task is not None and task.cancelling():\n",
-        new="    if False:\n",
+        old="            await self._until_ended(store, common, shown)\n",
+        new="            await self._live(store, common, shown)\n",
         killers=(f"{UNITS}::test_a_stop_while_a_life_ends_begins_no_other_life",),
     ),
     Bug(
