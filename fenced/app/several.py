@@ -38,6 +38,7 @@ from fenced.host.notify import Notify
 from fenced.journal.lock import NAME as LOCK_NAME
 from fenced.journal.lock import LockFile
 from fenced.model.answers import RefusedBy
+from fenced.model.inventory import Inventory
 from fenced.model.names import MAIN_SHARD, HostName
 from fenced.ports.bus import Message
 from fenced.ports.control import Unavailable
@@ -283,18 +284,33 @@ class _Target:
         """
         for is_trial in (True, False):
             took: dict[str, Engine] = {}
+            before: dict[str, Inventory] = {}
             while missing := [shard for shard, unit in self._units.items() if not unit.runs(took.get(shard))]:
                 shard, inventory = missing[0], new.inventory.of_shard(missing[0])
                 engine = await self._units[shard].alive()
+                is_of = engine.fleet.inventory
                 try:
                     answer = await engine.reactor.ask(e.InventoryRead(inventory=inventory, is_trial=is_trial))
                 except Unavailable:  # its life ended, and the next one is to be asked
                     await asyncio.sleep(ASK_AGAIN_SECONDS)
                     continue
                 if isinstance(answer, RefusedBy):
+                    await self._put_back(before)
                     return RefusedBy(rule=answer.rule, why=f"shard {shard}: {answer.why}")
                 took[shard] = engine
+                if not is_trial:
+                    before.setdefault(shard, is_of)
         return None
+
+    async def _put_back(self, before: Mapping[str, Inventory]) -> None:
+        """Let shards have their inventories again: another one began an operation after the trial, and refused."""
+        for shard, inventory in before.items():
+            try:
+                answer = await self._units[shard].engine.reactor.ask(e.InventoryRead(inventory=inventory))
+            except Unavailable:
+                continue  # the next life has the configuration in force
+            if isinstance(answer, RefusedBy):
+                log.error("inventory_not_put_back", shard=shard, reason=answer.why, advice="reload again")
 
     def ended(self, refused: str) -> None:
         for unit in self._units.values():

@@ -12,6 +12,7 @@ from fenced.core import events as e
 from fenced.engine.beside import Beside
 from fenced.engine.engine import Engine
 from fenced.engine.giving_over import WENT_BACK, HandedOver, Shown
+from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.ports.control import Unavailable
 from fenced.ports.journal import ControllerReport, Loaded
@@ -256,16 +257,21 @@ def test_a_life_follows_the_other() -> None:
 class Life:
     """A life of an engine, which takes what it is asked."""
 
-    def __init__(self, *, is_over: bool = False) -> None:
-        self.reactor, self._is_over = self, is_over
+    def __init__(self, *, is_over: bool = False, refuses: bool = False) -> None:
+        self.reactor, self._is_over, self._refuses = self, is_over, refuses
+        self.fleet, self.inventory = self, Inventory()
         self.taken: list[Inventory] = []
 
-    async def ask(self, event: e.InventoryRead) -> None:
+    async def ask(self, event: e.InventoryRead) -> RefusedBy | None:
         await asyncio.sleep(1.0)
         if self._is_over:
             raise Unavailable("over")
-        if not event.is_trial:
-            self.taken.append(event.inventory)
+        if event.is_trial:
+            return None
+        if self._refuses:
+            return RefusedBy(rule="running", why="it began after the trial")
+        self.taken.append(event.inventory)
+        return None
 
 
 class NewConfiguration:
@@ -294,6 +300,18 @@ def test_a_life_that_begins_during_a_reload_takes_the_new_inventory() -> None:
         assert await asyncio.wait_for(reload, 30.0) is None
         assert again.taken == [NewConfiguration.inventory.of_shard("dc2")]
         assert lives["main"].taken == [NewConfiguration.inventory]
+
+    play(main())
+
+
+def test_a_reload_that_one_shard_refuses_after_the_trial_is_put_back_in_the_others() -> None:
+    async def main() -> None:
+        units = {"dc2": unit("dc2"), "main": unit("main")}
+        begin(units["dc2"], first := Life())
+        begin(units["main"], Life(refuses=True))
+        answer = await _Target(units).take(NewConfiguration())  # type: ignore[arg-type]
+        assert isinstance(answer, RefusedBy)
+        assert first.taken == [NewConfiguration.inventory.of_shard("dc2"), Inventory()]
 
     play(main())
 
