@@ -21,7 +21,7 @@ from fenced.journal.seen import SeenFile
 from fenced.journal.sqlite.endpoint import SqliteEndpoint
 from fenced.journal.sqlite.store import SqliteJournal
 from fenced.journal.store_id import IdFile
-from fenced.model.names import MAIN_SHARD, PlugId, Token
+from fenced.model.names import PlugId, Token
 from fenced.model.power import What
 from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import Batch, EpochLost, Loaded, StoreError, StoreWentBack, Taken
@@ -53,18 +53,14 @@ class Site:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def journal(
-        self, database: str, name: str, *, of: Server | None = None, shard: str = MAIN_SHARD
-    ) -> PostgresJournal:
+    def journal(self, database: str, name: str, *, of: Server | None = None) -> PostgresJournal:
         """Return a start of the controller of that name, not opened."""
-        made = PostgresJournal(self.settings(database, of), state_dir=self.state_dir(name), place=name, shard=shard)
+        made = PostgresJournal(self.settings(database, of), state_dir=self.state_dir(name), place=name)
         self.open_ones.push_async_callback(made.close)
         return made
 
-    async def opened(
-        self, database: str, name: str, *, of: Server | None = None, shard: str = MAIN_SHARD
-    ) -> tuple[PostgresJournal, Loaded]:
-        journal = self.journal(database, name, of=of, shard=shard)
+    async def opened(self, database: str, name: str, *, of: Server | None = None) -> tuple[PostgresJournal, Loaded]:
+        journal = self.journal(database, name, of=of)
         return journal, await journal.open(holder=name, now=1.0)
 
     async def original(self, *, records: int = 3) -> tuple[str, str]:
@@ -177,25 +173,6 @@ async def test_an_adopted_copy_is_doubted_until_a_record_says_so(site: Site, nam
     await journal.close()
     _, loaded = await site.opened(copy, name)
     assert loaded.went_back == ""
-
-
-async def test_each_shard_of_an_adopted_copy_is_doubted_until_its_own_record_says_so(site: Site) -> None:
-    """The records of each may be missing, and another controller may open the second shard later."""
-    database, _ = await site.original()
-    journal, loaded = await site.opened(database, "fenced-b", shard="dc2")
-    await taken(journal, loaded)
-    await journal.append(Batch(entries=[entry(number=1)]))
-    await journal.close()
-    copy = await site.copy(database)
-    await site.adopt(copy, "fenced-a")
-    for shard in (MAIN_SHARD, "dc2"):
-        journal, loaded = await site.opened(copy, f"a new machine for {shard}", shard=shard)
-        assert loaded.went_back
-        await taken(journal, loaded)
-        await journal.append(Batch(entries=[DOUBT]))
-        await journal.close()
-        _, loaded = await site.opened(copy, f"another one for {shard}", shard=shard)
-        assert loaded.went_back == ""
 
 
 async def test_the_doubt_does_not_come_back_with_the_age_of_its_record(site: Site) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 from tests.planted.bug import Bug
 
 ADOPTING: Final = "tests/journal/test_adopting.py"
+SHARDS: Final = "tests/journal/test_adopted_shards.py"
 CONTROLLERS: Final = "tests/journal/test_controllers.py"
 UPGRADING: Final = "tests/journal/test_upgrading.py"
 SCHEMA: Final = "tests/journal/test_schema.py"
@@ -105,7 +106,7 @@ STANDING_BUGS: Final = (
         file="journal/standing.py",
         old="    if all(_has_noted(",
         new="    if any(_has_noted(",
-        killers=(f"{ADOPTING}::test_each_shard_of_an_adopted_copy_is_doubted_until_its_own_record_says_so",),
+        killers=(f"{SHARDS}::test_each_shard_of_an_adopted_copy_is_doubted_until_its_own_record_says_so",),
     ),
     Bug(
         name="the end of one shard's engine ends the controller in the store",
