@@ -212,7 +212,10 @@ async def _drivers(configuration: Configuration, loaded: Loaded, stack: contextl
 
 
 def _around(parts: _Parts) -> Surroundings:
-    return Surroundings(advance=parts.clocks.steady.advance, settle=kill_named, floors=parts.remote)
+    async def advance(to: float) -> float:
+        return parts.clocks.steady.advance(to)
+
+    return Surroundings(advance=advance, settle=kill_named, floors=parts.remote)
 
 
 def _remote(

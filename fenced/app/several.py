@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -31,13 +32,16 @@ from fenced.bus.switch import Switch
 from fenced.config.configuration import Configuration
 from fenced.core import events as e
 from fenced.core.readiness.of_host import opened_by
+from fenced.engine.engine import Engine
 from fenced.engine.many_shards import ManyShards
 from fenced.host.notify import Notify
 from fenced.journal.lock import NAME as LOCK_NAME
 from fenced.journal.lock import LockFile
 from fenced.model.answers import RefusedBy
+from fenced.model.inventory import Inventory
 from fenced.model.names import MAIN_SHARD, HostName
 from fenced.ports.bus import Message
+from fenced.ports.control import Unavailable
 from fenced.ports.proxies import ProxyView
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.telemetry.bus_gauges import BusGauges
@@ -51,14 +55,18 @@ from fenced.telemetry.shards import ShardGauges
 log = structlog.get_logger("fenced")
 
 Units = Mapping[str, Unit]
+ASK_AGAIN_SECONDS: Final = 0.1
+"""How soon the next life of a shard is asked, while the last one is being taken down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Process:
-    """The parts that the shards share. `remarks`: lines for /readyz; "" says nothing. `apps`: the API, once built."""
+    """The parts that the shards share. `moved`: as Common has it. `remarks`: lines for /readyz; "" says nothing.
+    `apps`: the API, once built."""
 
     reloader: Reloader
     clocks: Clocks
+    moved: Mapping[str, float]
     bus: BusClient
     switch: Switch
     metrics: Metrics
@@ -72,6 +80,7 @@ class _Process:
         return Common(
             configuration=lambda: self.reloader.configuration,
             clocks=self.clocks,
+            moved=self.moved,
             metrics=self.metrics,
             remarks=lambda: tuple(filter(None, (remark() for remark in self.remarks))),
             ended=lambda: self._end_streams(),
@@ -88,7 +97,7 @@ async def run_several(reloader: Reloader, stop: asyncio.Event, listeners: Listen
     async with contextlib.AsyncExitStack() as stack:
         _lock(configuration, stack)
         stores = {shard: await opened(configuration, shard) for shard in configuration.shards}
-        process = _process(reloader, first_clock(stores))
+        process = _process(reloader, *first_clock(stores))
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(unit.run(stores[shard], process.common()), name=f"shard {shard}")
@@ -115,7 +124,7 @@ def _lock(configuration: Configuration, stack: contextlib.AsyncExitStack) -> Non
         stack.callback(lock.release)
 
 
-def _process(reloader: Reloader, clocks: Clocks) -> _Process:
+def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float]) -> _Process:
     configuration = reloader.configuration
     daemon = configuration.inventory.daemon
     units: dict[str, Unit] = {}
@@ -134,7 +143,7 @@ def _process(reloader: Reloader, clocks: Clocks) -> _Process:
         old = None  # one of them clears it
     certificates = Certificates(configuration, _Remotes(units), bus_settings(configuration))
     return _Process(
-        reloader=reloader, clocks=clocks, bus=bus, switch=switch, metrics=metrics, shares=shares,
+        reloader=reloader, clocks=clocks, moved=moved, bus=bus, switch=switch, metrics=metrics, shares=shares,
         certificates=certificates, units=units,
         remarks=[lambda: bus.suspicion, lambda: reloader.last.status(""), certificates.remark],
     )  # fmt: skip
@@ -269,15 +278,39 @@ class _Target:
         )
 
     async def take(self, new: Configuration) -> RefusedBy | None:
-        """First ask all, so that a refusal of one changes nothing at the others."""
+        """First ask all, so that a refusal of one changes nothing at the others.
+
+        A life that begins meanwhile has the configuration of before. So this ends when each life that runs was asked.
+        """
         for is_trial in (True, False):
-            for shard, unit in self._units.items():
-                engine = await unit.alive()
-                asked = e.InventoryRead(inventory=new.inventory.of_shard(shard), is_trial=is_trial)
-                answer = await engine.reactor.ask(asked)
+            took: dict[str, Engine] = {}
+            before: dict[str, Inventory] = {}
+            while missing := [shard for shard, unit in self._units.items() if not unit.runs(took.get(shard))]:
+                shard, inventory = missing[0], new.inventory.of_shard(missing[0])
+                engine = await self._units[shard].alive()
+                is_of = engine.fleet.inventory
+                try:
+                    answer = await engine.reactor.ask(e.InventoryRead(inventory=inventory, is_trial=is_trial))
+                except Unavailable:  # its life ended, and the next one is to be asked
+                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+                    continue
                 if isinstance(answer, RefusedBy):
+                    await self._put_back(before)
                     return RefusedBy(rule=answer.rule, why=f"shard {shard}: {answer.why}")
+                took[shard] = engine
+                if not is_trial:
+                    before.setdefault(shard, is_of)
         return None
+
+    async def _put_back(self, before: Mapping[str, Inventory]) -> None:
+        """Let shards have their inventories again: another one began an operation after the trial, and refused."""
+        for shard, inventory in before.items():
+            try:
+                answer = await self._units[shard].engine.reactor.ask(e.InventoryRead(inventory=inventory))
+            except Unavailable:
+                continue  # the next life has the configuration in force
+            if isinstance(answer, RefusedBy):
+                log.error("inventory_not_put_back", shard=shard, reason=answer.why, advice="reload again")
 
     def ended(self, refused: str) -> None:
         for unit in self._units.values():

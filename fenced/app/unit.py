@@ -43,6 +43,8 @@ log = structlog.get_logger("fenced")
 
 AHEAD_SECONDS_MAX: Final = 1.0
 """How far the time of a shard may be ahead of this process' clock, on which all its shards count."""
+WAKE_SECONDS: Final = 0.001
+"""The loop's timers may fire a little early."""
 
 
 class ClocksApart(StoreError):
@@ -60,11 +62,12 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
-    """What all shards of a process share. `configuration`: returns the one in force. `ended`: called at the end of each
-    life of an engine."""
+    """What all shards of a process share. `configuration`: returns the one in force. `moved`: how far the clock was
+    ahead of each shard's own time at the start, in seconds. `ended`: called at the end of each life of an engine."""
 
     configuration: Callable[[], Configuration]
     clocks: Clocks
+    moved: Mapping[str, float]
     metrics: Metrics
     remarks: Callable[[], tuple[str, ...]]
     ended: Callable[[], None]
@@ -102,6 +105,10 @@ class Unit:
         """Whether an engine runs."""
         return self._is_alive.is_set()
 
+    def runs(self, engine: Engine | None) -> bool:
+        """Whether this is the engine that runs."""
+        return engine is not None and self.is_alive and self.engine is engine
+
     async def alive(self) -> Engine:
         """Wait for an engine that runs."""
         await self._is_alive.wait()
@@ -112,7 +119,7 @@ class Unit:
         shown: Mapping[HostName, StateSeen] = {}
         while True:
             try:
-                await self._live(store, common, shown)
+                await self._until_ended(store, common, shown)
             except BaseExceptionGroup as group:
                 ours, others = group.split((HandedOver, EpochLost, StoreWentBack))
                 if others is not None or ours is None:
@@ -120,10 +127,24 @@ class Unit:
                 shown = shown_before(group)
                 log.warning("shard_begins_anew", shard=self.shard, reason=str(_leaf(ours)))
             finally:
-                self._is_alive.clear()
-                self.control.end()
                 common.ended()
             store = await self._open_again(common)
+
+    async def _until_ended(self, store: Opened, common: Common, shown: Shown) -> None:
+        """Run one life in a task of its own: a task group that ends with an error forgets that it was cancelled.
+
+        So a stop while the life ends would begin the next one.
+        """
+        life = asyncio.create_task(self._live(store, common, shown), name=f"life of {self.shard}")
+        try:
+            await asyncio.wait({life})
+        except asyncio.CancelledError:
+            life.cancel()
+            await asyncio.wait({life})
+            if not life.cancelled() and (fault := life.exception()) is not None:
+                log.warning("shard_ended", shard=self.shard, reason=str(_leaf(fault)))
+            raise
+        life.result()
 
     async def _open_again(self, common: Common) -> Opened:
         store = await opened(common.configuration(), self.shard)
@@ -154,7 +175,10 @@ class Unit:
             stack.push_async_callback(remote.close)
             watch = ProxyWatch(remote, inventory.proxies.values(), clock=clock)
             around = Surroundings(
-                advance=lambda to: _advance(self.shard, common.clocks, to), settle=kill_named, floors=remote
+                advance=lambda to: _reach(self.shard, common.clocks, to),
+                settle=kill_named,
+                floors=remote,
+                moved_seconds=common.moved.get(self.shard, 0.0),
             )
             engine = Engine(
                 fleet=fleet, loaded=store.loaded,
@@ -169,10 +193,14 @@ class Unit:
             self._parts = engine, remote, watch
             self.control.begin(engine.control)
             self._is_alive.set()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(engine.run(), name=f"engine of {self.shard}")
-                group.create_task(remote.watch_certificates(), name="certificates")
-                group.create_task(watch.run(), name="proxies")
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(engine.run(), name=f"engine of {self.shard}")
+                    group.create_task(remote.watch_certificates(), name="certificates")
+                    group.create_task(watch.run(), name="proxies")
+            finally:
+                self._is_alive.clear()
+                self.control.end()
 
 
 async def opened(configuration: Configuration, shard: str) -> Opened:
@@ -191,13 +219,22 @@ async def opened(configuration: Configuration, shard: str) -> Opened:
         raise
 
 
-def first_clock(stores: Mapping[str, Opened]) -> Clocks:
-    """Return the clock on which all shards count: it goes on from the shard whose time is the latest."""
+def first_clock(stores: Mapping[str, Opened]) -> tuple[Clocks, Mapping[str, float]]:
+    """Return the clock on which all shards count: it goes on from the shard whose time is the latest.
+
+    Also return how far it is ahead of each shard's own time, in seconds: commands of that shard act so much longer.
+    """
     latest = max(stores.values(), key=_time_of)
     last_at = [one.loaded.last_at for one in stores.values() if one.loaded.last_at is not None]
     clocks = Clocks(kept=latest.kept, last_at=max(last_at, default=None), steady_at=latest.loaded.steady_at)
     clocks.steady.advance(max(map(_time_of, stores.values())))
-    return clocks
+    moved = {shard: max(clocks.steady.now() - _alone(one).steady.now(), 0.0) for shard, one in stores.items()}
+    return clocks, moved
+
+
+def _alone(store: Opened) -> Clocks:
+    """Return the clock on which the shard would go on if it were the only one."""
+    return Clocks(kept=store.kept, last_at=store.loaded.last_at, steady_at=store.loaded.steady_at)
 
 
 def _time_of(store: Opened) -> float:
@@ -210,13 +247,16 @@ def _check_clock(shard: str, loaded: Loaded, *, now: float) -> None:
     _check_ahead(shard, max((at for at in (loaded.steady_at, loaded.last_at) if at is not None), default=now) - now)
 
 
-def _advance(shard: str, clocks: Clocks, to: float) -> float:
-    """Set the clock of all shards forward, by a little: a leap would let every host of the others look silent.
+async def _reach(shard: str, clocks: Clocks, to: float) -> float:
+    """Wait until the clock of all shards is there. It is never set forward while they count on it: their hosts would
+    look silent, and their commands as if they could act no more. Return 0: it was not moved.
 
     Raises ClocksApart.
     """
     _check_ahead(shard, to - clocks.steady.now())
-    return clocks.steady.advance(to)
+    if (ahead := to - clocks.steady.now()) > 0.0:
+        await asyncio.sleep(ahead + WAKE_SECONDS)
+    return 0.0
 
 
 def _check_ahead(shard: str, seconds: float) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fenced.core import events as e
 from fenced.model.answers import Answer
+from fenced.ports.control import Unavailable
 from fenced.ports.journal import Word
 
 
@@ -16,6 +17,34 @@ class Asked(NamedTuple):
     event: e.Event
     at: float
     future: asyncio.Future[Answer | None] | None = None
+
+
+class Callers:
+    """Who waits for decisions of one life of the engine. At its end nobody decides any more."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[asyncio.Future[Answer | None], None] = {}
+        self._is_over = False
+
+    def new(self, event: e.Event) -> "asyncio.Future[Answer | None]":
+        """Return a future for the event's decision. Raises Unavailable after the end.
+
+        Whoever reports a program waits on: it must not go on before the program is journalled, and ends with this life.
+        """
+        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        if not isinstance(event, e.AgentSeen):
+            if self._is_over:
+                raise Unavailable("this controller begins anew; nothing was done")
+            self._waiting[future] = None
+            future.add_done_callback(lambda done: self._waiting.pop(done, None))
+        return future
+
+    def end(self) -> None:
+        """Fail all that wait."""
+        self._is_over = True
+        for future in list(self._waiting):
+            if not future.done():
+                future.set_exception(Unavailable("this controller begins anew; look whether it was done"))
 
 
 def with_words(asked: list[Asked], words: tuple[Word, ...], now: float) -> list[Asked]:

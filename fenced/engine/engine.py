@@ -194,6 +194,8 @@ class Engine:
         except* StoreWentBack:
             await self.controllers.keep_words()  # the store may have lost the newest of them
             raise
+        finally:
+            self.reactor.end()
 
     async def _run(self, on_running: Callable[[], None] | None) -> None:
         taken = await self.standby.look()

@@ -57,12 +57,12 @@ class ManyShards:
         assert shards, "there is a shard"
         self._shards: dict[str, Control] = dict(sorted(shards.items()))
         self._shard_of, self._inventory = shard_of, inventory
-        self._key = ""
+        self._request = ""
 
     def keyed(self, key: str, content: str) -> "ManyShards":
         one = copy.copy(self)
         one._shards = {shard: control.keyed(key, content) for shard, control in self._shards.items()}
-        one._key = key
+        one._request = f"{key} {content}"
         return one
 
     def of_shard(self, shard: str) -> Control:
@@ -212,8 +212,11 @@ class ManyShards:
         return made[0]
 
     def _new_pause(self) -> str:
-        """Return the id of a pause: the same one where the request comes again with its key."""
-        digest = hashlib.sha256(self._key.encode()).hexdigest()[:16] if self._key else secrets.token_hex(8)
+        """Return the id of a pause: the same one where the same request comes again with its key.
+
+        A key that is used for another request, once the first one is forgotten, must not name the pause of that one.
+        """
+        digest = hashlib.sha256(self._request.encode()).hexdigest()[:16] if self._request else secrets.token_hex(8)
         return f"p-{digest}"
 
     async def end_pause(self, pause_id: str, *, by: str) -> None:

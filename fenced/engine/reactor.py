@@ -18,7 +18,7 @@ from fenced.core import events as e
 from fenced.core import following
 from fenced.core.decide import NOTHING_CHANGED, Decision, decide
 from fenced.core.fleet import Fleet
-from fenced.engine.asked import Asked, folded, with_words
+from fenced.engine.asked import Asked, Callers, folded, with_words
 from fenced.engine.batch import Collected, batch_of, collect
 from fenced.model.answers import Answer
 from fenced.model.moments import Wall, as_steady
@@ -74,6 +74,7 @@ class Reactor:
         self._journal, self._clock, self._telemetry = journal, clock, telemetry
         self._controller, self._observe, self._heard = controller, observe, heard
         self._inbox: deque[Asked] = deque()
+        self._callers = Callers()
         self._wakes: list[tuple[float, HostName]] = []
         self._awake = asyncio.Event()
         self._is_waiting = False
@@ -152,11 +153,18 @@ class Reactor:
         return self.holds_lease() and not self._is_draining and self.fleet.has_lease(self._clock.now())
 
     async def ask(self, event: e.Event) -> Answer | None:
-        """Deliver and wait until the decision is durable. Raises Unavailable when the store rejects it."""
-        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        """Deliver and wait until the decision is durable.
+
+        Raises Unavailable when the store rejects it, and at the end of this life.
+        """
+        future = self._callers.new(event)
         self._inbox.append(Asked(event, self._clock.now(), future))
         self._awake.set()
         return await future
+
+    def end(self) -> None:
+        """Tell callers that this life is over: nobody else would answer them."""
+        self._callers.end()
 
     async def run(self) -> None:
         """Run until cancelled, or raise EpochLost when another controller took over."""

@@ -36,16 +36,22 @@ class _Tried(StoreError):
     """The lease could not be taken again under a higher epoch."""
 
 
+async def _stand_still(to: float) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a takeover changes outside the engine.
 
-    `advance`: set the steady clock forward to a moment, and return by how many seconds it moved. `settle`: kill what an
+    `advance`: let the steady clock reach a moment: set it forward, or wait; return by how many seconds it was moved.
+    `moved_seconds`: how far it was set forward at this start, beyond the time of the records. `settle`: kill what an
     earlier run left on this machine; programs that the journal names only if that run was the last holder.
     `floors`: the proxies, which refuse older epochs once they know a newer one.
     """
 
-    advance: Callable[[float], float] = lambda to: 0.0
+    advance: Callable[[float], Awaitable[float]] = _stand_still
+    moved_seconds: float = 0.0
     settle: Callable[[Fleet, bool], Awaitable[None]] | None = None
     floors: Floors | None = None
 
@@ -83,7 +89,7 @@ class Takeover:
         Raises EpochLost, StoreError.
         """
         known = [at for at in (taken.steady_at, taken.last_at) if at is not None]
-        moved = self._around.advance(max(known)) if known else 0.0
+        moved = await self._around.advance(max(known)) if known else 0.0
         self._lease.until = taken.until + moved
         await self._lease.renew()
         return moved
@@ -107,8 +113,8 @@ class Takeover:
             log.warning("unknown_commands_under_way", waiting_seconds=round(seconds, 1))
             await asyncio.sleep(seconds)
         outlast = self._standby.outlast(moved_seconds, has_ended=self._has_ended) if not taken.is_own else {}
-        if taken.is_own and moved_seconds:
-            outlast = self._standby.moved(moved_seconds)
+        if taken.is_own and (moved := moved_seconds + self._around.moved_seconds):
+            outlast = self._standby.moved(moved)
         before = taken.before if taken.reason != "start" else ""
         return epoch, e.Started(before=before, outlast=outlast, words=self.words)
 

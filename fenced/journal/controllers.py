@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, not_, or_, select, update
 
 from fenced.journal import codec, leases, statements
 from fenced.journal.schema import CONTROLLERS, LEASE
@@ -96,9 +96,13 @@ def report(connection: Connection, report: ControllerReport, own: Self) -> Seque
 
 
 def leave(connection: Connection, own: Self) -> None:
-    """Note that this controller ended, so that another may have its name at once."""
+    """Note that this controller ended, so that another may have its name at once.
+
+    Not while it holds another shard: then only the life of one shard's engine ended.
+    """
     mine = (CONTROLLERS.c.name == own.name, CONTROLLERS.c.instance == own.instance)
-    connection.execute(update(CONTROLLERS).where(*mine).values(is_gone=True))
+    holds = exists().where(*_is_held(connection), LEASE.c.name == own.name, LEASE.c.place == own.place)
+    connection.execute(update(CONTROLLERS).where(*mine, not_(holds)).values(is_gone=True))
 
 
 def views(connection: Connection, own: Self) -> Sequence[ControllerView]:
@@ -129,10 +133,14 @@ def _view(row: Any, shards: tuple[HeldShard, ...], own: Self) -> ControllerView:
 
 def _held(connection: Connection) -> Any:
     """Select the shards that somebody holds. In SQLite a lease ends by the daemon's clock, which only it knows."""
-    held = select(LEASE.c.name, LEASE.c.shard, LEASE.c.epoch, LEASE.c.since).where(LEASE.c.until > 0.0)
+    held = select(LEASE.c.name, LEASE.c.shard, LEASE.c.epoch, LEASE.c.since)
+    return held.where(*_is_held(connection)).order_by(LEASE.c.shard)
+
+
+def _is_held(connection: Connection) -> tuple[ColumnElement[bool], ...]:
     if connection.dialect.name == "postgresql":
-        held = held.where(LEASE.c.until >= statements.wall_time("postgresql"))
-    return held.order_by(LEASE.c.shard)
+        return LEASE.c.until > 0.0, LEASE.c.until >= statements.wall_time("postgresql")
+    return (LEASE.c.until > 0.0,)
 
 
 def _is_alive(connection: Connection, lease_seconds: float) -> ColumnElement[bool]:

@@ -116,7 +116,7 @@ def _add_takes(connection: Connection) -> None:
 def _add_budget(connection: Connection) -> None:
     """Add what the fleet's budget needs in a store of several shards. A new PostgreSQL store has the tables."""
     METADATA.create_all(connection, tables=[BUDGET, DRAWS])
-    connection.execute(text("INSERT INTO budget VALUES ('', 0)"))
+    connection.execute(text("INSERT INTO budget VALUES ('', 0) ON CONFLICT DO NOTHING"))
 
 
 def _add_standing(connection: Connection) -> None:

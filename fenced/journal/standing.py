@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 
 from fenced.core.durable.records import Entry, StoreDoubted, StoreReleased
 from fenced.journal import codec, following
-from fenced.journal.schema import STORE
+from fenced.journal.schema import LEASE, RECORDS, STORE
 from fenced.journal.seen import Seen, Server
 from fenced.ports.journal import StoreError, StoreTooNew, StoreWentBack
 
@@ -101,9 +101,25 @@ def settle(connection: Connection, now: Standing) -> None:
 
 
 def noted(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Let go of the doubt of an adoption if these records, which the caller just wrote, hold it or a release."""
-    if any(isinstance(each.record, StoreDoubted | StoreReleased) for each in entries):
+    """Let go of the doubt of an adoption if these records, which the caller just wrote, hold it or a release.
+
+    Not before the journal of each shard holds it: another controller may open one later, and would see no doubt.
+    """
+    if not any(isinstance(each.record, StoreDoubted | StoreReleased) for each in entries):
+        return
+    adopted = connection.execute(select(STORE.c.adopted)).scalar_one()
+    shards = connection.execute(select(LEASE.c.shard).where(LEASE.c.sequence > 0)).scalars().all()
+    if all(_has_noted(connection, shard=shard, adopted=adopted) for shard in shards):
         connection.execute(update(STORE).values(doubt=""))
+
+
+def _has_noted(connection: Connection, *, shard: str, adopted: int) -> bool:
+    """Return whether the shard's journal holds the doubt of an adoption, or held it and is all of a later time."""
+    if following.is_doubted(connection, shard=shard, above=adopted):
+        return True
+    oldest = select(func.min(RECORDS.c.epoch)).where(RECORDS.c.shard == shard)
+    epoch = connection.execute(oldest).scalar_one()
+    return epoch is not None and epoch > adopted
 
 
 def doubt(connection: Connection, now: Standing, *, shard: str, seen: Seen, server: Server) -> str:
@@ -111,7 +127,7 @@ def doubt(connection: Connection, now: Standing, *, shard: str, seen: Seen, serv
     that it is another's copy; "" if there is no doubt. `seen`, `server`: what this controller knew, and finds now."""
     if now.is_away:
         return now.why_away
-    if now.doubt:
+    if now.doubt and not _has_noted(connection, shard=shard, adopted=now.adopted):
         return now.doubt
     if seen.store != now.id:
         return ""

@@ -225,6 +225,7 @@ async def test_a_pause_that_comes_twice_with_one_key_has_one_id() -> None:
     first = await pause(it.control.keyed("key 1", "content"))
     assert await pause(it.control.keyed("key 1", "content")) == first
     assert await pause(it.control.keyed("key 2", "content")) != first
+    assert await pause(it.control.keyed("key 1", "other content")) != first, "the first request may be forgotten by now"
     assert it.fakes["main"].keys == it.fakes["dc2"].keys
     assert await pause(it.control) != await pause(it.control)
 

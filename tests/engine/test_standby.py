@@ -316,6 +316,31 @@ def test_a_command_of_other_settings_is_waited_out_by_a_successor_that_started_a
     play(main())
 
 
+def test_own_commands_act_as_much_longer_as_the_clock_was_set_forward_at_the_start() -> None:
+    """A process of several shards counts on the clock of the latest one."""
+
+    async def main() -> None:
+        world = World(Rack(settings={"power.attempt_timeout_seconds": 200.0}))
+        world.begin()
+        (daemon,) = world.daemons.values()
+        await daemon.start()
+        await asyncio.sleep(60.0)
+        assert daemon.engine is not None
+        await daemon.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        while not records(world, r.StepStarted):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.01)
+        await daemon.crash()
+        sent = {it.token: it.not_after for it in records(world, r.StepStarted)}
+        daemon.moved_seconds = 30.0
+        await daemon.start()
+        await asyncio.sleep(1.0)
+        (outlast,) = records(world, r.CommandsOutlast)
+        assert all(until >= sent[token] + 30.0 for token, until in outlast.until)
+        await world.end()
+
+    play(main())
+
+
 def test_a_standby_refuses_an_inventory_whose_files_are_lost() -> None:
     """At its takeover it would remove every host."""
 

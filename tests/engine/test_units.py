@@ -6,13 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, _advance
+from fenced.app.several import _Target
+from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, Common, Opened, Unit, _reach, first_clock
 from fenced.core import events as e
 from fenced.engine.beside import Beside
-from fenced.engine.giving_over import WENT_BACK
-from fenced.host.machine import SteadyClock
-from fenced.ports.journal import ControllerReport
+from fenced.engine.engine import Engine
+from fenced.engine.giving_over import WENT_BACK, HandedOver, Shown
+from fenced.model.answers import RefusedBy
+from fenced.model.inventory import Inventory
+from fenced.ports.control import Unavailable
+from fenced.ports.journal import ControllerReport, Loaded
 from tests.engine.pair import RACK, both, play
+from tests.world import rack as racks
 from tests.world.daemon import Daemon
 from tests.world.world import World
 
@@ -133,18 +138,192 @@ def test_a_trial_of_a_new_inventory_changes_nothing() -> None:
     play(main())
 
 
-def test_the_clock_of_all_shards_never_leaps_to_the_records_of_one() -> None:
-    """Every host of the other shards would look silent at once."""
+class LoopClock:
+    """The steady clock of a process, over the loop's time."""
 
-    class Clocks:
-        def __init__(self) -> None:
-            self.steady = SteadyClock(1000.0)
+    def __init__(self) -> None:
+        self.steady = self
+
+    def now(self) -> float:
+        return 1000.0 + asyncio.get_running_loop().time()
+
+
+def test_the_clock_of_all_shards_never_leaps_to_the_records_of_one() -> None:
+    """Every host of the other shards would look silent at once, and a command of theirs as if it could act no more."""
 
     async def main() -> None:
-        clocks = Clocks()
-        now = clocks.steady.now()
-        assert _advance("dc2", clocks, now + AHEAD_SECONDS_MAX / 2) > 0.0  # type: ignore[arg-type] # all that it uses
+        clocks = LoopClock()
+        to = clocks.now() + AHEAD_SECONDS_MAX / 2
+        assert await _reach("dc2", clocks, to) == 0.0  # type: ignore[arg-type] # all that it uses
+        assert clocks.now() >= to
         with pytest.raises(ClocksApart, match="dc2"):
-            _advance("dc2", clocks, clocks.steady.now() + 2 * AHEAD_SECONDS_MAX)  # type: ignore[arg-type]
+            await _reach("dc2", clocks, clocks.now() + 2 * AHEAD_SECONDS_MAX)  # type: ignore[arg-type]
+
+    play(main())
+
+
+def test_the_first_clock_knows_how_far_it_is_ahead_of_each_shard() -> None:
+    def store(steady_at: float) -> Opened:
+        loaded = Loaded(store_id="s", last_at=steady_at - 1.0, steady_at=steady_at)
+        return Opened(journal=None, loaded=loaded, kept=None)  # type: ignore[arg-type] # nothing is read
+
+    clocks, moved = first_clock({"dc2": store(5000.0), "main": store(5100.0)})
+    assert clocks.steady.now() >= 5100.0
+    assert moved == {"dc2": pytest.approx(100.0, abs=1.0), "main": pytest.approx(0.0, abs=1.0)}
+
+
+def test_whoever_asks_while_a_life_ends_gets_an_answer() -> None:
+    """The API, reloads and gifts go on over the lives of a shard's engine."""
+
+    async def main() -> None:
+        world, first, _ = await both()
+        engine = first.engine
+        assert engine is not None
+        asked: list[asyncio.Task[object]] = []
+        giving = asyncio.create_task(engine.hand_over(to="fenced-b", by="person", reason="told"))
+        while first.engine is engine:
+            asked.append(asyncio.create_task(engine.reactor.ask(e.ArmAsked(is_on=False, by="person", reason="told"))))
+            await asyncio.sleep(0.001)
+        asked.append(asyncio.create_task(engine.reactor.ask(e.ArmAsked(is_on=False, by="person", reason="too late"))))
+        answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 1.0)
+        assert isinstance(answers[-1], Unavailable)
+        await giving
+        await world.end()
+
+    play(main())
+
+
+class EndingUnit(Unit):
+    """Its lives are handed over at once, and take a while to end."""
+
+    begun = 0
+
+    async def _live(self, store: Opened, common: Common, shown: Shown) -> None:
+        self.begun += 1
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hand_over())
+            group.create_task(self._end_slowly())
+
+    async def _hand_over(self) -> None:
+        raise HandedOver("a test")
+
+    async def _end_slowly(self) -> None:
+        try:
+            await asyncio.sleep(3600.0)
+        finally:
+            await asyncio.sleep(2.0)
+
+    async def _open_again(self, common: Common) -> Opened:
+        await asyncio.sleep(1.0)
+        return None  # type: ignore[return-value] # `_live` does not use it
+
+
+def unit(shard: str, kind: type[Unit] = Unit) -> Unit:
+    return kind(shard, beside=Beside(), bus=None, retired=None)  # type: ignore[arg-type] # it hears nothing
+
+
+class Ended:
+    def ended(self) -> None:
+        pass
+
+
+def test_a_stop_while_a_life_ends_begins_no_other_life() -> None:
+    async def main() -> None:
+        ending = unit("dc2", EndingUnit)
+        task = asyncio.create_task(ending.run(None, Ended()))  # type: ignore[arg-type] # all that it uses
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=30.0)
+        assert task.cancelled()
+        assert isinstance(ending, EndingUnit)
+        assert ending.begun == 1
+
+    play(main())
+
+
+def test_a_life_follows_the_other() -> None:
+    async def main() -> None:
+        ending = unit("dc2", EndingUnit)
+        task = asyncio.create_task(ending.run(None, Ended()))  # type: ignore[arg-type] # all that it uses
+        await asyncio.sleep(10.0)
+        assert isinstance(ending, EndingUnit)
+        assert ending.begun == 4
+        task.cancel()
+        await asyncio.wait({task})
+
+    play(main())
+
+
+class Life:
+    """A life of an engine, which takes what it is asked."""
+
+    def __init__(self, *, is_over: bool = False, refuses: bool = False) -> None:
+        self.reactor, self._is_over, self._refuses = self, is_over, refuses
+        self.fleet, self.inventory = self, Inventory()
+        self.taken: list[Inventory] = []
+
+    async def ask(self, event: e.InventoryRead) -> RefusedBy | None:
+        await asyncio.sleep(1.0)
+        if self._is_over:
+            raise Unavailable("over")
+        if event.is_trial:
+            return None
+        if self._refuses:
+            return RefusedBy(rule="running", why="it began after the trial")
+        self.taken.append(event.inventory)
+        return None
+
+
+class NewConfiguration:
+    inventory = racks.inventory(RACK)
+
+
+def begin(shard: Unit, life: Life) -> None:
+    engine: Engine = life  # type: ignore[assignment] # all that a reload uses
+    shard._parts = engine, None, None  # type: ignore[assignment]
+    shard._is_alive.set()
+
+
+def test_a_life_that_begins_during_a_reload_takes_the_new_inventory() -> None:
+    """It read the configuration of before: its devices may be those of other hosts by now."""
+
+    async def main() -> None:
+        units = {"dc2": unit("dc2"), "main": unit("main")}
+        lives = {name: Life() for name in units}
+        for name, life in lives.items():
+            begin(units[name], life)
+        reload = asyncio.create_task(_Target(units).take(NewConfiguration()))  # type: ignore[arg-type]
+        await asyncio.sleep(3.5)
+        assert [len(lives[name].taken) for name in ("dc2", "main")] == [1, 0]
+        units["dc2"]._is_alive.clear()
+        begin(units["dc2"], again := Life())
+        assert await asyncio.wait_for(reload, 30.0) is None
+        assert again.taken == [NewConfiguration.inventory.of_shard("dc2")]
+        assert lives["main"].taken == [NewConfiguration.inventory]
+
+    play(main())
+
+
+def test_a_reload_that_one_shard_refuses_after_the_trial_is_put_back_in_the_others() -> None:
+    async def main() -> None:
+        units = {"dc2": unit("dc2"), "main": unit("main")}
+        begin(units["dc2"], first := Life())
+        begin(units["main"], Life(refuses=True))
+        answer = await _Target(units).take(NewConfiguration())  # type: ignore[arg-type]
+        assert isinstance(answer, RefusedBy)
+        assert first.taken == [NewConfiguration.inventory.of_shard("dc2"), Inventory()]
+
+    play(main())
+
+
+def test_a_reload_asks_the_next_life_of_a_shard_whose_life_ends() -> None:
+    async def main() -> None:
+        units = {"main": unit("main")}
+        begin(units["main"], Life(is_over=True))
+        reload = asyncio.create_task(_Target(units).take(NewConfiguration()))  # type: ignore[arg-type]
+        await asyncio.sleep(1.5)
+        begin(units["main"], again := Life())
+        assert await asyncio.wait_for(reload, 30.0) is None
+        assert again.taken == [NewConfiguration.inventory]
 
     play(main())

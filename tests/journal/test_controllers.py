@@ -8,7 +8,7 @@ import pytest
 
 from fenced.journal.postgres.store import PostgresJournal
 from fenced.ports.journal import ControllerReport, ControllerView, StoreHeld
-from tests.journal.rigs import PostgresRig
+from tests.journal.rigs import PostgresRig, start
 from tests.needs import needs
 
 pytestmark = [needs("postgres"), pytest.mark.integration, pytest.mark.database]
@@ -71,6 +71,20 @@ async def test_a_controller_that_ended_is_gone_at_once(database: PostgresRig) ->
     assert living(await other.report(B)) == ["fenced-b"]
     moved = await opened(database, "fenced-a", "machine-3/boot-1")
     assert living(await moved.report(A)) == ["fenced-a", "fenced-b"]
+
+
+async def test_a_controller_lives_on_when_the_engine_of_one_of_its_shards_ends(database: PostgresRig) -> None:
+    """Another one of its name must not start meanwhile, and the others must go on to know who acts."""
+    place = "machine-1/boot-1"
+    main, dc2 = database.build(place=place), database.build(place=place, shard="dc2")
+    for journal in (main, dc2):
+        await start(journal, holder="fenced-a")
+        await journal.report(A)
+    other = await opened(database)
+    await dc2.close()
+    assert living(await other.report(B)) == ["fenced-a", "fenced-b"]
+    await main.close()
+    assert living(await other.report(B)) == ["fenced-b"]
 
 
 async def test_a_name_belongs_to_the_living_controller_that_has_it(database: PostgresRig) -> None:

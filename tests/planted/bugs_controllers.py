@@ -176,7 +176,7 @@ CONTROLLER_BUGS: Final = (
         name="a successor's clock falls behind the records",
         rule="S5",
         file="engine/takeover.py",
-        old="        moved = self._around.advance(max(known)) if known else 0.0\n",
+        old="        moved = await self._around.advance(max(known)) if known else 0.0\n",
         new="        moved = 0.0\n",
         killers=(f"{TAKEN}::test_a_successor_goes_on_in_the_time_of_the_records",),
     ),

@@ -11,6 +11,14 @@ RESUMED: Final = f"{MERGED}::test_a_reader_gets_each_event_once_and_in_order_fro
 
 SHARD_BUGS: Final = (
     Bug(
+        name="a key that is used again names the pause of another request",
+        rule="S19",
+        file="engine/many_shards.py",
+        old='        one._request = f"{key} {content}"\n',
+        new="        one._request = key\n",
+        killers=("tests/engine/test_many_shards.py::test_a_pause_that_comes_twice_with_one_key_has_one_id",),
+    ),
+    Bug(
         name="a disarm stops at the first shard that fails",
         rule="S19",
         file="engine/many_shards.py",

@@ -5,6 +5,8 @@ from typing import Final
 from tests.planted.bug import Bug
 
 ADOPTING: Final = "tests/journal/test_adopting.py"
+SHARDS: Final = "tests/journal/test_adopted_shards.py"
+CONTROLLERS: Final = "tests/journal/test_controllers.py"
 UPGRADING: Final = "tests/journal/test_upgrading.py"
 SCHEMA: Final = "tests/journal/test_schema.py"
 CODEC: Final = "tests/journal/test_formats.py"
@@ -86,17 +88,33 @@ STANDING_BUGS: Final = (
         name="an adopted store fences by itself at once",
         rule="S22",
         file="journal/standing.py",
-        old="    if now.doubt:\n        return now.doubt\n",
-        new="",
+        old="    if now.doubt and not",
+        new="    if False and not",
         killers=(f"{ADOPTING}::test_an_adopted_copy_is_doubted_until_a_record_says_so[a new machine]",),
     ),
     Bug(
         name="any record ends the doubt of an adoption",
         rule="S22",
         file="journal/standing.py",
-        old="    if any(isinstance(each.record, StoreDoubted | StoreReleased) for each in entries):",
-        new="    if not any(isinstance(each.record, StoreDoubted | StoreReleased) for each in entries):",
+        old="    if not any(isinstance(each.record, StoreDoubted | StoreReleased) for each in entries):",
+        new="    if any(isinstance(each.record, StoreDoubted | StoreReleased) for each in entries):",
         killers=(f"{ADOPTING}::test_the_doubt_does_not_come_back_with_the_age_of_its_record",),
+    ),
+    Bug(
+        name="the first shard that notes an adoption ends the doubt of the others",
+        rule="S22",
+        file="journal/standing.py",
+        old="    if all(_has_noted(",
+        new="    if any(_has_noted(",
+        killers=(f"{SHARDS}::test_each_shard_of_an_adopted_copy_is_doubted_until_its_own_record_says_so",),
+    ),
+    Bug(
+        name="the end of one shard's engine ends the controller in the store",
+        rule="S20",
+        file="journal/controllers.py",
+        old="where(*mine, not_(holds))",
+        new="where(*mine)",
+        killers=(f"{CONTROLLERS}::test_a_controller_lives_on_when_the_engine_of_one_of_its_shards_ends",),
     ),
     Bug(
         name="a standby goes on over an adoption",

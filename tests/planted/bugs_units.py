@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 SWITCH: Final = "tests/bus/test_switch.py"
 SHARING: Final = "tests/engine/test_sharing.py"
+STANDBY: Final = "tests/engine/test_standby.py"
 UNITS: Final = "tests/engine/test_units.py"
 
 UNIT_BUGS: Final = (
@@ -96,6 +97,62 @@ UNIT_BUGS: Final = (
         old="    if seconds > AHEAD_SECONDS_MAX:\n",
         new="    if False:\n",
         killers=(f"{UNITS}::test_the_clock_of_all_shards_never_leaps_to_the_records_of_one",),
+    ),
+    Bug(
+        name="a shard decides in the time before its records, instead of waiting for the clock of all",
+        rule="S5",
+        file="app/unit.py",
+        old="        await asyncio.sleep(ahead + WAKE_SECONDS)\n",
+        new="        pass\n",
+        killers=(f"{UNITS}::test_the_clock_of_all_shards_never_leaps_to_the_records_of_one",),
+    ),
+    Bug(
+        name="nobody knows how far the clock of all shards is ahead of one of them",
+        rule="S5",
+        file="app/unit.py",
+        old="    moved = {shard: max(clocks.steady.now() - _alone(one).steady.now(), 0.0)",
+        new="    moved = {shard: 0.0",
+        killers=(f"{UNITS}::test_the_first_clock_knows_how_far_it_is_ahead_of_each_shard",),
+    ),
+    Bug(
+        name="own commands end too early on a clock that was set forward at the start",
+        rule="S5",
+        file="engine/takeover.py",
+        old="(moved := moved_seconds + self._around.moved_seconds)",
+        new="(moved := moved_seconds)",
+        killers=(f"{STANDBY}::test_own_commands_act_as_much_longer_as_the_clock_was_set_forward_at_the_start",),
+    ),
+    Bug(
+        name="a stop while a life ends is forgotten, and the next life takes leases without a bus",
+        rule="S20",
+        file="app/unit.py",
+        old="            await self._until_ended(store, common, shown)\n",
+        new="            await self._live(store, common, shown)\n",
+        killers=(f"{UNITS}::test_a_stop_while_a_life_ends_begins_no_other_life",),
+    ),
+    Bug(
+        name="a life that begins during a reload keeps the inventory of before",
+        rule="S18",
+        file="app/several.py",
+        old="if not unit.runs(took.get(shard))]",
+        new="if shard not in took]",
+        killers=(f"{UNITS}::test_a_life_that_begins_during_a_reload_takes_the_new_inventory",),
+    ),
+    Bug(
+        name="a reload that one shard refuses stays in force in another",
+        rule="S18",
+        file="app/several.py",
+        old="                    await self._put_back(before)\n",
+        new="",
+        killers=(f"{UNITS}::test_a_reload_that_one_shard_refuses_after_the_trial_is_put_back_in_the_others",),
+    ),
+    Bug(
+        name="whoever asks at the end of a life waits for ever",
+        rule="S14",
+        file="engine/asked.py",
+        old="        for future in list(self._waiting):\n",
+        new="        for future in ():\n",
+        killers=(f"{UNITS}::test_whoever_asks_while_a_life_ends_gets_an_answer",),
     ),
     Bug(
         name="a controller whose standby shard is unfit says that it is fit",

@@ -89,7 +89,7 @@ class SteadyClock:
     def now(self) -> float:
         return self._board.boottime() + self._offset
 
-    def advance(self, to: float) -> float:
+    async def reach(self, to: float) -> float:
         """Go on from that moment, if it is ahead. Return by how many seconds this moved."""
         moved = max(to - self.now(), 0.0)
         self._offset += moved
@@ -136,6 +136,8 @@ class Daemon:
         self._bus: WorldBus | None = None
         self._caller: WorldCaller | None = None
         self._shown: Shown = {}
+        self.moved_seconds = 0.0
+        """How far its clock is ahead of the time of its records."""
         self.beside = Beside()
         """What the last life left to the next one of the same process."""
         self._process: asyncio.Task[None] | None = None
@@ -281,7 +283,9 @@ class Daemon:
                 liveness=WorldLiveness(list(around.machines.values()), around.wires), telemetry=around.telemetry,
                 reach=remote.reach, shown=self._shown, beside=self.beside,
                 anchor=lambda: ClockAnchor(boot_id=board.boot_id, boottime=board.boottime(), steady=clock.now()),
-                takeover=Takeover(advance=clock.advance, floors=remote if around.proxies else None),
+                takeover=Takeover(
+                    advance=clock.reach, floors=remote if around.proxies else None, moved_seconds=self.moved_seconds
+                ),
             ),
         )  # fmt: skip
         caller.before_command = lambda: self.on_point(Point.COMMAND_LEAVES)
