@@ -27,7 +27,7 @@ from fenced.app.reload import OneEngine, Reloader
 from fenced.app.running import Running, run_until, shard_facts
 from fenced.app.serving import application, reconfigured, serving_at
 from fenced.app.several import run_several
-from fenced.app.store import journal_of
+from fenced.app.store import divide, journal_of
 from fenced.app.survivors import kill_marked, kill_named
 from fenced.bus.client import BusClient
 from fenced.config.configuration import Configuration
@@ -181,6 +181,7 @@ async def _open_journal(
 ) -> tuple[SqlJournal, Clocks, Loaded]:
     """Return the journal, its content, and clocks that continue the journal's time."""
     journal = journal_of(configuration)
+    divide(journal, configuration.inventory)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
     kept = await journal.clock_anchor()
@@ -291,6 +292,7 @@ def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application, servin
 
     def reloaded(new: Configuration) -> None:
         reconfigured(app, new.api, servings[0] if servings else None)
+        divide(parts.journal, new.inventory)
         parts.certificates.use(new)
         parts.remote.use(urls(new.inventory), vias(new.inventory))
         parts.watch.use(new.inventory.proxies.values())

@@ -26,6 +26,7 @@ from fenced.app.reload import Reloader, status
 from fenced.app.running import is_well, shard_facts
 from fenced.app.serving import application, reconfigured, serving_at
 from fenced.app.shares import Shares
+from fenced.app.store import divide
 from fenced.app.unit import Common, Unit, first_clock, opened
 from fenced.bus.client import BusClient
 from fenced.bus.switch import Switch
@@ -330,6 +331,7 @@ def _connect_reloads(process: _Process, app: web.Application, servings: Sequence
         for unit in process.units.values():
             unit.remote.use(urls(new.inventory), vias(new.inventory))
             unit.watch.use(new.inventory.proxies.values())
+            divide(unit.journal, new.inventory)
             if unit.remote.certificates is not None:
                 unit.remote.certificates.ask()
 

@@ -7,9 +7,11 @@ from fenced.config.configuration import Configuration, StoreConfiguration
 from fenced.host import machine
 from fenced.journal.copying import Endpoint
 from fenced.journal.database import SqlJournal
+from fenced.journal.division import division
 from fenced.journal.instance import instance
 from fenced.journal.sqlite.endpoint import SqliteEndpoint
 from fenced.journal.sqlite.store import SqliteJournal
+from fenced.model.inventory import Inventory
 from fenced.model.names import MAIN_SHARD
 from fenced.model.store_urls import POSTGRESQL, PostgresUrl
 from fenced.ports.journal import StoreError
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 def shard_dir(state_dir: Path, shard: str) -> Path:
     """Return where a controller keeps what it knows of one shard; it need not exist."""
     return state_dir if shard == MAIN_SHARD else state_dir / "shards" / shard
+
+
+def divide(journal: SqlJournal, inventory: Inventory) -> None:
+    """Tell the journal how this configuration divides the fleet; from the next renewal on its lease says so."""
+    journal.division = division({str(name): inventory.shard_of(host) for name, host in inventory.hosts.items()})
 
 
 def journal_of(configuration: Configuration, *, shard: str = MAIN_SHARD) -> SqlJournal:

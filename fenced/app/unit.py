@@ -15,7 +15,7 @@ import structlog
 
 from fenced.app.clocks import Clocks
 from fenced.app.connections import tls_files, urls, vias
-from fenced.app.store import journal_of, shard_dir
+from fenced.app.store import divide, journal_of, shard_dir
 from fenced.app.survivors import kill_marked, kill_named
 from fenced.config.configuration import Configuration
 from fenced.drivers.keeper.client import Keeper
@@ -74,8 +74,8 @@ class Common:
 
 
 class Unit:
-    """`control` answers for the shard over all its lives. `engine`, `remote`, `watch`: those of the life that runs, or
-    of the last one."""
+    """`control` answers for the shard over all its lives. `engine`, `remote`, `watch`, `journal`: those of the life
+    that runs, or of the last one."""
 
     def __init__(self, shard: str, *, beside: Beside, bus: Bus, retired: Retired | None) -> None:
         """`retired`: the old name of this controller, for one of the units to clear."""
@@ -83,7 +83,7 @@ class Unit:
         self.control = LivingControl(shard)
         self._beside, self._bus, self._retired = beside, bus, retired
         self._is_alive = asyncio.Event()
-        self._parts: tuple[Engine, ProxyCaller, ProxyWatch] | None = None
+        self._parts: tuple[Engine, ProxyCaller, ProxyWatch, SqlJournal] | None = None
 
     @property
     def engine(self) -> Engine:
@@ -99,6 +99,11 @@ class Unit:
     def watch(self) -> ProxyWatch:
         assert self._parts is not None, "the first life has begun"
         return self._parts[2]
+
+    @property
+    def journal(self) -> SqlJournal:
+        assert self._parts is not None, "the first life has begun"
+        return self._parts[3]
 
     @property
     def is_alive(self) -> bool:
@@ -190,7 +195,7 @@ class Unit:
                 ),
             )  # fmt: skip
             watch.report_to(engine.bar)
-            self._parts = engine, remote, watch
+            self._parts = engine, remote, watch, store.journal
             self.control.begin(engine.control)
             self._is_alive.set()
             try:
@@ -211,6 +216,7 @@ async def opened(configuration: Configuration, shard: str) -> Opened:
     except OSError as exc:
         raise StoreError(f"can't make {directory}: {exc.strerror or exc}; make it for the daemon's user") from exc
     journal = journal_of(configuration, shard=shard)
+    divide(journal, configuration.inventory)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     try:
         return Opened(journal=journal, loaded=loaded, kept=await journal.clock_anchor())

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection
 
 from fenced.journal import controllers as reports
-from fenced.journal import files, following, leases, reading, standing, taking, words, writing
+from fenced.journal import division, files, following, leases, reading, standing, taking, words, writing
 from fenced.journal.following import Mark, Position
 from fenced.journal.leases import Held, LeaseRow
 from fenced.journal.queries import Reader, SqlQueries
@@ -185,6 +185,7 @@ class SqlJournal(SqlQueries, ABC):
         if not may_take(row):
             return None
         stands = standing.checked(connection, self._standing)
+        division.check(connection, shard, self.division)
         rest, position = following.follow(connection, shard=shard, since=since, limit=reading.ROWS_MAX)
         if rest.behind:
             return None
@@ -192,7 +193,7 @@ class SqlJournal(SqlQueries, ABC):
         until = now + self._lease_seconds
         held = leases.take(
             connection, self._held, row=row, name=self._name, place=self._where, above=above, until=until,
-            ttl_seconds=self._lease_seconds, is_older=self._memory.lacks_past,
+            ttl_seconds=self._lease_seconds, is_older=self._memory.lacks_past, division=self.division,
         )  # fmt: skip
         standing.settle(connection, stands)
         taken = Taken(
@@ -222,7 +223,8 @@ class SqlJournal(SqlQueries, ABC):
         until = now + ttl_seconds
 
         def work(connection: Connection) -> None:
-            leases.renew(connection, self._held, until=until, ttl_seconds=ttl_seconds, anchor=anchor)
+            end = {"until": until, "ttl_seconds": ttl_seconds}
+            leases.renew(connection, self._held, **end, anchor=anchor, division=self.division)
             standing.check_home(connection)
 
         await self._change("renew-lease", work)

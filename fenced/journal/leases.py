@@ -204,13 +204,14 @@ def take(
     until: float,
     ttl_seconds: float,
     is_older: bool = False,
+    division: str = "",
 ) -> Held:
     """Take a new epoch for this start; from now on no older one can write. The caller may take the lease.
 
     `row`: the locked one. `is_older`: the store lacks what this controller saw. After that, and after a promotion, the
     row says so until `end_doubt`: a taker that dies before leaves the doubt to the next one. `place`: the state
     directory in this boot of its machine. `above`: the highest epoch that is known from elsewhere. `until`,
-    `ttl_seconds`: the lease's end, as at `renew`.
+    `ttl_seconds`: the lease's end, as at `renew`. `division`: as at `division.check`.
     """
     drawn = connection.execute(select(STORE.c.epochs).with_for_update(key_share=True)).scalar_one()
     in_force = connection.execute(select(LEASE.c.epoch)).scalars()
@@ -235,6 +236,7 @@ def take(
         "since": statements.wall_time(dialect), "released_by": "", "released_to": "", "released_at": None,
         "timeline": timeline,
         "is_doubted": is_older or is_promoted or (row is not None and row.is_doubted), "reads_words": epoch,
+        "division": division,
     }  # fmt: skip
     upsert = insert_into(dialect, LEASE).values(values)
     kept = {"shard", "batch", "at", "pruned"}
@@ -252,14 +254,18 @@ def end_doubt(connection: Connection, held: Held) -> None:
     connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(is_doubted=False))
 
 
-def renew(connection: Connection, held: Held, *, until: float, ttl_seconds: float, anchor: ClockAnchor | None) -> None:
+def renew(
+    connection: Connection, held: Held, *, until: float, ttl_seconds: float, anchor: ClockAnchor | None,
+    division: str = "",
+) -> None:  # fmt: skip
     """`until`: the lease's end by the daemon's clock, which counts if the database is the daemon's own.
 
     Otherwise the end is `ttl_seconds` from now by the database's clock. Raises EpochLost, StoreWentBack.
     """
     advance(connection, held)
     dialect = connection.dialect.name
-    values: dict[str, Any] = {"until": statements.lease_end(dialect, until=until, ttl_seconds=ttl_seconds)}
+    end = statements.lease_end(dialect, until=until, ttl_seconds=ttl_seconds)
+    values: dict[str, Any] = {"until": end, "division": division}
     if anchor is not None:
         values |= {
             "anchor_boot_id": anchor.boot_id,

@@ -108,9 +108,10 @@ def _to_4(connection: Connection) -> None:
 
 
 def _add_takes(connection: Connection) -> None:
-    """Add which shards a controller would take."""
+    """Add which shards a controller would take, and how the holder of a shard divides the fleet."""
     is_there = "IF NOT EXISTS" if connection.dialect.name == "postgresql" else ""  # `_to_4` makes today's tables
     connection.execute(text(f"ALTER TABLE controllers ADD COLUMN {is_there} takes TEXT"))
+    connection.execute(text(f"ALTER TABLE lease ADD COLUMN {is_there} division TEXT NOT NULL DEFAULT ''"))
 
 
 def _add_budget(connection: Connection) -> None:

@@ -44,6 +44,8 @@ class SqlQueries(ABC):
     def __init__(self, *, place: str, shard: str) -> None:
         """`place`: the store's name in errors, without secrets."""
         self._place, self._shard = place, shard
+        self.division = ""
+        """How the configuration in force divides the fleet into shards, for leases (`division`)."""
         self._looking = 0
         self._unreadable: set[int] = set()
 

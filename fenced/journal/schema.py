@@ -73,6 +73,7 @@ LEASE: Final = Table(
     Column("released_at", Double),
     Column("timeline", BigInteger),
     Column("is_doubted", Boolean, nullable=False),
+    Column("division", Text, nullable=False, server_default=text("''")),
     Column("reads_words", BigInteger, nullable=False, server_default="0"),
 )
 """A row a shard, which every write locks and changes: the epoch, who holds it (`holder` differs for each start, `name`
@@ -86,7 +87,8 @@ for any. `released_at`: the database's clock at the release.
 
 `timeline`: PostgreSQL's timeline when the holder took the lease; a promotion of a standby database begins a new one.
 Null: not known, or SQLite. `is_doubted`: records may be missing, and no holder has waited yet until the commands in
-them can't act any more. `reads_words`: the epoch of the last holder whose program reads `words`."""
+them can't act any more. `reads_words`: the epoch of the last holder whose program reads `words`.
+`division`: how the holder divides the fleet into shards; "": not known."""
 
 RECORDS: Final = Table(
     "records",

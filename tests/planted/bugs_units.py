@@ -8,6 +8,7 @@ SWITCH: Final = "tests/bus/test_switch.py"
 SHARING: Final = "tests/engine/test_sharing.py"
 STANDBY: Final = "tests/engine/test_standby.py"
 UNITS: Final = "tests/engine/test_units.py"
+DIVISION: Final = "tests/journal/test_division.py"
 
 UNIT_BUGS: Final = (
     Bug(
@@ -161,5 +162,21 @@ UNIT_BUGS: Final = (
         old="(*self.unfit_marked(), *self._beside.unfit())",
         new="self._beside.unfit()",
         killers=(f"{UNITS}::test_the_report_is_of_all_shards",),
+    ),
+    Bug(
+        name="two controllers with different divisions of the fleet hold shards at the same time",
+        rule="S20",
+        file="journal/database.py",
+        old="        division.check(connection, shard, self.division)\n",
+        new="",
+        killers=(f"{DIVISION}::test_nobody_takes_a_shard_beside_a_living_holder_with_another_division",),
+    ),
+    Bug(
+        name="a moved host does not change the division of the fleet",
+        rule="S20",
+        file="journal/division.py",
+        old='            made.update(f"{host}\\n{shard}\\n".encode())\n',
+        new='            made.update(f"{shard}\\n".encode())\n',
+        killers=(f"{DIVISION}::test_a_division_names_the_hosts_outside_main",),
     ),
 )
