@@ -144,7 +144,7 @@ async def _side(
         shown: set[str] = set()
         await stack.enter_async_context(_shown(it, shown))
         await asyncio.gather(*(one.start(seconds_max=size.ready_seconds_max) for one in daemons))
-        await _share(daemons, shards)
+        await _share(daemons, shards, size)
         await until(lambda: len(shown) == count, seconds=size.ready_seconds_max, what="the state of each host is shown")
         publisher = await stack.enter_async_context(
             publishing(it.broker.port, count, count / size.rate, _said_seconds(size))
@@ -219,7 +219,7 @@ async def _shown(it: Ground, shown: set[str]) -> AsyncIterator[None]:
         yield
 
 
-async def _share(daemons: Sequence[Controller], shards: Sequence[str]) -> None:
+async def _share(daemons: Sequence[Controller], shards: Sequence[str], size: Size) -> None:
     """Wait until every shard is held, then hand over until each daemon holds its part."""
 
     async def are_held() -> bool:
@@ -236,8 +236,8 @@ async def _share(daemons: Sequence[Controller], shards: Sequence[str]) -> None:
                 await one.api.call("POST", "controllers/hand-over", body=body)  # refused until the other one is fit
         return all(len(its) == part for its in held.values())
 
-    await until(are_held, what=f"{len(shards)} shards are held")
-    await until(are_shared, what=f"each of {len(daemons)} daemons holds {part} shards")
+    await until(are_held, seconds=size.ready_seconds_max, what=f"{len(shards)} shards are held")
+    await until(are_shared, seconds=size.ready_seconds_max, what=f"each of {len(daemons)} daemons holds {part} shards")
 
 
 async def _held(one: Controller) -> list[str]:
