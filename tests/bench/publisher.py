@@ -71,7 +71,7 @@ class Hosts:
             self._stopped = set(range(0, self._count, max(1, self._count // number)))
             return {"last": {f"node-{index}": self.last[index] for index in sorted(self._stopped)}}
         self._is_paused = word == "pause"
-        return {"sent": self.sent, "late_p99": percentile(self.late, 99)}
+        return {"sent": self.sent, "late_p99": percentile(self.late or [0.0], 99)}
 
 
 async def main(port: int, count: int, interval: float, said: float) -> None:

@@ -41,7 +41,6 @@ from tests.postgres import Server
 SHARDS: Final = (MAIN_SHARD, "east", "north", "west")
 LIMIT: Final = 1.1
 LEADER: Final = "fenced_shard_leader"
-LEASE_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 1.0
 IDLE_SHARE: Final = 0.3
 """Of a core. What a daemon uses at rest is below it."""
@@ -58,6 +57,7 @@ class Size:
     seconds: float = 10.0
     turns: int = 3
     settle_seconds: float = 15.0
+    lease_seconds: float = 15.0
     ready_seconds_max: float = 400.0
 
 
@@ -149,6 +149,7 @@ async def _side(
         publisher = await stack.enter_async_context(
             publishing(it.broker.port, count, count / size.rate, _said_seconds(size))
         )
+        await ask(publisher, "pause")
         yield Side(it=it, publisher=publisher, daemons=daemons)
 
 
@@ -160,7 +161,7 @@ def _tables(url: str, size: Size) -> dict[str, dict[str, Any]]:
             "heartbeat_interval": f"{_said_seconds(size):.0f}s", "watch_interval": "10m",
         },
         "check": {"interval": "0s"},
-        "store": {"url": url, "lease_ttl": f"{LEASE_SECONDS:.0f}s"},
+        "store": {"url": url, "lease_ttl": f"{size.lease_seconds:.0f}s"},
     }  # fmt: skip
 
 
@@ -181,9 +182,9 @@ async def _write_past(database: Server, name: str, state_dir: Path, where: Mappi
     for shard in sorted(set(where.values())):
         directory = state_dir / shard
         directory.mkdir(parents=True)
-        settings = PostgresSettings(url=PostgresUrl.parse(database.url(name)), lease_ttl_seconds=LEASE_SECONDS)
-        where_of_store = place(directory, boot="an earlier boot")
-        journal = PostgresJournal(settings, state_dir=directory, place=where_of_store, shard=shard)
+        settings = PostgresSettings(url=PostgresUrl.parse(database.url(name)), lease_ttl_seconds=15.0)
+        earlier = place(directory, boot="an earlier boot")
+        journal = PostgresJournal(settings, state_dir=directory, place=earlier, shard=shard)
         await journal.open(holder="fenced-a", now=time.time())
         await journal.close()
     now = time.time()
@@ -249,11 +250,12 @@ async def _held(one: Controller) -> list[str]:
 
 
 async def _settle(side: Side, count: int, size: Size) -> None:
-    """Wait until each host was heard, then pause."""
+    """Let each host be heard once, then pause."""
 
     async def is_heard() -> bool:
         return min((await side.heard()).values()) >= count
 
+    await ask(side.publisher, "sent")
     await until(is_heard, seconds=size.ready_seconds_max, what=f"each of {count} hosts was heard")
     side.sent = (await ask(side.publisher, "pause"))["sent"]
     await asyncio.sleep(size.settle_seconds)
