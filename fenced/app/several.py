@@ -22,6 +22,7 @@ from fenced.app.clocks import Clocks
 from fenced.app.connections import bus_settings, urls, vias
 from fenced.app.note import Note
 from fenced.app.old_name import retired
+from fenced.app.places import Places
 from fenced.app.reload import Reloader, status
 from fenced.app.running import is_well, shard_facts
 from fenced.app.serving import application, reconfigured, serving_at
@@ -70,6 +71,7 @@ class _Process:
     moved: Mapping[str, float]
     bus: BusClient
     switch: Switch
+    places: Places
     metrics: Metrics
     shares: Shares
     certificates: Certificates
@@ -135,7 +137,8 @@ def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float]) -> 
         telemetry=metrics, clock=clocks.steady, will=lambda: _offline(units), ahead_seconds=clocks.steady.ahead_seconds,
         on_stranger=lambda name: _strange(units, name),
     )  # fmt: skip
-    switch = Switch(bus, shard_of=_Places(reloader).shard_of, clock=clocks.steady)
+    places = Places(lambda: reloader.configuration.inventory)
+    switch = Switch(bus, shard_of=places.shard_of, clock=clocks.steady)
     at_most, ttl = configuration.store.shards_at_most, daemon.lease_ttl_seconds
     shares = Shares(units, at_most=at_most, lease_seconds=ttl, clock=clocks.steady)
     old = retired(configuration.state_dir, site=daemon.site, name=daemon.name)
@@ -144,7 +147,8 @@ def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float]) -> 
         old = None  # one of them clears it
     certificates = Certificates(configuration, _Remotes(units), bus_settings(configuration))
     return _Process(
-        reloader=reloader, clocks=clocks, moved=moved, bus=bus, switch=switch, metrics=metrics, shares=shares,
+        reloader=reloader, clocks=clocks, moved=moved, bus=bus, switch=switch, places=places, metrics=metrics,
+        shares=shares,
         certificates=certificates, units=units,
         remarks=[lambda: bus.suspicion, lambda: reloader.last.status(""), certificates.remark],
     )  # fmt: skip
@@ -155,10 +159,10 @@ async def _served(
 ) -> list[asyncio.Task[None]]:
     """Serve the API over all shards, and start what runs beside them."""
     reloader, units, notify = process.reloader, process.units, Notify()
-    api, places = reloader.configuration.api, _Places(reloader)
+    api = reloader.configuration.api
     control = ManyShards(
         {shard: unit.control.as_port() for shard, unit in units.items()},
-        shard_of=places.shard_of, inventory=lambda: reloader.configuration.inventory,
+        shard_of=process.places.shard_of, inventory=lambda: reloader.configuration.inventory,
     )  # fmt: skip
     _register_gauges(process, control)
     app = application(api, control, metrics=process.metrics, clocks=process.clocks, reload=reloader.reload)
@@ -205,18 +209,6 @@ async def _watchdog(notify: Notify, process: _Process) -> None:
 
 
 # -- what the shared parts see of all shards ---------------------------------------------------------------------------
-
-
-class _Places:
-    """Knows the shard of each host of the configuration in force."""
-
-    def __init__(self, reloader: Reloader) -> None:
-        self._reloader = reloader
-
-    def shard_of(self, name: HostName) -> str | None:
-        inventory = self._reloader.configuration.inventory
-        host = inventory.hosts.get(name)
-        return None if host is None else inventory.shard_of(host)
 
 
 class _Remotes:

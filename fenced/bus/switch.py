@@ -17,6 +17,7 @@ from fenced.ports.bus import (
     BusDisconnected,
     BusEvent,
     Evidence,
+    Health,
     Message,
     MessageKind,
     Presence,
@@ -25,6 +26,7 @@ from fenced.ports.bus import (
 from fenced.ports.clock import Clock
 
 Deliver = Callable[[BusEvent], None]
+CONNECTION: Final = (BusConnected, BusDisconnected)
 KEPT_MAX: Final = 200_000
 """Further topics are not kept: names of sources are the clients' own."""
 
@@ -47,13 +49,13 @@ class Switch:
         await self._bus.run(self._deliver)
 
     def _deliver(self, event: BusEvent) -> None:
-        if isinstance(event, BusConnected | BusDisconnected):
+        if isinstance(event, CONNECTION):
             for line in self._lines.values():
                 line.deliver(event)
             return
         shard = self._shard_of(event.host)
-        if shard is not None and shard in self._lines:
-            self._lines[shard].deliver(event)
+        if shard is not None and (own := self._lines.get(shard)) is not None:
+            own.deliver(event)
 
 
 class Line:
@@ -90,6 +92,8 @@ class Line:
     def deliver(self, event: BusEvent) -> None:
         """Pass an event on, and keep what the next life can't get otherwise."""
         match event:
+            case Health():  # by far the most frequent
+                pass
             case BusConnected():
                 self._connected = event
             case BusDisconnected():  # with the next connection the broker sends all that it keeps

@@ -40,12 +40,15 @@ class Shown:
     ) -> None:  # fmt: skip
         self._fleet, self._clock, self._telemetry, self._controller = fleet, clock, telemetry, controller
         self._again, self._deliver, self._hurry, self._begin_anew = again, deliver, hurry, begin_anew
-        self._kept: dict[HostName, e.StateSeen] = dict(before or {})
+        self._kept: dict[HostName, e.StateSeen] = {}
+        self._highest_epoch = 0
         self._ahead: dict[HostName, tuple[float, e.StateSeen]] = {}
         """When the bus showed a newer state of a host than this life could have published, and which."""
         self._left: dict[HostName, e.StateSeen] = {}
         self._warned: set[HostName] = set()
         self._is_store_told = False
+        for event in (before or {}).values():
+            self._keep(event)
 
     def seen(self, event: e.StateSeen) -> None:
         """Handle a state on the bus. It never blocks."""
@@ -56,7 +59,7 @@ class Shown:
         if not self._fleet.is_standby:
             self._answer(event)
         elif event.host not in self._kept or _newest(event) >= _newest(self._kept[event.host]):
-            self._kept[event.host] = event  # an older one that comes later hides no newer one
+            self._keep(event)  # an older one that comes later hides no newer one
 
     def take_over(self) -> None:
         """Answer what was kept as a standby, once this controller decides."""
@@ -66,9 +69,11 @@ class Shown:
                 self._answer(event)
 
     def known_epoch(self) -> int:
-        """Return the highest epoch that the bus shows, or 0, for a lease that is to be taken above it."""
-        epochs = (_newest(event).epoch for event in self._kept.values())
-        return max((epoch for epoch in epochs if epoch <= EPOCH_MAX), default=0)
+        """Return the highest epoch that the bus showed, or 0, for a lease that is to be taken above it.
+
+        Each look of a standby asks, so it does not go over the hosts.
+        """
+        return self._highest_epoch
 
     def left(self) -> Mapping[HostName, e.StateSeen]:
         """Return what the next life must know: kept states that are newer than this one's epoch.
@@ -106,6 +111,12 @@ class Shown:
                 "states_of_a_newer_epoch", hosts=some(new, SHOWN_MAX, between=", "), ours=self._fleet.epoch,
                 advice="this controller holds the lease of its store; let no other store serve this site",
             )  # fmt: skip
+
+    def _keep(self, event: e.StateSeen) -> None:
+        self._kept[event.host] = event
+        epoch = _newest(event).epoch
+        if epoch <= EPOCH_MAX:
+            self._highest_epoch = max(self._highest_epoch, epoch)
 
     def _answer(self, event: e.StateSeen) -> None:
         fleet = self._fleet

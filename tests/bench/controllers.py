@@ -14,7 +14,7 @@ import aiohttp
 from tests.bench.ground import Device, Ground, Json, ground
 from tests.e2e.bed import Api
 from tests.e2e.programs import FENCED, Program, background
-from tests.net import free_port, until
+from tests.net import PATIENCE_SECONDS, free_port, until
 from tests.postgres import Server
 
 NAMES: Final = ("fenced-a", "fenced-b")
@@ -41,7 +41,7 @@ class Controller:
     program: Program
     api: Api
 
-    async def start(self) -> None:
+    async def start(self, *, seconds_max: float = PATIENCE_SECONDS) -> None:
         """Start it, and wait until it is ready."""
         await self.program.start()
 
@@ -49,7 +49,7 @@ class Controller:
             assert self.program.is_running, f"{self.name} ended:\n{self.program.log[-2000:]}"
             return await self.api.is_ready()
 
-        await until(is_ready, what=f"{self.name} is ready")
+        await until(is_ready, seconds=seconds_max, what=f"{self.name} is ready")
 
     async def request_off(self, host: str, *, pause_seconds: float = 0.02) -> None:
         """Request off again and again, until this controller accepts it: a standby refuses."""
@@ -141,9 +141,8 @@ async def pair(
     changes = {**tables, "store": {"url": database.url(name), "lease_ttl": lease_ttl}}
     async with aiohttp.ClientSession() as session, ground(folder, hosts, tables=changes) as it:
         await database.execute(MOMENTS, name)
-        first = Controller(name=NAMES[0], program=it.daemon, api=it.api)
-        second = _second(it, Path(folder, NAMES[1]), session)
-        made = Pair(ground=it, database=database, database_name=name, controllers=(first, second))
+        second = second_of(it, Path(folder, NAMES[1]), session)
+        made = Pair(ground=it, database=database, database_name=name, controllers=(first_of(it), second))
         try:
             await made.both_fit()
             async with background(made.beat(), "beats"):
@@ -152,7 +151,12 @@ async def pair(
             await second.program.kill()
 
 
-def _second(it: Ground, folder: Path, session: aiohttp.ClientSession) -> Controller:
+def first_of(it: Ground) -> Controller:
+    """Return the daemon of the ground as a controller."""
+    return Controller(name=NAMES[0], program=it.daemon, api=it.api)
+
+
+def second_of(it: Ground, folder: Path, session: aiohttp.ClientSession) -> Controller:
     """Return the same daemon with a name, a state directory and an API of its own."""
     port = free_port()
     folder.mkdir()

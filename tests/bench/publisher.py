@@ -2,7 +2,7 @@
 
 Spread evenly over the interval; each beat names the interval SAID. Reads one command a line on standard input and
 answers each with a line of JSON: `sent` so far; `stop K` evenly spread hosts stop for good (when each spoke last);
-`pause` all.
+`pause` all, until the next `sent`.
 """
 
 import asyncio
@@ -19,12 +19,17 @@ from tests.e2e.configuration import SITE
 TICK_SECONDS: Final = 0.01
 
 
+def boot_of(number: int) -> str:
+    """Return the boot id of `node-NUMBER`: always the same one, so that a store can know it before."""
+    return str(uuid.UUID(int=number, version=4))
+
+
 class Hosts:
     """`node-0` to `node-N`. `last`: when each sent its last beat, on the wall clock."""
 
     def __init__(self, client: Client, count: int, interval: float, said: float) -> None:
         self._client, self._count, self._interval, self._said = client, count, interval, said
-        self._boots = [str(uuid.uuid4()) for _ in range(count)]
+        self._boots = [boot_of(number) for number in range(count)]
         self._sequences = [0] * count
         self._stopped: set[int] = set()
         self._is_paused = False
@@ -66,7 +71,7 @@ class Hosts:
             self._stopped = set(range(0, self._count, max(1, self._count // number)))
             return {"last": {f"node-{index}": self.last[index] for index in sorted(self._stopped)}}
         self._is_paused = word == "pause"
-        return {"sent": self.sent, "late_p99": percentile(self.late, 99)}
+        return {"sent": self.sent, "late_p99": percentile(self.late or [0.0], 99)}
 
 
 async def main(port: int, count: int, interval: float, said: float) -> None:

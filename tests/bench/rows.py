@@ -12,6 +12,7 @@ from tests.bench import (
     redundant,
     scenarios,
     shard_start,
+    shards,
     silence,
     starting,
     stores,
@@ -38,5 +39,6 @@ ROWS = (
     stores.ROW,
     following.ROW,
     shard_start.ROW,
+    shards.ROW,
     scenarios.ROW,
 )

@@ -17,6 +17,7 @@ from tests.bench import (
     redundant,
     scenarios,
     shard_start,
+    shards,
     silence,
     starting,
     stores,
@@ -203,6 +204,16 @@ async def test_a_shard_with_a_past_starts(tmp_path: Path) -> None:
     await shard_start.measure(tmp_path, report, shard_start.Size(hosts=50, rows=1000, repetitions=1))
     found = line(report, "to ready")
     assert found.floor is not None and found.measured > 0
+
+
+@needs("postgres")
+async def test_a_beat_with_several_shards_is_measured_beside_one_shard(tmp_path: Path) -> None:
+    report = made()
+    size = shards.Size(hosts=40, rate=200, seconds=0.5, turns=1, settle_seconds=0.2, lease_seconds=3.0)
+    await shards.measure(tmp_path, report, size)
+    found = line(report, "a beat and process")
+    assert found.ratio is not None and found.measured > 0
+    assert line(report, "beats missed").measured == 0
 
 
 def test_verdicts_follow_the_ratio_or_the_measure() -> None:

@@ -170,8 +170,8 @@ def test_a_standby_keeps_the_newest_state_of_each_host_for_the_takeover() -> Non
         it.shown.seen(shown("fenced", token(3, 21)))
         it.shown.seen(shown("suspect", token(3, 20)))  # an older one that comes later
         it.shown.seen(replace(shown("", None), rev=None))
-        it.shown.seen(replace(shown("suspect", token(3)), host=HostName("node-1")))
-        it.shown.seen(replace(shown("fenced", token(3)), host=HostName("gone")))
+        it.shown.seen(replace(shown("suspect", token(2)), host=HostName("node-1")))
+        it.shown.seen(replace(shown("fenced", token(4)), host=HostName("gone")))
         assert it.outcome == (0, 0, 0) and it.shown.known_epoch() == 3
         it.fleet.epoch = EPOCH
         it.shown.take_over()

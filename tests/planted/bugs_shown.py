@@ -87,8 +87,16 @@ SHOWN_BUGS: Final = (
         name="a standby forgets what the bus showed it",
         rule="S22",
         file="engine/shown.py",
-        old="            self._kept[event.host] = event  # an older one that comes later hides no newer one\n",
+        old="            self._keep(event)  # an older one that comes later hides no newer one\n",
         new="            pass\n",
+        killers=(f"{SHOWN}::test_a_standby_keeps_the_newest_state_of_each_host_for_the_takeover",),
+    ),
+    Bug(
+        name="a standby knows the epoch of the last state alone that the bus showed",
+        rule="S22",
+        file="engine/shown.py",
+        old="max(self._highest_epoch, epoch)",
+        new="epoch",
         killers=(f"{SHOWN}::test_a_standby_keeps_the_newest_state_of_each_host_for_the_takeover",),
     ),
     Bug(
