@@ -10,7 +10,7 @@ import pytest
 
 from fenced.core.durable.records import BudgetDrawn, BudgetReturned, Entry
 from fenced.core.heard.others import Elsewhere, Room
-from fenced.journal import budget
+from fenced.journal import budget, migrations
 from fenced.journal.postgres.store import PostgresJournal
 from fenced.model.names import HostName
 from fenced.ports.journal import Batch, BudgetClosed, StoreError
@@ -215,11 +215,9 @@ async def test_old_draws_are_pruned_but_none_that_counts(database: PostgresRig) 
 
 
 async def test_a_store_of_an_older_program_gets_the_tables(database: PostgresRig) -> None:
-    await database.open()
-    await database.journal.close()
-    await database.execute("DROP TABLE budget, draws")
-    await database.execute("DELETE FROM schema WHERE number > 4")
     a, b = await two(database)
+    await database.execute("DROP TABLE budget, draws")
+    await a._write("migrate", migrations._add_budget, batches=0)
     await a.append(draw())
     with pytest.raises(BudgetClosed):
         await b.append(draw(drawn=0))
