@@ -335,6 +335,8 @@ class WorldJournal(MemoryJournal):
                 self._is_flying = False
 
         flying = asyncio.get_running_loop().create_task(fly(), name="a batch", context=contextvars.Context())
+        # Nobody is left to learn that the batch of a dead controller was refused.
+        flying.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(flying)
 
     _is_flying = False
