@@ -241,8 +241,8 @@ async def _share(daemons: Sequence[Controller], shards: Sequence[str], size: Siz
 
 
 async def _held(one: Controller) -> list[str]:
-    """Not from the metrics, which go over all hosts."""
-    daemon = (await one.api.get("/readyz"))["daemon"]
+    """Not from the metrics, which go over all hosts. Between two lives of a shard the answer is 503."""
+    daemon = (await one.api.call("GET", "/readyz")).body["daemon"]
     found = daemon.get("shards") or [{"shard": MAIN_SHARD, "active": daemon["active"]}]
     return [each["shard"] for each in found if each["active"]]
 
