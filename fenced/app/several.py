@@ -113,6 +113,7 @@ async def run_several(reloader: Reloader, stop: asyncio.Event, listeners: Listen
             await stop.wait()
             log.info("stopping")
             Notify().stopping("letting running power steps reach a safe point")
+            process.shares.stop()
             await _drain(process.units)
             for task in tasks:
                 task.cancel()

@@ -40,6 +40,7 @@ class Shares:
     def __init__(self, members: Mapping[str, Member], *, at_most: int, lease_seconds: float, clock: Clock) -> None:
         self._members, self._at_most = members, at_most
         self._lease_seconds, self._clock = lease_seconds, clock
+        self._is_stopping = False
 
     def beside(self, shard: str) -> Beside:
         """Return what the engine of a shard knows of the others."""
@@ -52,6 +53,10 @@ class Shares:
             patience=self._patience_seconds,
             takes=self._takes,
         )
+
+    def stop(self) -> None:
+        """Take no shard any more: the process stops."""
+        self._is_stopping = True
 
     def held(self) -> dict[str, HeldHere]:
         """Return the shards that this process holds."""
@@ -87,11 +92,15 @@ class Shares:
         return [engine for name, engine in self._engines().items() if name != shard]
 
     def _patience_seconds(self) -> float:
-        count = len(self.held())
-        return math.inf if 0 < self._at_most <= count else count * FULLER_SECONDS
+        return math.inf if self._is_full else len(self.held()) * FULLER_SECONDS
 
     def _takes(self) -> tuple[str, ...]:
-        return () if 0 < self._at_most <= len(self.held()) else tuple(self._members)
+        return () if self._is_full else tuple(self._members)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether this controller takes no further shard."""
+        return self._is_stopping or 0 < self._at_most <= len(self.held())
 
 
 def _is_at_rest(engine: Engine) -> bool:

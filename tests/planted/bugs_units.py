@@ -187,4 +187,12 @@ UNIT_BUGS: Final = (
         new='            made.update(f"{shard}\\n".encode())\n',
         killers=(f"{DIVISION}::test_a_division_names_the_hosts_outside_main",),
     ),
+    Bug(
+        name="a process that stops takes another shard",
+        rule="S20",
+        file="app/shares.py",
+        old="        self._is_stopping = True\n",
+        new="        pass\n",
+        killers=("tests/engine/test_shares.py::test_a_process_that_stops_takes_no_shard_any_more",),
+    ),
 )

@@ -1,0 +1,50 @@
+"""What the engines of one process know of each other: who takes a further shard, and when."""
+
+import math
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from fenced.app.shares import FULLER_SECONDS, Shares
+from fenced.engine.beside import HeldHere
+from tests.world.loop import run
+from tests.world.network import WorldClock
+
+
+def shares(held: Mapping[str, bool], *, at_most: int = 0) -> Shares:
+    """Return those of a process whose engines run. `held`: whether each shard is held."""
+    members: dict[str, Any] = {
+        shard: SimpleNamespace(
+            is_alive=True,
+            engine=SimpleNamespace(held=HeldHere(shard=shard, epoch=1, since=0.0) if is_held else None),
+        )
+        for shard, is_held in held.items()
+    }
+    return Shares(members, at_most=at_most, lease_seconds=15.0, clock=WorldClock())
+
+
+def test_a_fuller_process_waits_longer_and_a_full_one_takes_nothing() -> None:
+    async def story() -> None:
+        held = {"main": True, "dc2": True, "dc3": False}
+        beside = shares(held).beside("dc3")
+        assert beside.takes is not None
+        assert (beside.patience(), beside.takes()) == (2 * FULLER_SECONDS, ("main", "dc2", "dc3"))
+        assert [one.shard for one in beside.held()] == ["main", "dc2"]
+        full = shares(held, at_most=2).beside("dc3")
+        assert full.takes is not None
+        assert (full.patience(), full.takes()) == (math.inf, ())
+        assert shares(held, at_most=3).beside("dc3").patience() == 2 * FULLER_SECONDS
+
+    run(story())
+
+
+def test_a_process_that_stops_takes_no_shard_any_more() -> None:
+    async def story() -> None:
+        stopping = shares({"main": False})
+        beside = stopping.beside("main")
+        assert beside.patience() == 0.0
+        stopping.stop()
+        assert beside.takes is not None
+        assert (beside.patience(), beside.takes()) == (math.inf, ())
+
+    run(story())
