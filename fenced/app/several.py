@@ -86,10 +86,11 @@ class _Process:
             moved=self.moved,
             metrics=self.metrics,
             remarks=lambda: tuple(filter(None, (remark() for remark in self.remarks))),
-            ended=lambda: self._end_streams(),
+            ended=self._ended,
         )
 
-    def _end_streams(self) -> None:
+    def _ended(self, shard: str) -> None:
+        self.shares.ended(shard)
         for app in self.apps:
             end_streams(app)
 

@@ -1,8 +1,9 @@
 """Lets the engines of one process be one controller: its report, its fair share of the shards, and who gives over."""
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -41,6 +42,9 @@ class Shares:
         self._members, self._at_most = members, at_most
         self._lease_seconds, self._clock = lease_seconds, clock
         self._is_stopping = False
+        self._taken: set[str] = set()
+        """Shards whose lease is taken here, also before their engines act."""
+        self._turn = asyncio.Lock()
 
     def beside(self, shard: str) -> Beside:
         """Return what the engine of a shard knows of the others."""
@@ -52,7 +56,21 @@ class Shares:
             held=lambda: tuple(held for each in self._others(shard) if (held := each.held) is not None),
             patience=self._patience_seconds,
             takes=self._takes,
+            turn=self._taking,
+            took=lambda: self._taken.add(shard),
         )
+
+    def ended(self, shard: str) -> None:
+        """Note that a life of the shard's engine ended, and with it its lease."""
+        self._taken.discard(shard)
+
+    @contextlib.asynccontextmanager
+    async def _taking(self) -> AsyncIterator[None]:
+        if not self._at_most:
+            yield
+            return
+        async with self._turn:
+            yield
 
     def stop(self) -> None:
         """Take no shard any more: the process stops."""
@@ -92,7 +110,7 @@ class Shares:
         return [engine for name, engine in self._engines().items() if name != shard]
 
     def _patience_seconds(self) -> float:
-        return math.inf if self._is_full else len(self.held()) * FULLER_SECONDS
+        return math.inf if self._is_full else len(self._taken) * FULLER_SECONDS
 
     def _takes(self) -> tuple[str, ...]:
         return () if self._is_full else tuple(self._members)
@@ -100,7 +118,7 @@ class Shares:
     @property
     def _is_full(self) -> bool:
         """Whether this controller takes no further shard."""
-        return self._is_stopping or 0 < self._at_most <= len(self.held())
+        return self._is_stopping or 0 < self._at_most <= len(self._taken)
 
 
 def _is_at_rest(engine: Engine) -> bool:

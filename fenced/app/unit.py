@@ -63,14 +63,15 @@ class Opened:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
     """What all shards of a process share. `configuration`: returns the one in force. `moved`: how far the clock was
-    ahead of each shard's own time at the start, in seconds. `ended`: called at the end of each life of an engine."""
+    ahead of each shard's own time at the start, in seconds. `ended`: called at the end of each life of a shard's
+    engine."""
 
     configuration: Callable[[], Configuration]
     clocks: Clocks
     moved: Mapping[str, float]
     metrics: Metrics
     remarks: Callable[[], tuple[str, ...]]
-    ended: Callable[[], None]
+    ended: Callable[[str], None]
 
 
 class Unit:
@@ -132,7 +133,7 @@ class Unit:
                 shown = shown_before(group)
                 log.warning("shard_begins_anew", shard=self.shard, reason=str(_leaf(ours)))
             finally:
-                common.ended()
+                common.ended(self.shard)
             store = await self._open_again(common)
 
     async def _until_ended(self, store: Opened, common: Common, shown: Shown) -> None:

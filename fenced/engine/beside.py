@@ -5,6 +5,7 @@ the store, one topic on the bus.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from fenced.model.names import MAIN_SHARD
@@ -23,7 +24,8 @@ class HeldHere:
 class Beside:
     """`unfit`, `lag`, `held`: of the other engines. `patience`: how much longer than others this controller waits for a
     shard that nobody holds, in seconds; infinite: it takes none. `takes`: the shards that it would take now; None: its
-    only one. `mark`: begins this engine's reasons in the report of all."""
+    only one. `turn`: held while `patience` is asked and the lease is taken, so that no two engines take the last shard
+    that a bound allows; `took`: called then. `mark`: begins this engine's reasons in the report of all."""
 
     shard: str = MAIN_SHARD
     mark: str = ""
@@ -32,3 +34,5 @@ class Beside:
     held: Callable[[], Sequence[HeldHere]] = tuple
     patience: Callable[[], float] = lambda: 0.0
     takes: Callable[[], tuple[str, ...]] | None = None
+    turn: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+    took: Callable[[], None] = lambda: None

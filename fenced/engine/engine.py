@@ -159,7 +159,7 @@ class Engine:
         self.standby = Follower(
             fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
             patience=lambda: self.giving_over.patience_seconds(), followed=lambda: self.control.nudge(has_events=True),
-            known_epoch=self.shown.known_epoch,
+            known_epoch=self.shown.known_epoch, beside=ports.beside,
         )  # fmt: skip
         self.takeover = Takeover(
             fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,

@@ -120,7 +120,8 @@ class Outbox:
     @property
     def pending(self) -> int:
         """Return the number of unacknowledged messages: pending, to be repeated, and the controller's status."""
-        return self._stored + len(self._untold) + (self._told_controller != self._controller_word())
+        waiting = self._stored + len(self._untold) + (self._told_controller != self._controller_word())
+        return 0 if self._fleet.is_standby else waiting  # they are the holder's to send
 
     @property
     def stuck(self) -> dict[str, str]:
@@ -351,8 +352,8 @@ class Outbox:
 
     def _controller_word(self) -> ControllerWord:
         """Return what may change in the controller's message while the daemon runs."""
-        daemon, others = self._fleet.inventory.daemon, tuple(self._beside.held())
-        return self._fleet.is_armed_durably, self._fleet.epoch, daemon.address, others
+        address, others = self._fleet.inventory.daemon.address, tuple(self._beside.held())
+        return self._fleet.is_armed_durably, self._fleet.epoch, address, others
 
     async def say(self, state: str) -> None:
         """Publish `standby`, or `offline` before an orderly stop, in which the broker sends no will."""

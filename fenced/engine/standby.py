@@ -17,6 +17,7 @@ from fenced.core.durable.operation_state import IssuedCommand
 from fenced.core.durable.records import Entry
 from fenced.core.fleet import Fleet
 from fenced.core.operation.steps import longest_command_seconds
+from fenced.engine.beside import Beside
 from fenced.engine.replaying import doubt, fold
 from fenced.model.names import DeviceName, HostName, Token
 from fenced.ports.clock import Clock
@@ -44,12 +45,14 @@ class Standby:
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, position: int, tail: Iterable[Entry],
         patience: Callable[[], float], followed: Callable[[], None], known_epoch: Callable[[], int] = lambda: 0,
+        beside: Beside | None = None,
     ) -> None:  # fmt: skip
         """`tail`: what the replay folded. `patience`: how much longer than the lease to wait for a better controller,
         in seconds; infinite: this one never takes it. `followed`: called after records were folded. `known_epoch`: the
         highest one that the bus shows."""
         self._fleet, self._journal, self._clock = fleet, journal, clock
         self._patience, self._followed, self._known_epoch = patience, followed, known_epoch
+        self._beside = beside or Beside()
         self.position, self.lag = position, 0
         self.turned_at = clock.now()
         self._loaded_at = clock.now()
@@ -67,13 +70,15 @@ class Standby:
             if not followed.behind:
                 break
             await asyncio.sleep(0)
-        patience = self._patience()
-        if patience == math.inf:
-            return None
-        taken = await self._journal.take(
-            after=self.position, now=self._clock.now(), patience_seconds=patience,
-            at_least=self._known_epoch(),
-        )  # fmt: skip
+        async with self._beside.turn():
+            patience = self._patience()
+            if patience == math.inf:
+                return None
+            taken = await self._journal.take(
+                after=self.position, now=self._clock.now(), patience_seconds=patience, at_least=self._known_epoch()
+            )
+            if taken is not None:
+                self._beside.took()
         if taken is not None:
             self._fold(taken.rest)
         return taken

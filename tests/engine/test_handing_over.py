@@ -70,6 +70,18 @@ def test_only_a_shard_that_there_is_can_be_handed_over() -> None:
     run(story())
 
 
+def test_a_standby_has_no_message_to_send() -> None:
+    """Otherwise the alert on messages that wait would fire at every standby."""
+
+    async def story() -> None:
+        world, first, second = await both()
+        assert first.engine is not None and second.engine is not None
+        assert second.engine.outbox.pending == 0
+        await world.end()
+
+    run(story())
+
+
 def test_a_standby_of_one_shard_is_active_on_the_bus_while_it_holds_another_one() -> None:
     async def story() -> None:
         clock = WorldClock()

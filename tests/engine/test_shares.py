@@ -1,9 +1,12 @@
 """What the engines of one process know of each other: who takes a further shard, and when."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from fenced.app.shares import FULLER_SECONDS, Shares
 from fenced.engine.beside import HeldHere
@@ -20,7 +23,11 @@ def shares(held: Mapping[str, bool], *, at_most: int = 0) -> Shares:
         )
         for shard, is_held in held.items()
     }
-    return Shares(members, at_most=at_most, lease_seconds=15.0, clock=WorldClock())
+    made = Shares(members, at_most=at_most, lease_seconds=15.0, clock=WorldClock())
+    for shard, is_held in held.items():
+        if is_held:
+            made.beside(shard).took()
+    return made
 
 
 def test_a_fuller_process_waits_longer_and_a_full_one_takes_nothing() -> None:
@@ -30,10 +37,34 @@ def test_a_fuller_process_waits_longer_and_a_full_one_takes_nothing() -> None:
         assert beside.takes is not None
         assert (beside.patience(), beside.takes()) == (2 * FULLER_SECONDS, ("main", "dc2", "dc3"))
         assert [one.shard for one in beside.held()] == ["main", "dc2"]
-        full = shares(held, at_most=2).beside("dc3")
-        assert full.takes is not None
-        assert (full.patience(), full.takes()) == (math.inf, ())
+        full = shares(held, at_most=2)
+        beside = full.beside("dc3")
+        assert beside.takes is not None
+        assert (beside.patience(), beside.takes()) == (math.inf, ())
+        full.ended("main")
+        assert (beside.patience(), beside.takes()) == (FULLER_SECONDS, tuple(held))
         assert shares(held, at_most=3).beside("dc3").patience() == 2 * FULLER_SECONDS
+
+    run(story())
+
+
+@pytest.mark.parametrize(("at_most", "taken"), [(0, 4), (1, 1), (3, 3)])
+def test_engines_that_look_at_once_take_no_more_than_the_bound(at_most: int, taken: int) -> None:
+    async def story() -> None:
+        free = shares(dict.fromkeys(("s1", "s2", "s3", "s4"), False), at_most=at_most)
+        took: list[str] = []
+
+        async def look(shard: str) -> None:
+            beside = free.beside(shard)
+            async with beside.turn():
+                if beside.patience() == math.inf:
+                    return
+                await asyncio.sleep(0.1)  # the store answers
+                beside.took()
+                took.append(shard)
+
+        await asyncio.gather(*map(look, ("s1", "s2", "s3", "s4")))
+        assert len(took) == taken
 
     run(story())
 

@@ -223,7 +223,7 @@ def unit(shard: str, kind: type[Unit] = Unit) -> Unit:
 
 
 class Ended:
-    def ended(self) -> None:
+    def ended(self, shard: str) -> None:
         pass
 
 

@@ -71,8 +71,8 @@ UNIT_BUGS: Final = (
         name="a controller takes shards above its bound",
         rule="S20",
         file="engine/standby.py",
-        old="        if patience == math.inf:\n            return None\n",
-        new="        patience = min(patience, 0.0)\n",
+        old="            if patience == math.inf:\n                return None\n",
+        new="            patience = min(patience, 0.0)\n",
         killers=(f"{UNITS}::test_a_full_controller_takes_no_shard",),
     ),
     Bug(
@@ -194,5 +194,21 @@ UNIT_BUGS: Final = (
         old="        self._is_stopping = True\n",
         new="        pass\n",
         killers=("tests/engine/test_shares.py::test_a_process_that_stops_takes_no_shard_any_more",),
+    ),
+    Bug(
+        name="engines that look at once take more shards than the bound",
+        rule="S20",
+        file="app/shares.py",
+        old="        async with self._turn:\n            yield\n",
+        new="        yield\n",
+        killers=("tests/engine/test_shares.py::test_engines_that_look_at_once_take_no_more_than_the_bound",),
+    ),
+    Bug(
+        name="a standby says that messages wait which only the holder sends",
+        rule="metrics",
+        file="engine/outbox.py",
+        old="        return 0 if self._fleet.is_standby else waiting",
+        new="        return waiting",
+        killers=("tests/engine/test_handing_over.py::test_a_standby_has_no_message_to_send",),
     ),
 )
