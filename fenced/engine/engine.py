@@ -19,7 +19,7 @@ from fenced.engine.checking import PathChecks
 from fenced.engine.control import EngineControl
 from fenced.engine.controllers import Controllers
 from fenced.engine.effects import EngineEffects
-from fenced.engine.giving_over import GivingOver
+from fenced.engine.giving_over import GivingOver, HandedOver
 from fenced.engine.housekeeping import Housekeeping
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.misnamed import Misnamed
@@ -39,7 +39,7 @@ from fenced.model.names import HostName, PlugId, ProxyName, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
-from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreWentBack, Taken, Words
+from fenced.ports.journal import ClockAnchor, EpochLost, Journal, Loaded, StoreWentBack, Taken, Words
 from fenced.ports.liveness import Liveness
 from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
@@ -194,6 +194,11 @@ class Engine:
         except* StoreWentBack:
             await self.controllers.keep_words()  # the store may have lost the newest of them
             raise
+        except* EpochLost:
+            if not self.giving_over.has_let_go:
+                raise
+            ended = HandedOver("the lease was given over while something was still to be written")
+            raise ExceptionGroup("handed over", [ended]) from None
         finally:
             self.reactor.end()
 

@@ -72,6 +72,8 @@ class GivingOver:
         self._unfit_since: float | None = None
         self._doubts: set[str] = set()
         self._giving_over: asyncio.Task[None] | None = None
+        self.has_let_go = False
+        """Whether this life gave its lease away, so that its loss ends nothing but this life."""
 
     def run_in(self, group: asyncio.TaskGroup) -> None:
         """Set the task group that ends with HandedOver."""
@@ -180,6 +182,7 @@ class GivingOver:
         await self.stop_acting()
         self._reactor.give_up("handed over")
         await self._outbox.settle()
+        self.has_let_go = True
         try:
             await self._journal.release(to=to)
         except StoreError as exc:

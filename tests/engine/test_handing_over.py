@@ -8,6 +8,7 @@ import pytest
 
 from fenced.core.fleet import Fleet
 from fenced.engine.beside import Beside, HeldHere
+from fenced.engine.giving_over import HandedOver
 from fenced.engine.outbox import Outbox
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
@@ -65,6 +66,31 @@ def test_only_a_shard_that_there_is_can_be_handed_over() -> None:
         await first.engine.control.hand_over(shard="main", to="fenced-b", by="p", reason="r")
         await asyncio.sleep(5.0)
         assert not second.engine.control.fleet().is_standby
+        await world.end()
+
+    run(story())
+
+
+def test_a_write_that_comes_right_after_the_release_ends_this_life_alone() -> None:
+    """And not the process: the next life is a standby."""
+
+    async def story() -> None:
+        world, first, second = await both()
+        engine, journal, process = first.engine, first.journal, first._process
+        assert engine is not None and second.engine is not None and process is not None
+        release = journal.release
+
+        async def slow(*, to: str) -> None:
+            await release(to=to)
+            engine.lease.hurry()
+            await asyncio.sleep(5.0)  # the renewal finds that the lease is gone
+
+        journal.release = slow  # type: ignore[method-assign]
+        await engine.control.hand_over(shard="main", to="fenced-b", by="p", reason="r")
+        await asyncio.wait({process})
+        ended = process.exception()
+        assert isinstance(ended, BaseExceptionGroup)
+        assert ended.split(HandedOver)[1] is None, "what else ended it would end the process"
         await world.end()
 
     run(story())

@@ -211,4 +211,14 @@ UNIT_BUGS: Final = (
         new="        return waiting",
         killers=("tests/engine/test_handing_over.py::test_a_standby_has_no_message_to_send",),
     ),
+    Bug(
+        name="a write that comes right after a release ends the process",
+        rule="S20",
+        file="engine/engine.py",
+        old="            if not self.giving_over.has_let_go:\n                raise\n",
+        new="            raise\n",
+        killers=(
+            "tests/engine/test_handing_over.py::test_a_write_that_comes_right_after_the_release_ends_this_life_alone",
+        ),
+    ),
 )
