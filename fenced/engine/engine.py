@@ -194,11 +194,11 @@ class Engine:
         except* StoreWentBack:
             await self.controllers.keep_words()  # the store may have lost the newest of them
             raise
-        except* EpochLost:
+        except* EpochLost as lost:
             if not self.giving_over.has_let_go:
                 raise
             ended = HandedOver("the lease was given over while something was still to be written")
-            raise ExceptionGroup("handed over", [ended]) from None
+            raise ExceptionGroup("handed over", [ended]) from lost
         finally:
             self.reactor.end()
 

@@ -53,6 +53,17 @@ async def test_a_standby_accepts_what_only_restricts(api: Api, route: Route) -> 
         assert len(set(api.control.keys)) == 1
 
 
+async def test_a_standby_looks_who_took_the_lease_a_moment_ago(api: Api) -> None:
+    """What it knew may be from before a hand-over."""
+    api.control.follow(None)
+    api.control.controller_views = [
+        controller("fenced-a", epoch=8, address=ACTIVE), controller("fenced-b", is_self=True),
+    ]  # fmt: skip
+    async with api.client.post("/api/v1/fleet/arm", json={"reason": "r"}) as response:
+        problem = await response.json()
+    assert (response.status, problem["rule"], problem["active"]) == (503, "standby", ACTIVE)
+
+
 async def test_a_standby_that_knows_no_active_controller_says_null(api: Api) -> None:
     api.control.follow(None)
     async with api.client.post("/api/v1/fleet/disarm") as response:
