@@ -108,6 +108,20 @@ class Bed:
         command = [*FENCED, "run", "-c", str(self.configuration.file)]
         return Program(command, log=self.folder / log, environment=self.environment)
 
+    def second(self, *, name: str = "fenced-b", is_advertised: bool = False) -> tuple[Program, str]:
+        """Return another controller with this store, and a state directory and an API of its own; and its URL."""
+        listen = f"127.0.0.1:{free_port()}"
+        elsewhere = self.configuration.copy()
+        elsewhere.directory = self.folder / "elsewhere"
+        elsewhere.directory.mkdir()
+        elsewhere.change("daemon", name=name, state_dir=str(elsewhere.directory / "state"))
+        elsewhere.change("api", listen=listen, socket="")
+        if is_advertised:
+            elsewhere.change("api", advertise=f"http://{listen}")
+        elsewhere.write()
+        command = [*FENCED, "run", "-c", str(elsewhere.file)]
+        return Program(command, log=self.folder / "second.log"), f"http://{listen}"
+
     @contextlib.asynccontextmanager
     async def host_follows_power(self, name: str, is_on: Callable[[], bool]) -> AsyncIterator[None]:
         """Let a host die and boot with its power, for the duration of the block."""

@@ -7,29 +7,16 @@ from typing import Any
 import pytest
 
 from tests.e2e.agents import Agent
-from tests.e2e.bed import Bed, bed
+from tests.e2e.bed import bed
 from tests.e2e.configuration import Configuration
-from tests.e2e.programs import FENCECTL, FENCED, Program, run_short
+from tests.e2e.programs import FENCECTL, run_short
 from tests.needs import needs
-from tests.net import free_port, until
+from tests.net import until
 from tests.postgres import Server, postgres
 from tests.warm.programs import Ended
 
 __all__ = ["postgres"]
 pytestmark = [pytest.mark.integration, needs("mosquitto", "postgres")]
-
-
-def standby(it: Bed) -> tuple[Program, str]:
-    """Return another controller, and the URL of its API."""
-    elsewhere = it.configuration.copy()
-    elsewhere.directory = it.folder / "elsewhere"
-    elsewhere.directory.mkdir()
-    listen = f"127.0.0.1:{free_port()}"
-    elsewhere.change("daemon", name="fenced-b", state_dir=str(elsewhere.directory / "state"))
-    elsewhere.change("api", listen=listen, socket="", advertise=f"http://{listen}")
-    elsewhere.write()
-    program = Program([*FENCED, "run", "-c", str(elsewhere.file)], log=it.folder / "second.log")
-    return program, f"http://{listen}"
 
 
 async def ctl(url: str, *words: str) -> Ended:
@@ -50,7 +37,7 @@ async def test_requests_find_the_controller_that_acts(tmp_path: Path, postgres: 
 
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {"node-1": [agent.device("a")]}, change=shared) as it:
-        other, b = standby(it)
+        other, b = it.second(is_advertised=True)
         a = it.api.url
         both = f"{b},{a}"
         await other.start()

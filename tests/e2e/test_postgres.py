@@ -15,9 +15,9 @@ import pytest
 from tests.e2e.agents import Agent
 from tests.e2e.bed import Bed, bed
 from tests.e2e.configuration import LEASE_SECONDS, Configuration
-from tests.e2e.programs import FENCED, Program, background
+from tests.e2e.programs import background
 from tests.needs import needs
-from tests.net import free_port, until
+from tests.net import until
 from tests.postgres import Server, postgres
 
 __all__ = ["postgres"]
@@ -56,17 +56,6 @@ async def test_a_killed_daemon_goes_on_with_its_operation_at_once(
         assert not list(it.state_dir.glob("*.db"))
 
 
-def second(it: Bed, folder: Path, *, name: str = "fenced-b", port: int = 0) -> Program:
-    """Return another daemon with a name, a state directory and an API of its own."""
-    elsewhere = it.configuration.copy()
-    elsewhere.directory = folder / "elsewhere"
-    elsewhere.directory.mkdir()
-    elsewhere.change("daemon", name=name, state_dir=str(folder / "elsewhere" / "state"))
-    elsewhere.change("api", listen=f"127.0.0.1:{port or free_port()}", socket="")
-    elsewhere.write()
-    return Program([*FENCED, "run", "-c", str(elsewhere.file)], log=folder / "second.log")
-
-
 async def asked_all_the_time(it: Bed) -> None:
     """Ask the first daemon again and again, each time over a connection of its own: TCP, then the unix socket.
 
@@ -92,7 +81,7 @@ async def test_a_second_daemon_of_the_same_name_is_refused_while_the_first_lives
 ) -> None:
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {"node-1": [agent.device("a")]}, change=with_postgres) as it:
-        other = second(it, tmp_path, name="fenced-a")
+        other = it.second(name="fenced-a")[0]
         await other.start()
         assert await other.wait() == 78
         assert "a living controller of the name fenced-a uses this store" in other.log
@@ -105,7 +94,7 @@ async def test_a_standby_takes_over_and_finishes_the_fence_of_a_killed_controlle
     agent = Agent(tmp_path / "agents")
     devices = {"node-1": [agent.device("a"), agent.device("b")], "node-2": [agent.device("c")]}
     async with bed(tmp_path, devices, change=with_postgres) as it:
-        other = second(it, tmp_path)
+        other, _ = it.second()
         await other.start()
         await until(lambda: '"standby": true' in other.log, what="the second one is a standby")
         it.hosts.kill("node-1")
@@ -128,11 +117,10 @@ async def test_a_standby_disarms_while_the_active_controller_is_frozen(
     agent = Agent(tmp_path / "agents")
     devices = {"node-1": [agent.device("a")], "node-2": [agent.device("b")]}
     async with bed(tmp_path, devices, change=with_postgres) as it:
-        port = free_port()
-        other = second(it, tmp_path, port=port)
+        other, url = it.second()
         await other.start()
         await until(lambda: '"standby": true' in other.log, what="the second one is a standby")
-        at_standby = ("--url", f"http://127.0.0.1:{port}")
+        at_standby = ("--url", url)
         it.daemon.signal(signal.SIGSTOP)
         it.hosts.kill("node-1")
         said = await it.ctl(*at_standby, "disarm", "--reason", "at night")
@@ -143,7 +131,7 @@ async def test_a_standby_disarms_while_the_active_controller_is_frozen(
         it.daemon.signal(signal.SIGCONT)
         await it.story.event("node-1", "host.suspected")
         await asyncio.sleep(LEASE_SECONDS)
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/api/v1/fleet") as answer:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/api/v1/fleet") as answer:
             assert (await answer.json())["armed"] is False
         assert agent.power("a") == "on"
         assert "host.fencing" not in it.story.kinds()
@@ -157,11 +145,10 @@ async def test_control_is_handed_over_and_back_with_fencectl(
     async with bed(
         tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("b")]}, change=with_postgres
     ) as it:
-        port = free_port()
-        other = second(it, tmp_path, port=port)
+        other, url = it.second()
         await other.start()
         await until(lambda: '"standby": true' in other.log, what="the second one is a standby")
-        urls = f"{it.api.url},http://127.0.0.1:{port}"
+        urls = f"{it.api.url},{url}"
 
         async def is_fit(name: str) -> bool:
             listed = json.loads((await it.ctl("--url", urls, "--json", "controllers")).out)

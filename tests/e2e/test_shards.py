@@ -10,9 +10,8 @@ import pytest
 from tests.e2e.agents import Agent
 from tests.e2e.bed import Bed, bed
 from tests.e2e.configuration import Configuration
-from tests.e2e.programs import FENCED, Program
 from tests.needs import needs
-from tests.net import free_port, until
+from tests.net import until
 from tests.postgres import Server, postgres
 
 __all__ = ["postgres"]
@@ -31,17 +30,6 @@ async def held(it: Bed, urls: str) -> Mapping[str, list[str]]:
     }  # fmt: skip
 
 
-def other(it: Bed, port: int) -> Program:
-    """Return fenced-b, with a state directory and an API of its own."""
-    elsewhere = it.configuration.copy()
-    elsewhere.directory = it.folder / "elsewhere"
-    elsewhere.directory.mkdir()
-    elsewhere.change("daemon", name="fenced-b", state_dir=str(elsewhere.directory / "state"))
-    elsewhere.change("api", listen=f"127.0.0.1:{port}", socket="", advertise=f"http://127.0.0.1:{port}")
-    elsewhere.write()
-    return Program([*FENCED, "run", "-c", str(elsewhere.file)], log=it.folder / "second.log")
-
-
 @pytest.mark.timeout(240)
 async def test_two_controllers_share_two_shards_and_one_takes_both(tmp_path: Path, postgres: Server) -> None:
     url = postgres.url(await postgres.empty_database())
@@ -55,14 +43,13 @@ async def test_two_controllers_share_two_shards_and_one_takes_both(tmp_path: Pat
     names = [f"node-{number}" for number in range(1, 7)]  # the last two live on, as witnesses of their shards
     devices: dict[str, list[dict[str, Any]]] = {name: [agent.device(name)] for name in names}
     async with bed(tmp_path, devices, change=two_shards) as it:
-        port = free_port()
-        both = f"{it.api.url},http://127.0.0.1:{port}"
 
         async def has_all() -> bool:
             return await held(it, it.api.url) == {"fenced-a": ["dc2", "main"]}
 
         await until(has_all, what="the only controller holds both shards")
-        second = other(it, port)
+        second, url_of_second = it.second(is_advertised=True)
+        both = f"{it.api.url},{url_of_second}"
         await second.start()
 
         async def is_fair() -> bool:
