@@ -262,13 +262,13 @@ def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
 
 def answered_before(fleet: Fleet, key: str, content: str) -> Answer | None:
     """Return the first answer to a request with this key; None if there was none."""
-    for answered in fleet.state.requests:
-        if answered.id == key:
-            if answered.content == content:
-                return from_text(answered.answer)
-            why = "this Idempotency-Key came with another request before; give each request a key of its own"
-            return RefusedBy(rule="idempotency_key", why=why)
-    return None
+    answered = fleet.state.answered(key)
+    if answered is None:
+        return None
+    if answered.content == content:
+        return from_text(answered.answer)
+    why = "this Idempotency-Key came with another request before; give each request a key of its own"
+    return RefusedBy(rule="idempotency_key", why=why)
 
 
 def note_answer(work: Work, event: e.Keyed, answer: Answer | None) -> None:
@@ -284,10 +284,9 @@ def note_answer(work: Work, event: e.Keyed, answer: Answer | None) -> None:
 def bus_request(work: Work, event: e.BusRequest) -> Answer | None:
     """Execute, refuse, or repeat the first answer to the same id. The answer is journalled before it is sent."""
     fleet = work.fleet
-    for answered in fleet.state.requests:
-        if answered.id == event.id:
-            _reply(work, event, from_text(answered.answer))
-            return None
+    if (before := fleet.state.answered(event.id)) is not None:
+        _reply(work, event, from_text(before.answer))
+        return None
     if event.host not in fleet.hosts:
         return None
     answer = _request_refusal(work, event) or _obey(work, event)

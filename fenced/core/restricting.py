@@ -61,4 +61,5 @@ def _until(word: Word, seconds: float | None, now: float) -> float | None:
 
 def _has_another(fleet: Fleet, key: str, content: str) -> bool:
     """Return whether another request had this key. It would be refused at the API, but this one was accepted."""
-    return any(answered.id == key and answered.content != content for answered in fleet.state.requests)
+    answered = fleet.state.answered(key)
+    return answered is not None and answered.content != content

@@ -75,6 +75,10 @@ class FleetState:
     released_store: str = ""
     listened: tuple[Listening, ...] = ()
 
+    def answered(self, request_id: str) -> AnsweredRequest | None:
+        """Return the request of this id that was answered; None if there was none, or not lately."""
+        return next((request for request in self.requests if request.id == request_id), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
