@@ -7,79 +7,39 @@
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import structlog
-from aiohttp import web
 
 from fenced.api.listening import Listeners
 from fenced.api.server import Serving
 from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
-from fenced.app.connections import bus_settings, tls_files, urls, vias
+from fenced.app.connections import bus_settings
+from fenced.app.gauges import register_gauges
+from fenced.app.life import Life, Setting, begin, said
 from fenced.app.note import Note
 from fenced.app.old_name import retired
 from fenced.app.reload import OneEngine, Reloader
-from fenced.app.running import Running, run_until, shard_facts
-from fenced.app.serving import application, reconfigured, serving_at
+from fenced.app.running import Running, run_until
+from fenced.app.serving import application, connect_reloads, serving_at
 from fenced.app.several import run_several
-from fenced.app.store import divide, journal_of
-from fenced.app.survivors import kill_marked, kill_named
+from fenced.app.store import clocks_of, opened
 from fenced.bus.client import BusClient
 from fenced.config.configuration import Configuration
-from fenced.core.fleet import Fleet
-from fenced.drivers.keeper.client import Keeper
-from fenced.drivers.local import LocalCaller
-from fenced.drivers.registry import DriverRegistry, drivers
-from fenced.engine.engine import Engine, Ports
 from fenced.engine.giving_over import HandedOver, Shown, shown_before
-from fenced.engine.replaying import replay
-from fenced.engine.retired import Retired
-from fenced.engine.takeover import Surroundings
-from fenced.host import memory
 from fenced.host.limits import allow_open_files
-from fenced.host.liveness import TcpLiveness
-from fenced.journal.database import SqlJournal
-from fenced.journal.instance import instance
 from fenced.model.bus_urls import BusUrl
 from fenced.model.names import MAIN_SHARD
 from fenced.ports.bus import BusError, Message
-from fenced.ports.journal import EpochLost, Loaded, StoreError
-from fenced.proxy.client import ProxyCaller
-from fenced.proxy.watch import ProxyWatch
-from fenced.telemetry.bus_gauges import BusGauges
-from fenced.telemetry.certificates import CertificateGauges
-from fenced.telemetry.gauges import Gauges
+from fenced.ports.journal import EpochLost, StoreError
 from fenced.telemetry.metrics import Metrics
-from fenced.telemetry.proxy_gauges import ProxyGauges
-from fenced.telemetry.reloads import ReloadGauges
-from fenced.telemetry.shards import ShardGauges
 
 log = structlog.get_logger("fenced")
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """What the engine, the metrics and the API are built on. `shown`: what the last life left. `remarks`: lines for
-    /readyz; "" says nothing."""
-
-    configuration: Configuration
-    reloader: Reloader
-    journal: SqlJournal
-    clocks: Clocks
-    registry: DriverRegistry
-    remote: ProxyCaller
-    watch: ProxyWatch
-    certificates: Certificates
-    metrics: Metrics
-    shown: Shown
-    remarks: list[Callable[[], str]] = field(default_factory=list)
 
 
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
@@ -118,43 +78,39 @@ async def _live(reloader: Reloader, stop: asyncio.Event, listeners: Listeners, s
     """Run from the opening of the store to a stop. Raises HandedOver in a group if another life is to act now."""
     configuration = reloader.configuration
     async with contextlib.AsyncExitStack() as stack:
-        journal, clocks, loaded = await _open_journal(configuration, stack)
+        store = await opened(configuration, MAIN_SHARD)
+        stack.push_async_callback(store.journal.close)
+        clocks, metrics = clocks_of(store), Metrics()
         await _embedded_broker(configuration, stack)
-        await kill_marked(configuration, store_id=loaded.store_id)
-        registry = await _drivers(configuration, loaded, stack)
-        fleet = replay(configuration.inventory, loaded, started=clocks.steady.now())
-        memory.give_back()
-        remote = _remote(configuration, loaded, clocks, stack)
-        parts = _Parts(
-            configuration=configuration,
-            reloader=reloader,
-            journal=journal,
-            clocks=clocks,
-            registry=registry,
-            remote=remote,
-            watch=ProxyWatch(remote, configuration.inventory.proxies.values(), clock=clocks.steady),
-            certificates=Certificates(configuration, remote, bus_settings(configuration)),
-            metrics=Metrics(),
-            shown=shown,
-        )
-        engine, bus = _engine(parts, fleet, loaded)
-        _register_gauges(parts, engine, bus)
+        lives: list[Life] = []
+        remarks: list[Callable[[], str]] = []
+        bus = _bus(configuration, clocks, metrics, lives)
+        life = await begin(configuration, store, _setting(configuration, bus, clocks, metrics, remarks, shown), stack)
+        lives.append(life)
+        certificates = Certificates(configuration, life.remote, bus_settings(configuration))
+        remarks.extend((lambda: bus.suspicion, lambda: reloader.last.status(""), certificates.remark))
+        register_gauges(
+            metrics, life.engine.control, lambda: (life.engine,), clocks=clocks, proxies=life.watch,
+            certificates=certificates, bus=bus, last_reload=reloader.last,
+        )  # fmt: skip
         app = application(
-            configuration.api, engine.control, metrics=parts.metrics, clocks=clocks, reload=reloader.reload
+            configuration.api, life.engine.control, metrics=metrics, clocks=clocks, reload=reloader.reload
         )
         servings: list[Serving] = []
-        _connect_reloads(parts, engine, app, servings)
+        connect_reloads(
+            reloader, OneEngine(life.engine), app=app, servings=servings, certificates=certificates, lives=lambda: lives
+        )
         stack.callback(lambda: listeners.close() if stop.is_set() else None)
-        servings.append(await serving_at(configuration.api, app, listeners, stack=stack, remarks=parts.remarks))
+        servings.append(await serving_at(configuration.api, app, listeners, stack=stack, remarks=remarks))
         running = Running(
-            engine=engine,
+            engine=life.engine,
             clocks=clocks,
             reloader=reloader,
             serving=servings[0],
-            remote=remote,
-            watch=parts.watch,
-            note=Note(configuration.state_dir, engine.misnamed),
-            certificates=parts.certificates,
+            remote=life.remote,
+            watch=life.watch,
+            note=Note(configuration.state_dir, life.engine.misnamed),
+            certificates=certificates,
         )
         await run_until(stop, running)
 
@@ -176,18 +132,6 @@ def _make_state_dir(path: Path) -> None:
         ) from exc
 
 
-async def _open_journal(
-    configuration: Configuration, stack: contextlib.AsyncExitStack
-) -> tuple[SqlJournal, Clocks, Loaded]:
-    """Return the journal, its content, and clocks that continue the journal's time."""
-    journal = journal_of(configuration)
-    divide(journal, configuration.inventory)
-    loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
-    stack.push_async_callback(journal.close)
-    kept = await journal.clock_anchor()
-    return journal, Clocks(kept=kept, last_at=loaded.last_at, steady_at=loaded.steady_at), loaded
-
-
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:
     if configuration.bus.scheme != "embedded":
         return
@@ -204,100 +148,29 @@ async def _embedded_broker(configuration: Configuration, stack: contextlib.Async
     log.warning("embedded_broker", url=configuration.bus.url, advice="for a first run; use Mosquitto in production")
 
 
-async def _drivers(configuration: Configuration, loaded: Loaded, stack: contextlib.AsyncExitStack) -> DriverRegistry:
-    has_warm_agents = configuration.inventory.daemon.has_warm_agents
-    keeper = Keeper(marker=instance(configuration.state_dir), has_warm_agents=has_warm_agents)
-    return await stack.enter_async_context(
-        drivers(agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir)
-    )
-
-
-def _around(parts: _Parts) -> Surroundings:
-    async def advance(to: float) -> float:
-        return parts.clocks.steady.advance(to)
-
-    return Surroundings(advance=advance, settle=kill_named, floors=parts.remote)
-
-
-def _remote(
-    configuration: Configuration, loaded: Loaded, clocks: Clocks, stack: contextlib.AsyncExitStack
-) -> ProxyCaller:
-    remote = ProxyCaller(
-        store=loaded.store_id,
-        urls=urls(configuration.inventory),
-        vias=vias(configuration.inventory),
-        tls=tls_files(configuration.proxy_client),
-        clock=clocks.steady,
-    )
-    stack.push_async_callback(remote.close)
-    return remote
-
-
-def _engine(parts: _Parts, fleet: Fleet, loaded: Loaded) -> tuple[Engine, BusClient]:
-    """Build the engine and its bus. Each needs the other, so the bus reaches the engine through `engines`."""
-    clock = parts.clocks.steady
-    engines: list[Engine] = []
+def _bus(configuration: Configuration, clocks: Clocks, metrics: Metrics, lives: Sequence[Life]) -> BusClient:
+    """Build the bus of an engine. Each needs the other, so the bus reaches the engine through `lives`."""
+    clock = clocks.steady
 
     def will() -> Message | None:
-        return engines[0].outbox.controller_message("offline") if engines else None
+        return lives[0].engine.outbox.controller_message("offline") if lives else None
 
-    bus = BusClient(
-        bus_settings(parts.configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=parts.metrics,
-        clock=clock, will=will, ahead_seconds=clock.ahead_seconds,
-        on_stranger=lambda name: engines[0].misnamed.heard(name),
+    return BusClient(
+        bus_settings(configuration), is_host=lambda name: name in lives[0].engine.fleet.inventory.hosts,
+        telemetry=metrics, clock=clock, will=will, ahead_seconds=clock.ahead_seconds,
+        on_stranger=lambda name: lives[0].engine.misnamed.heard(name),
     )  # fmt: skip
-    engine = Engine(
-        fleet=fleet,
-        loaded=loaded,
-        ports=Ports(
-            bus=bus, journal=parts.journal, local=LocalCaller(parts.registry.driver_for), remote=parts.remote,
-            liveness=TcpLiveness(), clock=clock, telemetry=parts.metrics, anchor=parts.clocks.anchor,
-            reach=parts.remote.reach, proxies=parts.watch.views, wall=parts.clocks.wall,
-            remarks=lambda: tuple(filter(None, (remark() for remark in parts.remarks))),
-            retired=_retired(parts.configuration), takeover=_around(parts), shown=parts.shown,
-        ),
-    )  # fmt: skip
-    engines.append(engine)
-    parts.watch.report_to(engine.bar)
-    parts.remarks.extend((lambda: bus.suspicion, lambda: parts.reloader.last.status(""), parts.certificates.remark))
-    return engine, bus
 
 
-def _retired(configuration: Configuration) -> Retired | None:
+def _setting(
+    configuration: Configuration, bus: BusClient, clocks: Clocks, metrics: Metrics,
+    remarks: Sequence[Callable[[], str]], shown: Shown,
+) -> Setting:  # fmt: skip
+    async def advance(to: float) -> float:
+        return clocks.steady.advance(to)
+
     daemon = configuration.inventory.daemon
-    return retired(configuration.state_dir, site=daemon.site, name=daemon.name)
-
-
-def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:
-    gauges = Gauges(
-        engine.control,
-        outbox_pending=lambda: engine.outbox.pending,
-        outbox_stuck=lambda: len(engine.outbox.stuck),
-        ahead_seconds=parts.clocks.steady.ahead_seconds,
-    )
-    registry = parts.metrics.registry
-    registry.register(gauges)
-    registry.register(ProxyGauges(parts.watch))
-    registry.register(CertificateGauges(parts.certificates.gauges))
-    registry.register(ShardGauges(lambda: (shard_facts(engine, parts.clocks),)))
-    registry.register(BusGauges(lambda: bus.taken_over_count))
-    registry.register(ReloadGauges(parts.reloader.last.outcome))
-
-
-def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application, servings: Sequence[Serving]) -> None:
-    """Let SIGHUP reload the configuration, and pass an accepted one on to the API and to what speaks to the proxies.
-
-    `servings` gets the listening API once it is served.
-    """
-
-    def reloaded(new: Configuration) -> None:
-        reconfigured(app, new.api, servings[0] if servings else None)
-        divide(parts.journal, new.inventory)
-        parts.certificates.use(new)
-        parts.remote.use(urls(new.inventory), vias(new.inventory))
-        parts.watch.use(new.inventory.proxies.values())
-        if parts.remote.certificates is not None:
-            parts.remote.certificates.ask()
-
-    parts.reloader.connect(OneEngine(engine), reloaded, judge=parts.certificates.judged)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.reloader.ask)
+    return Setting(
+        bus=bus, clocks=clocks, metrics=metrics, advance=advance, remarks=lambda: said(remarks),
+        retired=retired(configuration.state_dir, site=daemon.site, name=daemon.name), shown=shown,
+    )  # fmt: skip

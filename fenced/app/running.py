@@ -5,6 +5,7 @@ systemd restarts the daemon.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +51,9 @@ async def run_until(stop: asyncio.Event, parts: Running) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(parts.engine.run(on_running=lambda: _started(notify, parts)), name="engine"),
-            group.create_task(_watchdog(notify, parts.engine, parts.clocks), name="watchdog"),
+            group.create_task(
+                watchdog(notify, lambda: is_well(parts.engine, parts.clocks.steady.now())), name="watchdog"
+            ),
             group.create_task(parts.reloader.run(notify), name="reload"),
             group.create_task(parts.remote.watch_certificates(), name="certificates"),
             group.create_task(parts.watch.run(), name="proxies"),
@@ -99,7 +102,7 @@ def _is_acting(engine: Engine, now: float) -> bool:
     return is_sending and now < engine.lease.until + STUCK_SECONDS
 
 
-async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
+async def watchdog(notify: Notify, is_well: Callable[[], bool]) -> None:
     """Feed the watchdog while the reactor turns, the lease can be renewed and the sender to the bus turns.
 
     The sender also turns without a broker, so a broker that is away does not restart the daemon.
@@ -107,7 +110,7 @@ async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
     if notify.watchdog_seconds is None:
         return
     while True:
-        if is_well(engine, clocks.steady.now()):
+        if is_well():
             notify.watchdog()
         await asyncio.sleep(notify.watchdog_seconds)
 

@@ -1,8 +1,10 @@
-"""Builds and serves the API of `fenced run`, and applies what a reload changes of it."""
+"""Builds and serves the API of `fenced run`, and passes on what a reload changes of it and of the lives behind it."""
 
+import asyncio
 import contextlib
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from aiohttp import web
@@ -10,8 +12,11 @@ from aiohttp import web
 from fenced.api.callers import Owner
 from fenced.api.listening import ApiError, Listeners
 from fenced.api.server import ApiFilesError, Serving, build_app, expiring_tokens, reconfigure, serve
+from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
-from fenced.config.configuration import ApiConfiguration
+from fenced.app.life import Life
+from fenced.app.reload import Reloader, Target
+from fenced.config.configuration import ApiConfiguration, Configuration
 from fenced.net.unix_socket import SocketError
 from fenced.ports.control import Control
 from fenced.ports.reloading import Reload
@@ -39,7 +44,7 @@ def application(
     )
 
 
-def reconfigured(app: web.Application, api: ApiConfiguration, serving: Serving | None) -> None:
+def _reconfigured(app: web.Application, api: ApiConfiguration, serving: Serving | None) -> None:
     """Apply a reloaded configuration. `serving`: None before it is served."""
     reconfigure(
         app,
@@ -94,3 +99,22 @@ def _local(api: ApiConfiguration, listeners: Listeners, remarks: list[Callable[[
         log.warning("no_api_socket", reason=why, advice="set api.socket to a path in a folder of the daemon's user")
         remarks.append(lambda: why)
         return None
+
+
+def connect_reloads(
+    reloader: Reloader, target: Target, *, app: web.Application, servings: Sequence[Serving],
+    certificates: Certificates, lives: Callable[[], Iterable[Life]],
+) -> None:  # fmt: skip
+    """Let SIGHUP reload the configuration, and pass an accepted one on to the API and to what speaks to the proxies.
+
+    `servings` gets the listening API once it is served. `lives`: those that run now.
+    """
+
+    def reloaded(new: Configuration) -> None:
+        _reconfigured(app, new.api, servings[0] if servings else None)
+        certificates.use(new)
+        for life in lives():
+            life.use(new)
+
+    reloader.connect(target, reloaded, judge=certificates.judged)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)

@@ -6,7 +6,6 @@ journal.
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +18,18 @@ from fenced.api.listening import Listeners
 from fenced.api.server import Serving, end_streams
 from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
-from fenced.app.connections import bus_settings, urls, vias
+from fenced.app.connections import bus_settings
+from fenced.app.gauges import register_gauges
+from fenced.app.life import said
 from fenced.app.note import Note
 from fenced.app.old_name import retired
 from fenced.app.places import Places
 from fenced.app.reload import Reloader, status
-from fenced.app.running import is_well, shard_facts
-from fenced.app.serving import application, reconfigured, serving_at
+from fenced.app.running import is_well, watchdog
+from fenced.app.serving import application, connect_reloads, serving_at
 from fenced.app.shares import Shares
-from fenced.app.store import divide
-from fenced.app.unit import Common, Unit, first_clock, opened
+from fenced.app.store import opened
+from fenced.app.unit import Common, Unit, first_clock
 from fenced.bus.client import BusClient
 from fenced.bus.switch import Switch
 from fenced.config.configuration import Configuration
@@ -46,13 +47,7 @@ from fenced.ports.bus import Message
 from fenced.ports.control import Unavailable
 from fenced.ports.proxies import ProxyView
 from fenced.proxy.certificate_watch import CertificateWatch
-from fenced.telemetry.bus_gauges import BusGauges
-from fenced.telemetry.certificates import CertificateGauges
-from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
-from fenced.telemetry.proxy_gauges import ProxyGauges
-from fenced.telemetry.reloads import ReloadGauges
-from fenced.telemetry.shards import ShardGauges
 
 log = structlog.get_logger("fenced")
 
@@ -85,9 +80,14 @@ class _Process:
             clocks=self.clocks,
             moved=self.moved,
             metrics=self.metrics,
-            remarks=lambda: tuple(filter(None, (remark() for remark in self.remarks))),
+            remarks=lambda: said(self.remarks),
             ended=self._ended,
         )
+
+    def is_well(self) -> bool:
+        """Whether every engine that runs is well."""
+        now = self.clocks.steady.now()
+        return all(is_well(unit.engine, now) for unit in self.units.values() if unit.is_alive)
 
     def _ended(self, shard: str) -> None:
         self.shares.ended(shard)
@@ -150,8 +150,7 @@ def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float]) -> 
     certificates = Certificates(configuration, _Remotes(units), bus_settings(configuration))
     return _Process(
         reloader=reloader, clocks=clocks, moved=moved, bus=bus, switch=switch, places=places, metrics=metrics,
-        shares=shares,
-        certificates=certificates, units=units,
+        shares=shares, certificates=certificates, units=units,
         remarks=[lambda: bus.suspicion, lambda: reloader.last.status(""), certificates.remark],
     )  # fmt: skip
 
@@ -166,17 +165,23 @@ async def _served(
         {shard: unit.control.as_port() for shard, unit in units.items()},
         shard_of=process.places.shard_of, inventory=lambda: reloader.configuration.inventory,
     )  # fmt: skip
-    _register_gauges(process, control)
+    register_gauges(
+        process.metrics, control, lambda: [unit.engine for unit in units.values()], clocks=process.clocks,
+        proxies=_Watched(units), certificates=process.certificates, bus=process.bus, last_reload=reloader.last,
+    )  # fmt: skip
     app = application(api, control, metrics=process.metrics, clocks=process.clocks, reload=reloader.reload)
     process.apps.append(app)
     servings: list[Serving] = []
-    _connect_reloads(process, app, servings)
+    connect_reloads(
+        reloader, _Target(units), app=app, servings=servings, certificates=process.certificates,
+        lives=lambda: [unit.life for unit in units.values()],
+    )  # fmt: skip
     servings.append(await serving_at(api, app, listeners, stack=stack, remarks=process.remarks))
     note = Note(reloader.configuration.state_dir, _Strangers(units))
     tasks = {
         "bus": process.switch.run(),
         "shares": process.shares.run(),
-        "watchdog": _watchdog(notify, process),
+        "watchdog": watchdog(notify, process.is_well),
         "reload": reloader.run(notify),
         "clocks": process.clocks.watch(),
         "note of names": note.run(),
@@ -199,17 +204,6 @@ async def _drain(units: Units) -> None:
         await engines[0].outbox.say("offline")
 
 
-async def _watchdog(notify: Notify, process: _Process) -> None:
-    """Feed the watchdog while every engine that runs is well."""
-    if notify.watchdog_seconds is None:
-        return
-    while True:
-        now = process.clocks.steady.now()
-        if all(is_well(unit.engine, now) for unit in process.units.values() if unit.is_alive):
-            notify.watchdog()
-        await asyncio.sleep(notify.watchdog_seconds)
-
-
 # -- what the shared parts see of all shards ---------------------------------------------------------------------------
 
 
@@ -221,10 +215,10 @@ class _Remotes:
 
     @property
     def certificates(self) -> CertificateWatch | None:
-        return next(iter(self._units.values())).remote.certificates
+        return next(iter(self._units.values())).life.remote.certificates
 
     def expiry_seconds(self) -> list[tuple[str, str, float]]:
-        return next(iter(self._units.values())).remote.expiry_seconds()
+        return next(iter(self._units.values())).life.remote.expiry_seconds()
 
 
 class _Watched:
@@ -234,7 +228,7 @@ class _Watched:
         self._units = units
 
     def views(self) -> Sequence[ProxyView]:
-        return next(iter(self._units.values())).watch.views()
+        return next(iter(self._units.values())).life.watch.views()
 
 
 class _Strangers:
@@ -277,15 +271,16 @@ class _Target:
 
         A life that begins meanwhile has the configuration of before. So this ends when each life that runs was asked.
         """
+        inventories = {shard: new.inventory.of_shard(shard) for shard in self._units}
         for is_trial in (True, False):
             took: dict[str, Engine] = {}
             before: dict[str, Inventory] = {}
             while missing := [shard for shard, unit in self._units.items() if not unit.runs(took.get(shard))]:
-                shard, inventory = missing[0], new.inventory.of_shard(missing[0])
+                shard = missing[0]
                 engine = await self._units[shard].alive()
                 is_of = engine.fleet.inventory
                 try:
-                    answer = await engine.reactor.ask(e.InventoryRead(inventory=inventory, is_trial=is_trial))
+                    answer = await engine.reactor.ask(e.InventoryRead(inventory=inventories[shard], is_trial=is_trial))
                 except Unavailable:  # its life ended, and the next one is to be asked
                     await asyncio.sleep(ASK_AGAIN_SECONDS)
                     continue
@@ -316,37 +311,3 @@ class _Target:
         held = [shard for shard, unit in self._units.items() if unit.is_alive and unit.engine.held is not None]
         said = status([unit.engine for unit in self._units.values()])
         return f"{said}, shards held: {', '.join(held) or 'none'}"
-
-
-def _connect_reloads(process: _Process, app: web.Application, servings: Sequence[Serving]) -> None:
-    def reloaded(new: Configuration) -> None:
-        reconfigured(app, new.api, servings[0] if servings else None)
-        process.certificates.use(new)
-        for unit in process.units.values():
-            unit.remote.use(urls(new.inventory), vias(new.inventory))
-            unit.watch.use(new.inventory.proxies.values())
-            divide(unit.journal, new.inventory)
-            if unit.remote.certificates is not None:
-                unit.remote.certificates.ask()
-
-    reloader = process.reloader
-    reloader.connect(_Target(process.units), reloaded, judge=process.certificates.judged)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
-
-
-def _register_gauges(process: _Process, control: ManyShards) -> None:
-    units, bus = process.units, process.bus
-    registry = process.metrics.registry
-    registry.register(
-        Gauges(
-            control,
-            outbox_pending=lambda: sum(unit.engine.outbox.pending for unit in units.values()),
-            outbox_stuck=lambda: len({name for unit in units.values() for name in unit.engine.outbox.stuck}),
-            ahead_seconds=process.clocks.steady.ahead_seconds,
-        )
-    )
-    registry.register(ProxyGauges(_Watched(units)))
-    registry.register(CertificateGauges(process.certificates.gauges))
-    registry.register(ShardGauges(lambda: [shard_facts(unit.engine, process.clocks) for unit in units.values()]))
-    registry.register(BusGauges(lambda: bus.taken_over_count))
-    registry.register(ReloadGauges(process.reloader.last.outcome))

@@ -1,8 +1,11 @@
 """Builds what reaches the store that `[store]` or a command names."""
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fenced.app.clocks import Clocks
 from fenced.config.configuration import Configuration, StoreConfiguration
 from fenced.host import machine
 from fenced.journal.copying import Endpoint
@@ -14,7 +17,7 @@ from fenced.journal.sqlite.store import SqliteJournal
 from fenced.model.inventory import Inventory
 from fenced.model.names import MAIN_SHARD
 from fenced.model.store_urls import POSTGRESQL, PostgresUrl
-from fenced.ports.journal import StoreError
+from fenced.ports.journal import ClockAnchor, Loaded, StoreError
 
 if TYPE_CHECKING:
     from fenced.journal.postgres.settings import PostgresSettings
@@ -42,6 +45,37 @@ def journal_of(configuration: Configuration, *, shard: str = MAIN_SHARD) -> SqlJ
 
     where = place(state_dir, boot=machine.boot_id())  # one controller, whatever it holds
     return PostgresJournal(settings, state_dir=shard_dir(state_dir, shard), place=where, shard=shard)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The store of one shard, opened."""
+
+    journal: SqlJournal
+    loaded: Loaded
+    kept: ClockAnchor | None
+
+
+async def opened(configuration: Configuration, shard: str) -> Opened:
+    """Open the store of one shard; the caller closes its journal. Raises StoreError, MachineError."""
+    directory = shard_dir(configuration.state_dir, shard)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as exc:
+        raise StoreError(f"can't make {directory}: {exc.strerror or exc}; make it for the daemon's user") from exc
+    journal = journal_of(configuration, shard=shard)
+    divide(journal, configuration.inventory)
+    loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
+    try:
+        return Opened(journal=journal, loaded=loaded, kept=await journal.clock_anchor())
+    except BaseException:
+        await journal.close()
+        raise
+
+
+def clocks_of(store: Opened) -> Clocks:
+    """Return clocks that continue the time of the shard's journal."""
+    return Clocks(kept=store.kept, last_at=store.loaded.last_at, steady_at=store.loaded.steady_at)
 
 
 def markers_of(store: StoreConfiguration, *, state_dir: Path, store_id: str) -> frozenset[str]:

@@ -6,7 +6,6 @@ anew, and is a standby first. The other shards, the bus and the API go on meanwh
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,29 +13,18 @@ from typing import Final
 import structlog
 
 from fenced.app.clocks import Clocks
-from fenced.app.connections import tls_files, urls, vias
-from fenced.app.store import divide, journal_of, shard_dir
-from fenced.app.survivors import kill_marked, kill_named
+from fenced.app.life import Life, Setting, begin
+from fenced.app.store import Opened, clocks_of, opened
 from fenced.config.configuration import Configuration
-from fenced.drivers.keeper.client import Keeper
-from fenced.drivers.local import LocalCaller
-from fenced.drivers.registry import drivers
 from fenced.engine.beside import Beside
-from fenced.engine.engine import Engine, Ports
+from fenced.engine.engine import Engine
 from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.living_control import LivingControl
-from fenced.engine.replaying import replay
 from fenced.engine.retired import Retired
-from fenced.engine.takeover import Surroundings
-from fenced.host import memory
-from fenced.host.liveness import TcpLiveness
-from fenced.journal.database import SqlJournal
-from fenced.journal.instance import instance
+from fenced.model.groups import leaf
 from fenced.model.names import HostName
 from fenced.ports.bus import Bus, StateSeen
-from fenced.ports.journal import ClockAnchor, EpochLost, Loaded, StoreError, StoreWentBack
-from fenced.proxy.client import ProxyCaller
-from fenced.proxy.watch import ProxyWatch
+from fenced.ports.journal import EpochLost, Loaded, StoreError, StoreWentBack
 from fenced.telemetry.metrics import Metrics
 
 log = structlog.get_logger("fenced")
@@ -49,15 +37,6 @@ WAKE_SECONDS: Final = 0.001
 
 class ClocksApart(StoreError):
     """The records of a shard are of a later time than this process' clock; a new start begins above it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """The store of one shard, opened."""
-
-    journal: SqlJournal
-    loaded: Loaded
-    kept: ClockAnchor | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +54,7 @@ class Common:
 
 
 class Unit:
-    """`control` answers for the shard over all its lives. `engine`, `remote`, `watch`, `journal`: those of the life
-    that runs, or of the last one."""
+    """`control` answers for the shard over all its lives. `life`, `engine`: that which runs, or the last one."""
 
     def __init__(self, shard: str, *, beside: Beside, bus: Bus, retired: Retired | None) -> None:
         """`retired`: the old name of this controller, for one of the units to clear."""
@@ -84,27 +62,16 @@ class Unit:
         self.control = LivingControl(shard)
         self._beside, self._bus, self._retired = beside, bus, retired
         self._is_alive = asyncio.Event()
-        self._parts: tuple[Engine, ProxyCaller, ProxyWatch, SqlJournal] | None = None
+        self._life: Life | None = None
+
+    @property
+    def life(self) -> Life:
+        assert self._life is not None, "the first life has begun"
+        return self._life
 
     @property
     def engine(self) -> Engine:
-        assert self._parts is not None, "the first life has begun"
-        return self._parts[0]
-
-    @property
-    def remote(self) -> ProxyCaller:
-        assert self._parts is not None, "the first life has begun"
-        return self._parts[1]
-
-    @property
-    def watch(self) -> ProxyWatch:
-        assert self._parts is not None, "the first life has begun"
-        return self._parts[2]
-
-    @property
-    def journal(self) -> SqlJournal:
-        assert self._parts is not None, "the first life has begun"
-        return self._parts[3]
+        return self.life.engine
 
     @property
     def is_alive(self) -> bool:
@@ -131,7 +98,7 @@ class Unit:
                 if others is not None or ours is None:
                     raise
                 shown = shown_before(group)
-                log.warning("shard_begins_anew", shard=self.shard, reason=str(_leaf(ours)))
+                log.warning("shard_begins_anew", shard=self.shard, reason=str(leaf(ours)))
             finally:
                 common.ended(self.shard)
             store = await self._open_again(common)
@@ -148,7 +115,7 @@ class Unit:
             life.cancel()
             await asyncio.wait({life})
             if not life.cancelled() and (fault := life.exception()) is not None:
-                log.warning("shard_ended", shard=self.shard, reason=str(_leaf(fault)))
+                log.warning("shard_ended", shard=self.shard, reason=str(leaf(fault)))
             raise
         life.result()
 
@@ -164,66 +131,23 @@ class Unit:
     async def _live(self, store: Opened, common: Common, shown: Shown) -> None:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.journal.close)
-            configuration = common.configuration()
-            directory = shard_dir(configuration.state_dir, self.shard)
-            await kill_marked(configuration, store_id=store.loaded.store_id, shard=self.shard)
-            keeper = Keeper(marker=instance(directory), has_warm_agents=configuration.inventory.daemon.has_warm_agents)
-            registry = await stack.enter_async_context(
-                drivers(agent_path=configuration.agent_path, keeper=keeper, state_dir=directory)
-            )
-            inventory, clock = configuration.inventory.of_shard(self.shard), common.clocks.steady
-            fleet = replay(inventory, store.loaded, started=clock.now())
-            memory.give_back()
-            remote = ProxyCaller(
-                store=store.loaded.store_id, shard=self.shard, urls=urls(inventory), vias=vias(inventory),
-                tls=tls_files(configuration.proxy_client), clock=clock,
-            )  # fmt: skip
-            stack.push_async_callback(remote.close)
-            watch = ProxyWatch(remote, inventory.proxies.values(), clock=clock)
-            around = Surroundings(
+            setting = Setting(
+                bus=self._bus, clocks=common.clocks, metrics=common.metrics, remarks=common.remarks,
                 advance=lambda to: _reach(self.shard, common.clocks, to),
-                settle=kill_named,
-                floors=remote,
-                moved_seconds=common.moved.get(self.shard, 0.0),
-            )
-            engine = Engine(
-                fleet=fleet, loaded=store.loaded,
-                ports=Ports(
-                    bus=self._bus, journal=store.journal, local=LocalCaller(registry.driver_for), remote=remote,
-                    liveness=TcpLiveness(), clock=clock, telemetry=common.metrics, anchor=common.clocks.anchor,
-                    reach=remote.reach, proxies=watch.views, wall=common.clocks.wall, remarks=common.remarks,
-                    retired=self._retired, takeover=around, shown=shown, beside=self._beside,
-                ),
+                moved_seconds=common.moved.get(self.shard, 0.0), retired=self._retired, shown=shown,
+                beside=self._beside,
             )  # fmt: skip
-            watch.report_to(engine.bar)
-            self._parts = engine, remote, watch, store.journal
-            self.control.begin(engine.control)
+            life = self._life = await begin(common.configuration(), store, setting, stack)
+            self.control.begin(life.engine.control)
             self._is_alive.set()
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(engine.run(), name=f"engine of {self.shard}")
-                    group.create_task(remote.watch_certificates(), name="certificates")
-                    group.create_task(watch.run(), name="proxies")
+                    group.create_task(life.engine.run(), name=f"engine of {self.shard}")
+                    group.create_task(life.remote.watch_certificates(), name="certificates")
+                    group.create_task(life.watch.run(), name="proxies")
             finally:
                 self._is_alive.clear()
                 self.control.end()
-
-
-async def opened(configuration: Configuration, shard: str) -> Opened:
-    """Open the store of one shard. Raises StoreError."""
-    directory = shard_dir(configuration.state_dir, shard)
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-    except OSError as exc:
-        raise StoreError(f"can't make {directory}: {exc.strerror or exc}; make it for the daemon's user") from exc
-    journal = journal_of(configuration, shard=shard)
-    divide(journal, configuration.inventory)
-    loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
-    try:
-        return Opened(journal=journal, loaded=loaded, kept=await journal.clock_anchor())
-    except BaseException:
-        await journal.close()
-        raise
 
 
 def first_clock(stores: Mapping[str, Opened]) -> tuple[Clocks, Mapping[str, float]]:
@@ -235,13 +159,8 @@ def first_clock(stores: Mapping[str, Opened]) -> tuple[Clocks, Mapping[str, floa
     last_at = [one.loaded.last_at for one in stores.values() if one.loaded.last_at is not None]
     clocks = Clocks(kept=latest.kept, last_at=max(last_at, default=None), steady_at=latest.loaded.steady_at)
     clocks.steady.advance(max(map(_time_of, stores.values())))
-    moved = {shard: max(clocks.steady.now() - _alone(one).steady.now(), 0.0) for shard, one in stores.items()}
+    moved = {shard: max(clocks.steady.now() - clocks_of(one).steady.now(), 0.0) for shard, one in stores.items()}
     return clocks, moved
-
-
-def _alone(store: Opened) -> Clocks:
-    """Return the clock on which the shard would go on if it were the only one."""
-    return Clocks(kept=store.kept, last_at=store.loaded.last_at, steady_at=store.loaded.steady_at)
 
 
 def _time_of(store: Opened) -> float:
@@ -272,9 +191,3 @@ def _check_ahead(shard: str, seconds: float) -> None:
             f"shard {shard}: its records are {seconds:.1f} s ahead of this process' clock; the next start goes on from "
             "them"
         )
-
-
-def _leaf(exc: BaseException) -> BaseException:
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc

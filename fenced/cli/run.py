@@ -20,6 +20,7 @@ from fenced.cli.check_config import mistake_lines
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded, load
 from fenced.host.limits import forbid_core_dumps
+from fenced.model.groups import leaf
 
 EXIT_CONFIGURATION: Final = 78
 EXIT_FAILED: Final = 1
@@ -114,18 +115,11 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
         ours, others = group.split(StoreError)
         if ours is None or others is not None:
             raise
-        first = _leaf(ours)
+        first = leaf(ours)
         if isinstance(first, (StoreHeld, StoreTooNew)):  # a living controller has this name, or a format is newer
             return _failed(first, EXIT_CONFIGURATION)
         return _failed(first, EXIT_TAKEN_OVER if isinstance(first, EpochLost) else EXIT_FAILED)
     return 0
-
-
-def _leaf(exc: BaseException) -> BaseException:
-    """Return the first exception of a group, however deep."""
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc
 
 
 def _failed(exc: BaseException, status: int) -> int:

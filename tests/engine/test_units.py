@@ -3,14 +3,15 @@
 import asyncio
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from fenced.app.several import _Target
-from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, Common, Opened, Unit, _reach, first_clock
+from fenced.app.store import Opened
+from fenced.app.unit import AHEAD_SECONDS_MAX, ClocksApart, Common, Unit, _reach, first_clock
 from fenced.core import events as e
 from fenced.engine.beside import Beside
-from fenced.engine.engine import Engine
 from fenced.engine.giving_over import WENT_BACK, HandedOver, Shown
 from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
@@ -279,8 +280,7 @@ class NewConfiguration:
 
 
 def begin(shard: Unit, life: Life) -> None:
-    engine: Engine = life  # type: ignore[assignment] # all that a reload uses
-    shard._parts = engine, None, None  # type: ignore[assignment]
+    shard._life = SimpleNamespace(engine=life)  # type: ignore[assignment] # all that a reload uses
     shard._is_alive.set()
 
 

@@ -119,7 +119,7 @@ UNIT_BUGS: Final = (
         name="nobody knows how far the clock of all shards is ahead of one of them",
         rule="S5",
         file="app/unit.py",
-        old="    moved = {shard: max(clocks.steady.now() - _alone(one).steady.now(), 0.0)",
+        old="    moved = {shard: max(clocks.steady.now() - clocks_of(one).steady.now(), 0.0)",
         new="    moved = {shard: 0.0",
         killers=(f"{UNITS}::test_the_first_clock_knows_how_far_it_is_ahead_of_each_shard",),
     ),
