@@ -208,8 +208,8 @@ CONTROLLER_BUGS: Final = (
         name="a request with a key is obeyed twice",
         rule="interface",
         file="core/fleet_decisions.py",
-        old="        if answered.id == key:\n",
-        new="        if answered.id == key + content:\n",
+        old="    answered = fleet.state.answered(key)\n",
+        new="    answered = fleet.state.answered(key + content)\n",
         killers=("tests/core/test_requests.py::test_a_request_with_a_key_is_obeyed_once_and_answered_alike",),
     ),
 )
