@@ -6,11 +6,13 @@ lease: the store does.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
 
 from fenced.core.durable.fleet_state import Words
+from fenced.engine.refusals import Refusal
 from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError, StoreHeld, StoreTooNew
 
@@ -35,7 +37,7 @@ class Controllers:
         self._words, self._seen, self._shard = words, seen, shard
         self._said: ControllerReport | None = None
         self._kept: Words | None = None
-        self._refusal = ""
+        self._refusal = Refusal(partial(log.warning, "controllers_not_known"))
         self.views: tuple[ControllerView, ...] = ()
 
     async def run(self) -> None:
@@ -62,12 +64,9 @@ class Controllers:
         except (StoreHeld, StoreTooNew):
             raise
         except (StoreError, OSError) as exc:  # includes TimeoutError
-            said = str(exc) or "no answer"
-            if said != self._refusal:
-                log.warning("controllers_not_known", error=said)
-            self._refusal = said
+            self._refusal.met(exc)
             return
-        self._refusal = ""
+        self._refusal.over()
         self._seen()
 
     async def now(self) -> Sequence[ControllerView]:

@@ -5,6 +5,7 @@ No decision relies on it: the store compares again in the transaction of each dr
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.core.heard.others import Elsewhere, Others
+from fenced.engine.refusals import Refusal
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, StoreError
 
@@ -27,7 +29,7 @@ class OtherShards:
         self, *, fleet: Fleet, journal: Journal, clock: Clock, deliver: Callable[[e.Event], None]
     ) -> None:  # fmt: skip
         self._fleet, self._journal, self._clock, self._deliver = fleet, journal, clock, deliver
-        self._refusal = ""
+        self._refusal = Refusal(partial(log.warning, "other_shards_not_known"))
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -41,11 +43,8 @@ class OtherShards:
             async with asyncio.timeout(LOOK_SECONDS):
                 found = await self._journal.elsewhere()
         except (StoreError, OSError) as exc:  # includes TimeoutError
-            said = str(exc) or "no answer"
-            if said != self._refusal:
-                log.warning("other_shards_not_known", error=said)
-            self._refusal = said
+            self._refusal.met(exc)
             return
-        self._refusal = ""
+        self._refusal.over()
         if found != Elsewhere() or self._fleet.own.others != Others():
             self._deliver(e.BudgetSeen(at=self._clock.now(), elsewhere=found))

@@ -6,6 +6,7 @@ which nothing else is to be written.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -15,6 +16,7 @@ from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSa
 from fenced.core.fleet import Fleet
 from fenced.core.fleet_decisions import answered_before, pause_refused
 from fenced.core.restricting import pause_id
+from fenced.engine.refusals import Refusal
 from fenced.model.answers import Accepted, RefusedBy
 from fenced.model.names import MAIN_SHARD
 from fenced.ports.clock import Clock
@@ -54,7 +56,7 @@ class Restricting:
         self._fleet, self._journal, self._clock = fleet, journal, clock
         self._where_active, self._tell, self._shard = where_active, tell, shard
         self._unfolded: dict[str, Unfolded] = {}
-        self._refusal = ""
+        self._refusal = Refusal(partial(log.warning, "words_not_read", advice="each batch looks for them, too"))
 
     async def run(self) -> None:
         """Look for ever: at the holder for words, elsewhere whether those that were said here are folded."""
@@ -64,11 +66,9 @@ class Restricting:
                 continue
             try:
                 self._look(await self._journal.words())
-                self._refusal = ""
+                self._refusal.over()
             except (StoreError, OSError) as exc:
-                if str(exc) != self._refusal:
-                    log.warning("words_not_read", error=str(exc), advice="each batch looks for them, too")
-                self._refusal = str(exc)
+                self._refusal.met(exc)
 
     def _look(self, words: Sequence[Word]) -> None:
         waiting = {word.id for word in words}

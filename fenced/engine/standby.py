@@ -7,6 +7,7 @@ that lacks what was followed ends this life of the controller: the next one read
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -18,6 +19,7 @@ from fenced.core.durable.records import Entry
 from fenced.core.fleet import Fleet
 from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.beside import Beside
+from fenced.engine.refusals import Refusal
 from fenced.engine.replaying import doubt, fold
 from fenced.model.names import DeviceName, HostName, Token
 from fenced.ports.clock import Clock
@@ -57,7 +59,9 @@ class Standby:
         self.turned_at = clock.now()
         self._loaded_at = clock.now()
         self._learned: dict[HostName, dict[Token, Learned]] = {}
-        self._refusal = ""
+        self._refusal = Refusal(
+            partial(log.error, "journal_not_followed", advice="this standby takes over when it can")
+        )
         for entry in tail:
             self._learn(entry)
 
@@ -94,18 +98,18 @@ class Standby:
             except (StoreWentBack, StoreHeld, StoreTooNew):
                 raise
             except (StoreError, OSError) as exc:
-                if str(exc) != self._refusal:
-                    log.error("journal_not_followed", error=str(exc), advice="this standby takes over when it can")
-                self._refusal, pause = str(exc), min(2 * pause, PAUSE_SECONDS_MAX)
+                self._refusal.met(exc)
+                pause = min(2 * pause, PAUSE_SECONDS_MAX)
                 continue
-            self._refusal, pause = "", LOOK_SECONDS
+            self._refusal.over()
+            pause = LOOK_SECONDS
             if taken is not None:
                 return taken
 
     @property
     def refusal(self) -> str:
         """Why the journal can't be followed now; "" if it can."""
-        return self._refusal
+        return self._refusal.text
 
     def outlast(
         self, moved_seconds: float, *, has_ended: Callable[[IssuedCommand], bool]
