@@ -29,7 +29,6 @@ from fenced.model.names import HostName
 from fenced.net.bodies import read_whole, refuse_encoded
 from fenced.net.door import client_of, let_in, peer
 from fenced.net.once import parsed_once
-from fenced.ports.control import Standby
 
 log = structlog.stdlib.get_logger("fenced.api")
 
@@ -92,20 +91,7 @@ async def _refuse_at_standby(call: Call) -> None:
     """Refuse a change of a host or shard that this controller does not hold. Raises Standby, NotFound."""
     shard = call.body.shard if isinstance(call.body, ShardBody) else None
     host = call.request.match_info.get("host")
-    try:
-        call.of_shard(shard).refuse_at_standby(None if host is None else HostName(host))
-    except Standby as exc:
-        if exc.active is not None:
-            raise
-        raise Standby(await _newest_holder(call)) from exc
-
-
-async def _newest_holder(call: Call) -> str | None:
-    """Return the address of the only controller that holds anything, as the store has it: it may have taken that a
-    moment ago. None if there is no such one."""
-    views = await call.control.look_at_controllers()
-    holders = [view for view in views if view.is_alive and view.shards]
-    return holders[0].report.address or None if len(holders) == 1 and not holders[0].is_self else None
+    await call.of_shard(shard).refuse_at_standby(None if host is None else HostName(host))
 
 
 async def _admit(route: Route, services: Services, request: web.Request) -> Call:

@@ -274,9 +274,9 @@ class EngineControl:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def refuse_at_standby(self, host: HostName | None = None) -> None:
+    async def refuse_at_standby(self, host: HostName | None = None) -> None:
         if self._fleet.is_standby:
-            raise Standby(self._controllers.where_active())
+            raise Standby(self._controllers.where_active() or await self._controllers.where_active_now())
 
     async def _ask(self, event: e.Event, *, is_keyed: bool = True) -> Accepted:
         if is_keyed and self._key is not None:

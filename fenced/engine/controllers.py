@@ -94,14 +94,25 @@ class Controllers:
 
     def active(self) -> ControllerView | None:
         """Return the controller that holds the shard, as the store last knew; None if nobody does."""
-        return next((view for view in self.views if view.is_alive and self._shard in view.holds), None)
+        return self._holder(self.views)
 
     def where_active(self) -> str | None:
         """Return the address of the active controller's API; None if it is not known."""
-        active = self.active()
-        return active.report.address or None if active is not None and not active.is_self else None
+        return _address(self.active())
+
+    async def where_active_now(self) -> str | None:
+        """Return the same as the store shows it now: another controller may have taken the lease a moment ago."""
+        return _address(self._holder(await self.now()))
+
+    def _holder(self, views: Sequence[ControllerView]) -> ControllerView | None:
+        return next((view for view in views if view.is_alive and self._shard in view.holds), None)
 
     def fit_others(self) -> Sequence[ControllerView]:
         """Return the controllers that could take the shard from this one."""
         others = (view for view in self.views if view.is_alive and not view.is_self and not view.report.unfit)
         return [view for view in others if view.report.takes is None or self._shard in view.report.takes]
+
+
+def _address(view: ControllerView | None) -> str | None:
+    """Return where others reach the API of another controller."""
+    return view.report.address or None if view is not None and not view.is_self else None

@@ -161,12 +161,12 @@ class ManyShards:
 
     # -- requests about one host or shard -----------------------------------------------------------------------------
 
-    def refuse_at_standby(self, host: HostName | None = None) -> None:
+    async def refuse_at_standby(self, host: HostName | None = None) -> None:
         shard = None if host is None else self._shard_of(host)
         if shard in self._shards:
-            self._shards[shard].refuse_at_standby()
+            await self._shards[shard].refuse_at_standby()
             return
-        standbys = self._standbys(self._shards)
+        standbys = await self._standbys(self._shards)
         if len(standbys) == len(self._shards):
             raise Standby(_active(standbys.values()))
 
@@ -181,7 +181,7 @@ class ManyShards:
 
     async def cancel(self, operation: OperationId, *, by: str, reason: str) -> None:
         control = self._of((await self.operation(operation)).host)
-        control.refuse_at_standby()
+        await control.refuse_at_standby()
         await control.cancel(operation, by=by, reason=reason)
 
     async def set_maintenance(self, name: HostName, *, by: str, reason: str, until: float | None) -> None:
@@ -260,7 +260,7 @@ class ManyShards:
         if not shards:
             await self._ask_any(ask)
             return
-        failed: dict[str, Failure] = {**self._standbys(shards)}
+        failed: dict[str, Failure] = {**await self._standbys(shards)}
         done: list[str] = []
         for shard in shards if not failed else ():
             try:
@@ -283,12 +283,12 @@ class ManyShards:
         if len(failed) == len(self._shards):
             raise next((exc for exc in failed.values() if not isinstance(exc, Unavailable)), _failure((), failed))
 
-    def _standbys(self, shards: Iterable[str]) -> dict[str, Standby]:
+    async def _standbys(self, shards: Iterable[str]) -> dict[str, Standby]:
         """Return those of the shards that another controller holds, or none."""
         found = {}
         for shard in shards:
             try:
-                self._shards[shard].refuse_at_standby()
+                await self._shards[shard].refuse_at_standby()
             except Standby as exc:
                 found[shard] = exc
         return found

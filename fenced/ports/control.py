@@ -177,8 +177,11 @@ class Control(Protocol):
         """Return all proxies by name, each with its last answer."""
         ...
 
-    def refuse_at_standby(self, host: HostName | None = None) -> None:
-        """Raises Standby if this controller may change nothing of the host (None: nothing at all)."""
+    async def refuse_at_standby(self, host: HostName | None = None) -> None:
+        """Raises Standby if this controller may change nothing of the host (None: nothing at all).
+
+        It names a controller that took the lease a moment ago, too.
+        """
         ...
 
     def controllers(self) -> Sequence[ControllerView]:

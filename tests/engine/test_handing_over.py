@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
 from fenced.model.settings import DaemonSettings
 from fenced.ports.control import NotFound, Standby
+from fenced.ports.journal import ControllerView
 from tests.engine.pair import both
 from tests.fakes.journal import MemoryJournal
 from tests.world import rack as racks
@@ -33,9 +36,9 @@ def test_a_standby_refuses_what_does_not_restrict_and_shows_who_acts() -> None:
         world, first, second = await both()
         assert first.engine is not None and second.engine is not None
         active, standby = first.engine.control, second.engine.control
-        active.refuse_at_standby()
+        await active.refuse_at_standby()
         with pytest.raises(Standby):
-            standby.refuse_at_standby()
+            await standby.refuse_at_standby()
         for change in (
             standby.arm(by="p", reason="r"),
             standby.end_pause("p-1-1", by="p"),
@@ -53,6 +56,30 @@ def test_a_standby_refuses_what_does_not_restrict_and_shows_who_acts() -> None:
         await world.end()
 
     run(story())
+
+
+def test_a_standby_names_who_took_the_lease_since_it_last_heard_of_anybody() -> None:
+    async def story() -> None:
+        world, first, second = await both()
+        assert first.engine is not None and second.engine is not None
+        controllers = second.engine.controllers
+        known = await second.engine.control.look_at_controllers()
+        holder = replace(known[0], report=replace(known[0].report, address=ADDRESS))
+        second.journal.controllers = told((holder, known[1]))  # type: ignore[method-assign]
+        controllers.views = ()
+        with pytest.raises(Standby) as refused:
+            await second.engine.control.refuse_at_standby()
+        assert refused.value.active == ADDRESS
+        await world.end()
+
+    run(story())
+
+
+def told(views: Sequence[ControllerView]) -> Callable[[], Coroutine[Any, Any, Sequence[ControllerView]]]:
+    async def controllers() -> Sequence[ControllerView]:
+        return views
+
+    return controllers
 
 
 def test_only_a_shard_that_there_is_can_be_handed_over() -> None:

@@ -79,16 +79,16 @@ async def test_nobody_is_found_in_no_shard(change: Change) -> None:
 async def test_a_host_of_another_holders_shard_is_refused_with_its_address() -> None:
     it = Shards()
     it.follow("dc2", B)
-    it.control.refuse_at_standby(N1)
-    it.control.refuse_at_standby()
-    it.control.refuse_at_standby(NOBODY)  # the request itself says that there is no such host
+    await it.control.refuse_at_standby(N1)
+    await it.control.refuse_at_standby()
+    await it.control.refuse_at_standby(NOBODY)  # the request itself says that there is no such host
     with pytest.raises(Standby) as refused:
-        it.control.refuse_at_standby(N2)
+        await it.control.refuse_at_standby(N2)
     assert refused.value.active == B
     it.follow("main", None)
     for host in (None, NOBODY):
         with pytest.raises(Standby) as refused:
-            it.control.refuse_at_standby(host)
+            await it.control.refuse_at_standby(host)
         assert refused.value.active == B
 
 

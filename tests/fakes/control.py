@@ -266,7 +266,7 @@ class FakeControl(FakeControllers, FakeEvents):
         self.finish(operation, OperationState.CANCELLED)
 
     async def set_maintenance(self, name: HostName, *, by: str, reason: str, until: float | None) -> None:
-        self._refuse_words()
+        await self._refuse_words()
         self.host(name)
         self.calls.append(("set_maintenance", name, by, reason, until))
         upkeep = Maintenance(by=by, reason=reason, since=START, until=until)
@@ -278,7 +278,7 @@ class FakeControl(FakeControllers, FakeEvents):
         self.states[name] = replace(self.states[name], maintenance=None, state=State.UNKNOWN)
 
     async def pause(self, *, match: str, by: str, reason: str, until: float | None, pause_id: str = "") -> Pause:
-        self._refuse_words()
+        await self._refuse_words()
         if match == "cluster=nowhere":
             raise Refused("match", "cluster=nowhere selects nobody")
         made = Pause(
@@ -288,7 +288,7 @@ class FakeControl(FakeControllers, FakeEvents):
         return made
 
     async def end_pause(self, pause_id: str, *, by: str) -> None:
-        self.refuse_at_standby()
+        await self.refuse_at_standby()
         left = [pause for pause in self.pauses if pause.id != pause_id]
         if len(left) == len(self.pauses):
             raise NotFound(f"there is no pause {pause_id}")
@@ -302,21 +302,21 @@ class FakeControl(FakeControllers, FakeEvents):
         return await judge.readiness(fleet, match=match, is_all=is_all, limit=limit, after=after)
 
     async def arm(self, *, by: str, reason: str) -> None:
-        self.refuse_at_standby()
+        await self.refuse_at_standby()
         if not self.is_armed_by_file:
             raise Refused("armed", "the file says armed = false")
         self.calls.append(("arm", by, reason))
         self.is_armed = True
 
     async def disarm(self, *, by: str, reason: str) -> None:
-        self._refuse_words()
+        await self._refuse_words()
         if self.disarm_failure is not None:
             raise self.disarm_failure
         self.calls.append(("disarm", by, reason))
         self.is_armed = False
 
     async def release_store(self, *, by: str, reason: str) -> None:
-        self.refuse_at_standby()
+        await self.refuse_at_standby()
         if not self.store_hold:
             raise Refused("store", "nothing is in doubt about the store")
         self.calls.append(("release_store", by, reason))

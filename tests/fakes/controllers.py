@@ -56,13 +56,16 @@ class FakeControllers:
     async def look_at_controllers(self) -> Sequence[ControllerView]:
         return self.controller_views
 
-    def refuse_at_standby(self, host: HostName | None = None) -> None:
+    async def refuse_at_standby(self, host: HostName | None = None) -> None:
+        if self.standby is not None and self.standby.active is None:
+            holders = (view for view in self.controller_views if view.shards and not view.is_self)
+            raise Standby(next((view.report.address for view in holders), None))
         if self.standby is not None:
             raise self.standby
 
-    def _refuse_words(self) -> None:
+    async def _refuse_words(self) -> None:
         if not self.accepts_words:
-            self.refuse_at_standby()
+            await self.refuse_at_standby()
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
         """Note the call only: a test sets what the controllers are afterwards."""

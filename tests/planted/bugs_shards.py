@@ -80,7 +80,7 @@ SHARD_BUGS: Final = (
         rule="S20",
         file="engine/many_shards.py",
         old="        if shard in self._shards:\n"
-        "            self._shards[shard].refuse_at_standby()\n"
+        "            await self._shards[shard].refuse_at_standby()\n"
         "            return\n",
         new="",
         killers=(f"{MANY}::test_a_host_of_another_holders_shard_is_refused_with_its_address",),
