@@ -159,6 +159,7 @@ def _bus(configuration: Configuration, clocks: Clocks, metrics: Metrics, lives: 
         bus_settings(configuration), is_host=lambda name: name in lives[0].engine.fleet.inventory.hosts,
         telemetry=metrics, clock=clock, will=will, ahead_seconds=clock.ahead_seconds,
         on_stranger=lambda name: lives[0].engine.misnamed.heard(name),
+        on_controller=lambda name: lives[0].engine.met(name),
     )  # fmt: skip
 
 

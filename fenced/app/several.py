@@ -137,7 +137,7 @@ def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float]) -> 
     bus = BusClient(
         bus_settings(configuration), is_host=lambda name: name in reloader.configuration.inventory.hosts,
         telemetry=metrics, clock=clocks.steady, will=lambda: _offline(units), ahead_seconds=clocks.steady.ahead_seconds,
-        on_stranger=lambda name: _strange(units, name),
+        on_stranger=lambda name: _strange(units, name), on_controller=lambda name: _meet(units, name),
     )  # fmt: skip
     places = Places(lambda: reloader.configuration.inventory)
     switch = Switch(bus, shard_of=places.shard_of, clock=clocks.steady)
@@ -245,6 +245,12 @@ def _strange(units: Units, name: str) -> None:
     for unit in units.values():
         if unit.is_alive:
             unit.engine.misnamed.heard(name)
+
+
+def _meet(units: Units, controller: str) -> None:
+    for unit in units.values():
+        if unit.is_alive:
+            unit.engine.met(controller)
 
 
 def _offline(units: Units) -> Message | None:

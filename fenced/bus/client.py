@@ -30,7 +30,7 @@ class BusClient:
     """`will`: what the broker publishes if the daemon vanishes (the retained `offline` on its controller topic).
 
     `ahead_seconds`: how far `clock` is ahead of the wall clock now. `on_stranger`: gets the name of a heartbeat that
-    matches no host.
+    matches no host. `on_controller`: gets the name of a controller whose state on the bus changes now.
     """
 
     def __init__(
@@ -43,9 +43,10 @@ class BusClient:
         will: Callable[[], Message | None] = lambda: None,
         ahead_seconds: Callable[[], float] = lambda: 0.0,
         on_stranger: Callable[[str], None] = lambda name: None,
+        on_controller: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._settings = settings
-        self._on_stranger = on_stranger
+        self._on_stranger, self._on_controller = on_stranger, on_controller
         self._topics = Topics(site=settings.site)
         self._link = Link(settings, subscriptions=self._topics.incoming, will=will)
         self._is_host = is_host
@@ -82,6 +83,7 @@ class BusClient:
             waited_seconds=lambda: self._link.waited_seconds,
             ahead_seconds=self._ahead_seconds,
             on_stranger=self._on_stranger,
+            on_controller=self._on_controller,
         )
         await self._link.run(receiver)
 
@@ -105,8 +107,9 @@ class _Receiver:
         waited_seconds: Callable[[], float] = lambda: 0.0,
         ahead_seconds: Callable[[], float] = lambda: 0.0,
         on_stranger: Callable[[str], None] = lambda name: None,
+        on_controller: Callable[[str], None] = lambda name: None,
     ) -> None:
-        self._on_stranger = on_stranger
+        self._on_stranger, self._on_controller = on_stranger, on_controller
         self._waited_seconds, self._ahead_seconds = waited_seconds, ahead_seconds
         self._broker = f"{settings.host}:{settings.port}"
         self._payload_bytes_max = settings.payload_bytes_max
@@ -130,7 +133,8 @@ class _Receiver:
             self._is_refusal_told = True
             _log.warning(
                 "bus_subscription_refused", broker=self._broker, topics=list(filters),
-                advice="let this user read them: without them an old state may stand until the next connection",
+                advice="let this user read them: without state/+ an old state may stand until the next connection, and "
+                "without controller/+ a takeover comes half a second later",
             )  # fmt: skip
 
     def lost(self, why: str) -> None:
@@ -148,7 +152,10 @@ class _Receiver:
     ) -> None:
         address = self._topics.parse(topic)
         if address is None:
-            return  # not a topic of the subscriptions
+            name = self._topics.controller_of(topic)
+            if name is not None and not is_retained:
+                self._on_controller(name)
+            return
         if not self._is_host(address.host):
             if address.kind is MessageKind.HEALTH and not is_retained:
                 self._on_stranger(address.host)

@@ -123,7 +123,7 @@ def controller_payload(fleet: Fleet, state: str, wall: Wall, *, beside: Beside) 
         "name": daemon.name,
         "state": "active" if held else state,
         "armed": fleet.is_armed_durably,
-        "epoch": max((one.epoch for one in held), default=fleet.epoch),
+        "epoch": max((one.epoch for one in held), default=0 if state == "standby" else fleet.epoch),
         "since": since,
         "shards": [{"shard": one.shard, "epoch": one.epoch, "since": rfc3339(wall(one.since))} for one in held],
         "address": daemon.address,

@@ -281,6 +281,11 @@ class Engine:
             return
         self.reactor.deliver(event)
 
+    def met(self, controller: str) -> None:
+        """Hear that a controller's state on the bus changes now: another one may give a lease up."""
+        if self.fleet.is_standby and controller != self.fleet.inventory.daemon.name:
+            self.standby.hurry()
+
     def bar(self, faults: Mapping[ProxyName, str]) -> None:
         """Set the proxies that can't be used, and why; all others can."""
         self.reactor.deliver(e.ProxiesSeen(faults=faults))

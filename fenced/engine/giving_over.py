@@ -187,6 +187,7 @@ class GivingOver:
             await self._journal.release(to=to)
         except StoreError as exc:
             log.error("lease_not_released", error=str(exc), advice="it ends by itself")
+        await self._outbox.say("standby")  # the others look at the store when they hear it
         raise HandedOver(f"the lease was given to {to or 'another controller'}")
 
     def begin_anew(self, shown: Callable[[], Shown]) -> None:

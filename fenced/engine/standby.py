@@ -21,6 +21,7 @@ from fenced.core.operation.steps import longest_command_seconds
 from fenced.engine.beside import Beside
 from fenced.engine.refusals import Refusal
 from fenced.engine.replaying import doubt, fold
+from fenced.engine.waiting import nudged
 from fenced.model.names import DeviceName, HostName, Token
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Followed, Journal, StoreError, StoreHeld, StoreTooNew, StoreWentBack, Taken
@@ -28,10 +29,13 @@ from fenced.ports.journal import Followed, Journal, StoreError, StoreHeld, Store
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 0.5
-"""A successor acts within a second of the release."""
+"""A successor acts within a second of the release, even if no word of it comes."""
 SLICE: Final = 2000
 """Records folded between two turns of the loop."""
 PAUSE_SECONDS_MAX: Final = 5.0
+HURRIED_LOOK_SECONDS: Final = 0.1
+HURRIED_SECONDS: Final = 2.0
+"""How long a standby looks more often after it was told to hurry: who stops says so before the release."""
 
 
 class Learned(NamedTuple):
@@ -58,6 +62,7 @@ class Standby:
         self.position, self.lag = position, 0
         self.turned_at = clock.now()
         self._loaded_at = clock.now()
+        self._hurried, self._hurried_until = asyncio.Event(), 0.0
         self._learned: dict[HostName, dict[Token, Learned]] = {}
         self._refusal = Refusal(
             partial(log.error, "journal_not_followed", advice="this standby takes over when it can")
@@ -87,12 +92,18 @@ class Standby:
             self._fold(taken.rest)
         return taken
 
+    def hurry(self) -> None:
+        """Look at once, and more often for a moment: another controller said something. It is only a hint; the store
+        says who may act."""
+        self._hurried_until = self._clock.now() + HURRIED_SECONDS
+        self._hurried.set()
+
     async def until_taken(self) -> Taken:
         """Follow until the lease is taken. Raises StoreWentBack, StoreTooNew, and StoreHeld if another controller has
         this name."""
         pause = LOOK_SECONDS
         while True:
-            await asyncio.sleep(pause)
+            await self._rest(pause)
             try:
                 taken = await self.look()
             except (StoreWentBack, StoreHeld, StoreTooNew):
@@ -105,6 +116,16 @@ class Standby:
             pause = LOOK_SECONDS
             if taken is not None:
                 return taken
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until the next look is due. No hint shortens the pauses after a failure."""
+        if seconds > LOOK_SECONDS:
+            await asyncio.sleep(seconds)
+        elif self._clock.now() < self._hurried_until:
+            await asyncio.sleep(HURRIED_LOOK_SECONDS)
+        else:
+            await nudged(self._hurried, seconds=seconds)
+        self._hurried.clear()
 
     @property
     def refusal(self) -> str:

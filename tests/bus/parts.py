@@ -146,12 +146,14 @@ async def running(
     will: Callable[[], Message | None] = lambda: None,
     is_awaited: bool = True,
     on_stranger: Callable[[str], None] = lambda name: None,
+    on_controller: Callable[[str], None] = lambda name: None,
 ) -> AsyncIterator[Running]:
     """Run a client during the block, by default once it is connected."""
     telemetry = CountingTelemetry()
     client = BusClient(
-        settings, is_host=hosts.__contains__, telemetry=telemetry, clock=WallClock(), will=will, on_stranger=on_stranger
-    )
+        settings, is_host=hosts.__contains__, telemetry=telemetry, clock=WallClock(), will=will,
+        on_stranger=on_stranger, on_controller=on_controller,
+    )  # fmt: skip
     made = Running(client, telemetry)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(client.run(made.events.append), name="bus")

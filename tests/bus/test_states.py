@@ -59,3 +59,16 @@ async def test_more_kept_states_than_mosquitto_queues_all_come_with_one_connecti
             await until(lambda: len(bus.of(StateSeen)) >= len(hosts), seconds=30)
             assert all(seen.is_retained for seen in bus.of(StateSeen))
             assert len({seen.host for seen in bus.of(StateSeen)}) == len(hosts)
+
+
+async def test_what_another_controller_says_now_is_heard_and_what_the_broker_kept_is_not(tmp_path: Path) -> None:
+    names: list[str] = []
+    async with mosquitto(tmp_path) as broker, other(broker.port) as rival:
+        await rival.publish(TOPICS.controller("fenced-old"), b"{}", retain=True, qos=1)
+        async with running(settings(broker.port), on_controller=names.append) as bus:
+            own = Message(topic=TOPICS.controller("fenced-a"), payload=b"{}", is_retained=True)
+            await bus.client.publish(own, timeout_seconds=5)
+            await rival.publish(f"{TOPICS.controller('fenced-x')}/more", b"{}", qos=1)
+            await rival.publish(TOPICS.controller("fenced-b"), b"no JSON", retain=True, qos=1)
+            await until(lambda: bool(names))
+    assert names == ["fenced-b"]

@@ -5,6 +5,7 @@ from typing import Final
 from tests.planted.bug import Bug
 
 STANDBY: Final = "tests/engine/test_standby.py"
+HURRYING: Final = "tests/engine/test_hurrying.py"
 TAKEOVER: Final = "tests/engine/test_takeover.py"
 WENT_BACK: Final = "tests/engine/test_store_went_back.py"
 STRUCK: Final = "tests/simulation/test_controllers.py"
@@ -33,6 +34,30 @@ CONTROLLER_BUGS: Final = (
         old="        if self.fleet.is_standby:\n            self._hear(asked)\n            return\n",
         new="",
         killers=(f"{STANDBY}::test_a_standby_follows_hears_and_decides_nothing",),
+    ),
+    Bug(
+        name="a standby that is told that another one stops waits for its next look",
+        rule="S20",
+        file="engine/standby.py",
+        old="        self._hurried.set()\n",
+        new="",
+        killers=(f"{HURRYING}::test_a_standby_looks_at_once_when_another_controller_says_something",),
+    ),
+    Bug(
+        name="whoever writes to the bus can make a standby look at the store all the time",
+        rule="S20",
+        file="engine/standby.py",
+        old="            await asyncio.sleep(HURRIED_LOOK_SECONDS)\n",
+        new="            await nudged(self._hurried, seconds=HURRIED_LOOK_SECONDS)\n",
+        killers=(f"{HURRYING}::test_a_standby_that_is_told_again_and_again_looks_no_more_than_ten_times_a_second",),
+    ),
+    Bug(
+        name="a controller that hands over says that it is a standby of the epoch that it gave up",
+        rule="S20",
+        file="engine/batch.py",
+        old='default=0 if state == "standby" else fleet.epoch)',
+        new="default=fleet.epoch)",
+        killers=(f"{STANDBY}::test_a_hand_over_takes_less_than_a_second_from_the_release",),
     ),
     Bug(
         name="a standby says that it is active",
