@@ -68,6 +68,8 @@ async def _lives(reloader: Reloader, stop: asyncio.Event, listeners: Listeners) 
             handed_over, others = group.split((HandedOver, EpochLost))  # a write may come right after the release
             if others is not None or handed_over is None or handed_over.subgroup(HandedOver) is None:
                 raise
+            if stop.is_set():
+                return  # it let go of the lease to stop
             shown = shown_before(group)
             log.warning("handed_over", advice="this controller goes on as a standby")
         else:

@@ -197,9 +197,10 @@ async def _served(
 
 
 async def _drain(units: Units) -> None:
-    """Stop acting for all shards, then say so on the bus."""
+    """Stop acting for all shards, give their leases up, then say so on the bus."""
     engines = [unit.engine for unit in units.values() if unit.is_alive]
     await asyncio.gather(*(engine.giving_over.stop_acting() for engine in engines))
+    await asyncio.gather(*(engine.giving_over.leave() for engine in engines))
     if engines:
         await engines[0].outbox.say("offline")
 

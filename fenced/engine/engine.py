@@ -352,6 +352,7 @@ class Engine:
         await self.giving_over.hand_over(to=to, by=by, reason=reason)
 
     async def drain(self) -> None:
-        """Stop acting, and say so on the bus."""
+        """Stop acting, give the lease up, and say so on the bus."""
         await self.giving_over.stop_acting()
+        await self.giving_over.leave()
         await self.outbox.say("offline")

@@ -180,15 +180,26 @@ class GivingOver:
 
     async def _give_over(self, to: str) -> None:
         await self.stop_acting()
-        self._reactor.give_up("handed over")
+        await self._let_go("handed over", to=to, is_for_others=True)
+        await self._outbox.say("standby")  # the others look at the store when they hear it
+        raise HandedOver(f"the lease was given to {to or 'another controller'}")
+
+    async def leave(self) -> None:
+        """Give the lease up before an orderly stop, so that a standby acts while this process is taken down.
+
+        A command that is still under way keeps it: it is killed first.
+        """
+        if not self._fleet.is_standby and not self._effects.commands_in_flight:
+            await self._let_go("the daemon stops", to="", is_for_others=False)
+
+    async def _let_go(self, why: str, *, to: str, is_for_others: bool) -> None:
+        self._reactor.give_up(why)
         await self._outbox.settle()
         self.has_let_go = True
         try:
-            await self._journal.release(to=to)
+            await self._journal.release(to=to, is_for_others=is_for_others)
         except StoreError as exc:
             log.error("lease_not_released", error=str(exc), advice="it ends by itself")
-        await self._outbox.say("standby")  # the others look at the store when they hear it
-        raise HandedOver(f"the lease was given to {to or 'another controller'}")
 
     def begin_anew(self, shown: Callable[[], Shown]) -> None:
         """End this life for one with an epoch above all that the bus shows, which `shown` returns (S22)."""

@@ -230,11 +230,11 @@ class SqlJournal(SqlQueries, ABC):
         await self._change("renew-lease", work)
         return until
 
-    async def release(self, *, to: str) -> None:
+    async def release(self, *, to: str, is_for_others: bool = True) -> None:
+        by = self._where if is_for_others else ""
+
         async def whole() -> None:
-            await self._write(
-                "release", lambda it: leases.release(it, self._held, by=self._where, to=to), then=self._let_go
-            )
+            await self._write("release", lambda it: leases.release(it, self._held, by=by, to=to), then=self._let_go)
             await self._keep_memory()
 
         await self._noticing(self._whole("release", whole()))

@@ -280,9 +280,10 @@ class Journal(Protocol):
         """
         ...
 
-    async def release(self, *, to: str) -> None:
+    async def release(self, *, to: str, is_for_others: bool = True) -> None:
         """End the lease at a safe point, for another controller: `to` is its name, or "" for any. This one takes it
-        back only if nobody did for a whole lease. Raises EpochLost, StoreError."""
+        back only if nobody did for a whole lease; if it is not for others (it stops), at its next start. Raises
+        EpochLost, StoreError."""
         ...
 
     async def report(self, report: ControllerReport) -> Sequence[ControllerView]:

@@ -107,7 +107,7 @@ def test_a_write_that_comes_right_after_the_release_ends_this_life_alone() -> No
         assert engine is not None and second.engine is not None and process is not None
         release = journal.release
 
-        async def slow(*, to: str) -> None:
+        async def slow(*, to: str, is_for_others: bool = True) -> None:
             await release(to=to)
             engine.lease.hurry()
             await asyncio.sleep(5.0)  # the renewal finds that the lease is gone

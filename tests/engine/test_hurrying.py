@@ -1,8 +1,14 @@
 """A standby that hears another controller on the bus looks at the store at once; the store says who may act."""
 
 import asyncio
+from typing import Any
 
-from tests.engine.pair import both, play
+import pytest
+
+from fenced.app import daemon
+from fenced.engine.giving_over import HandedOver
+from fenced.model.power import Action
+from tests.engine.pair import NODE, both, play
 
 
 async def seconds_to_act(*, word_of: str | None) -> float:
@@ -53,3 +59,50 @@ def test_a_standby_that_is_told_again_and_again_looks_no_more_than_ten_times_a_s
         await world.end()
 
     play(main())
+
+
+def test_a_daemon_that_stops_gives_its_lease_up_before_it_is_taken_down() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        assert first.engine is not None and second.engine is not None
+        await first.engine.giving_over.stop_acting()
+        await first.engine.giving_over.leave()
+        row = world.disk.row
+        assert (row.name, row.until, row.released_by) == ("fenced-a", 0.0, ""), "and may take it at its next start"
+        second.engine.met("fenced-a")
+        await asyncio.sleep(0.5)
+        assert world.disk.row.name == "fenced-b"
+        await world.end()
+
+    play(main())
+
+
+def test_a_command_under_way_keeps_the_lease_until_it_is_killed() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        assert first.engine is not None and second.engine is not None
+        await first.engine.control.act(NODE, Action.OFF, by="a test", reason="none", is_forced=True)
+        while not first.engine.effects.commands_in_flight:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.1)
+        await first.engine.giving_over.leave()
+        assert first.engine.effects.commands_in_flight and world.disk.row.name == "fenced-a"
+        assert world.disk.row.until > 0.0
+        await world.end()
+
+    play(main())
+
+
+async def test_a_daemon_that_let_go_of_its_lease_to_stop_begins_no_other_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, lives = asyncio.Event(), 0
+
+    async def live(*_: Any) -> None:
+        nonlocal lives
+        lives += 1
+        if lives == 2:
+            stop.set()
+        raise ExceptionGroup("ended", [HandedOver("the lease was given over")])
+
+    monkeypatch.setattr(daemon, "_live", live)
+    given: Any = None
+    await asyncio.wait_for(daemon._lives(given, stop, given), 5.0)
+    assert lives == 2

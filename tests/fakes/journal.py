@@ -130,9 +130,10 @@ class MemoryJournal:
             return False
         return durable.owner is None or durable.owner is self
 
-    async def release(self, *, to: str) -> None:
+    async def release(self, *, to: str, is_for_others: bool = True) -> None:
         await self._writing()
-        self.durable.owner, self.durable.given_by, self.durable.given_to = None, self, to
+        self.durable.owner, self.durable.given_to = None, to
+        self.durable.given_by = self if is_for_others else None
         self._epoch = 0
 
     async def report(self, report: ControllerReport) -> Sequence[ControllerView]:

@@ -60,6 +60,22 @@ CONTROLLER_BUGS: Final = (
         killers=(f"{STANDBY}::test_a_hand_over_takes_less_than_a_second_from_the_release",),
     ),
     Bug(
+        name="a daemon that stops gives its lease up under a command",
+        rule="S21",
+        file="engine/giving_over.py",
+        old="if not self._fleet.is_standby and not self._effects.commands_in_flight:",
+        new="if not self._fleet.is_standby:",
+        killers=(f"{HURRYING}::test_a_command_under_way_keeps_the_lease_until_it_is_killed",),
+    ),
+    Bug(
+        name="a daemon that stops leaves its lease to others first, and waits for it at its next start",
+        rule="S20",
+        file="engine/giving_over.py",
+        old='await self._let_go("the daemon stops", to="", is_for_others=False)',
+        new='await self._let_go("the daemon stops", to="", is_for_others=True)',
+        killers=(f"{HURRYING}::test_a_daemon_that_stops_gives_its_lease_up_before_it_is_taken_down",),
+    ),
+    Bug(
         name="a standby says that it is active",
         rule="S20",
         file="engine/engine.py",

@@ -208,9 +208,9 @@ class WorldJournal(MemoryJournal):
             self.durable.anchor, disk.anchored_at = anchor, disk.now()
         return now + ttl_seconds
 
-    async def release(self, *, to: str) -> None:
+    async def release(self, *, to: str, is_for_others: bool = True) -> None:
         await self._writing()
-        self._give_up(by=self.place, to=to)
+        self._give_up(by=self.place if is_for_others else "", to=to)
 
     def _give_up(self, *, by: str = "", to: str = "") -> None:
         disk = self.disk
