@@ -166,6 +166,8 @@ async def readiness(call: Call) -> FleetReadiness:
         raise Refused("match", str(exc)) from exc
     found = await call.control.readiness(match=query.expression, is_all=query.all, limit=query.limit, after=query.after)
     if found.fleet.figures.hosts == 0:
+        if why := selection.why_unknown(query.match, call.control.inventory.hosts.values()):
+            raise Refused("match", why)
         raise NotFound(f"{query.expression!r} selects no host of the inventory")
     daemon = call.control.fleet()
     return FleetReadiness(

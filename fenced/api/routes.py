@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api import bodies, controllers, handlers, readiness, shapes
+from fenced.api import bodies, controllers, handlers, readiness, shapes, storms
 from fenced.api.call import PREFIX, Call, Route
 from fenced.api.callers import Role
 from fenced.api.events import events
@@ -243,6 +243,25 @@ ROUTES: Final = (
         handle=handlers.release_store,
         role=Role.OPERATOR,
         answer=shapes.Fleet,
+        body=bodies.ReleaseBody,
+        is_body_needed=True,
+        errors=REFUSABLE,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/storms",
+        name="listStorms",
+        handle=storms.listed,
+        role=Role.VIEWER,
+        answer=storms.Storms,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/storms/{{storm}}/release",
+        name="releaseStorm",
+        handle=storms.release,
+        role=Role.OPERATOR,
+        status=HTTPStatus.NO_CONTENT,
         body=bodies.ReleaseBody,
         is_body_needed=True,
         errors=REFUSABLE,

@@ -179,6 +179,7 @@ class Builder:
             address=table.address,
             aliases=table.aliases,
             rack=sys.intern(table.rack),
+            labels=self.settings.shared(table.labels),
             roles=self.settings.shared(table.roles),
             is_protected=table.protected,
             is_drill=table.drill,

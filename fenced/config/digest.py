@@ -62,8 +62,8 @@ def _proxy(proxy: Proxy) -> tuple[object, ...]:
 
 def _host(host: Host, settings: Settings) -> tuple[object, ...]:
     return (
-        "host", host.name, host.cluster, host.datacenter, host.address, host.aliases, host.rack, host.roles,
-        host.is_protected, host.is_drill, host.identity, settings(host.settings),
+        "host", host.name, host.cluster, host.datacenter, host.address, host.aliases, host.rack, host.labels,
+        host.roles, host.is_protected, host.is_drill, host.identity, settings(host.settings),
         *(_device(device, settings) for device in host.devices),
     )  # fmt: skip
 

@@ -27,11 +27,29 @@ class ConnectivityGate(Table):
 
 class StormGate(Table):
     domains: Annotated[
-        tuple[str, ...], Listed("keys of a host that name what fails together (not yet)", item=Name(""))
+        tuple[str, ...],
+        Listed("what fails together: rack, cluster, datacenter, keys of labels; [] = no gate", item=Name("")),
     ] = ("rack", "cluster")
-    hosts: Annotated[int, Count("suspects in one domain that make a storm (not yet)")] = 3
-    per: Annotated[float, Seconds("in this window (not yet)", most="7d")] = 300.0
-    cooldown: Annotated[float, Seconds("after a storm (not yet)", least="0s", most="7d")] = 300.0
+    hosts: Annotated[int, Count("overdue hosts in one domain that make a storm", least=2)] = 3
+    per: Annotated[float, Seconds("if they fell silent within this time", most="7d")] = 300.0
+    cooldown: Annotated[
+        float, Seconds("how long the domain is held on after a storm that no person released", least="0s", most="7d")
+    ] = 300.0
+    mtbf: Annotated[
+        float,
+        Seconds(
+            "mean time between two failures of one host: fewer than `hosts` make a storm, too, where so many "
+            "independent failures have a probability below 10^-6; 0s = no such test",
+            least="0s",
+            most="36500d",
+        ),
+    ] = 0.0
+    max: Annotated[
+        float,
+        Seconds(
+            "the longest time of a storm; 0s = until hosts are heard or a person releases it", least="0s", most="30d"
+        ),
+    ] = 0.0
 
 
 class BudgetGate(Table):

@@ -17,6 +17,7 @@ from fenced.config.keys import (
     Flag,
     Listed,
     Name,
+    Pairs,
     Seconds,
     Tables,
     Text,
@@ -29,6 +30,8 @@ LISTS: Final = ("datacenter", "cluster", "proxy", "host")
 """The keys of an inventory file; each is a list of tables."""
 
 LEVEL_MAX: Final = 16
+LABELS_TAKEN: Final = ("host", "cluster", "datacenter", "rack", "role")
+"""Keys of the expressions of pauses and selections (`core.allowed.match`)."""
 
 
 class Overrides(PowerOfOne, DetectionOfOne, DefaultsTable):
@@ -68,6 +71,10 @@ class HostTable(Overrides):
     address: Annotated[str, Address("IP address or name under which it is reached")] = ""
     aliases: Annotated[tuple[str, ...], Listed("other names and addresses of the same machine", item=Address(""))] = ()
     rack: Annotated[str, Text("its rack (gates.storm.domains)")] = ""
+    labels: Annotated[
+        tuple[tuple[str, str], ...],
+        Pairs('further properties, for gates, pauses and selections: { feed = "a" }', taken=LABELS_TAKEN),
+    ] = ()
     roles: Annotated[tuple[str, ...], Listed("its roles, for grace_per_role", item=Name(""))] = ()
     protected: Annotated[bool, Flag("true: never fence it automatically")] = False
     drill: Annotated[bool, Flag("true: a spare host, which `fencectl drill` may fence for real")] = False

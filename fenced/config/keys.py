@@ -266,6 +266,26 @@ class PerRole(Check):
 
 
 @dataclass(frozen=True, slots=True)
+class Pairs(Check):
+    """Key -> text, held as pairs sorted by key. `taken`: keys that have another meaning."""
+
+    taken: tuple[str, ...] = ()
+
+    unit = "table of texts"
+
+    def allowed(self) -> str:
+        return 'as {feed = "a"}'
+
+    def check(self, value: object) -> tuple[tuple[str, str], ...]:
+        if not isinstance(value, Mapping):
+            raise refuse('must be a table of texts, as {feed = "a"}')
+        for key in value:
+            if key in self.taken:
+                raise refuse(f"{key} is no key of a label: it is a key of its own")
+        return tuple(sorted((Name("key").check(key), Name("label").check(item)) for key, item in value.items()))
+
+
+@dataclass(frozen=True, slots=True)
 class Tables(Check):
     """A list of tables, or one table with free keys; what is in them is checked elsewhere."""
 
@@ -298,6 +318,6 @@ def written_default(check: Check, value: object) -> str:
     """Return a key's default in TOML."""
     if isinstance(check, Seconds) and isinstance(value, float | int):
         return f'"{format_duration(value)}"'
-    if isinstance(check, PerRole):
+    if isinstance(check, PerRole | Pairs):
         return "{}"
     return written(value)

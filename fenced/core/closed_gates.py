@@ -46,7 +46,8 @@ def look(work: Work) -> None:
 
 def closed_seconds(fleet: Fleet, now: float) -> dict[str, float]:
     """Return how long each gate has been closed, in the cluster where it is longest; 0 where it is open."""
-    longest = dict.fromkeys(GATES, 0.0)
+    longest = dict.fromkeys((*GATES, "storm"), 0.0)
+    longest["storm"] = max((now - storm.since for storm in fleet.state.storms if storm.end is None), default=0.0)
     for (gate, _), since in fleet.own.closed_since.items():
         longest[gate] = max(longest[gate], now - since)
     return longest

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions, listening, lost, restricting, taking
+from fenced.core import closed_gates, fleet_decisions, listening, lost, restricting, storms, taking
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
@@ -100,6 +100,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
         case e.PausesDue():
             fleet_decisions.end_pauses(work)
         case e.GatesDue():
+            storms.look(work)
             closed_gates.look(work)
             listening.look(work)
         case e.Started():
@@ -109,7 +110,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             recovery.start(work)
         case e.MaintenanceAsked(is_recovered=False):
             recovery.guarded(work.on(event.host), partial(requests.maintenance, asked=event))
-        case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked() | e.StoreReleaseAsked():
+        case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked() | e.StoreReleaseAsked() | e.StormReleaseAsked():
             answer = fleet_decisions.asked(work, event)
         case _:
             if event.host in fleet.hosts:

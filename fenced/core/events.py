@@ -18,6 +18,7 @@ from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
 from fenced.core.heard.messages import StateSeen as StateSeen
 from fenced.core.heard.others import BudgetSeen as BudgetSeen
+from fenced.core.heard.own import NEWEST_FORMAT
 from fenced.core.heard.requests import ActionAsked as ActionAsked
 from fenced.core.heard.requests import ArmAsked as ArmAsked
 from fenced.core.heard.requests import Asked as Asked
@@ -28,6 +29,7 @@ from fenced.core.heard.requests import MaintenanceAsked as MaintenanceAsked
 from fenced.core.heard.requests import PauseAsked as PauseAsked
 from fenced.core.heard.requests import PauseEndAsked as PauseEndAsked
 from fenced.core.heard.requests import StoreReleaseAsked as StoreReleaseAsked
+from fenced.core.heard.requests import StormReleaseAsked as StormReleaseAsked
 from fenced.model.inventory import Inventory
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Outcome, Power
@@ -80,9 +82,10 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRenewed:
-    """The daemon holds the lease until then."""
+    """The daemon holds the lease until then. `format`: of the store's texts; an older one lacks the newest records."""
 
     until: float
+    format: int = NEWEST_FORMAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ Durable states change through `apply` alone.
 """
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Unpack
 
 from fenced.core.durable import records as r
@@ -16,6 +15,7 @@ from fenced.core.durable.standing import BARRED, NOT_MONITORED, TROUBLED, is_in_
 from fenced.core.durable.state import HostState
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
+from fenced.core.heard.counts import Domain, Memo
 from fenced.core.heard.messages import Health
 from fenced.core.heard.own import LEASE_MARGIN_SECONDS, Own
 from fenced.core.heard.sight import SET, Counters, Seen, Sight, keep_beat, kept, put_back
@@ -35,18 +35,10 @@ class _Whole(NamedTuple):
     inventory: Inventory
     paths: Paths
     by_cluster: dict[ClusterName, list[HostName]]
+    by_domain: dict[Domain, list[HostName]]
     state: FleetState
     own: Own
     sequence: int
-
-
-@dataclass(slots=True)
-class Memo:
-    """Counts over a cluster, made once per batch, so that the gates of a thousand suspects don't scan the fleet a
-    thousand times."""
-
-    at: float = -1.0
-    overdue: dict[ClusterName, tuple[int, int]] = field(default_factory=dict)
 
 
 class Fleet:
@@ -80,6 +72,7 @@ class Fleet:
         self.checks: Undoable[HostName, HostChecks] = Undoable()
         self.claims = Claims()
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
+        self.by_domain: dict[Domain, list[HostName]] = {}
         self.troubled: set[HostName] = set()
         self.memo = Memo()
         self.paths = Paths(inventory=inventory)
@@ -92,9 +85,12 @@ class Fleet:
         """Replace the inventory. Removed hosts move to `gone`, as after a restart."""
         self.inventory = inventory
         self.paths = Paths(inventory=inventory)
-        self.by_cluster = {}
+        self.by_cluster, self.by_domain = {}, {}
         for name, host in inventory.hosts.items():
             self.by_cluster.setdefault(host.cluster, []).append(name)
+            for key in inventory.daemon.gates.storm_domains:
+                if value := host.value_of(key):
+                    self.by_domain.setdefault((key, value), []).append(name)
             if name not in self.hosts:
                 self.put(self.gone.drop(name) or HostState(name=name, since=self.started))
             if name not in self.sights:
@@ -206,11 +202,13 @@ class Fleet:
 
     @property
     def _whole(self) -> "_Whole":
-        return _Whole(self.inventory, self.paths, self.by_cluster, self.state, self.own, self._sequence)
+        return _Whole(
+            self.inventory, self.paths, self.by_cluster, self.by_domain, self.state, self.own, self._sequence
+        )  # fmt: skip
 
     @_whole.setter
     def _whole(self, whole: "_Whole") -> None:
-        self.inventory, self.paths, self.by_cluster, self.state, self.own, self._sequence = whole
+        self.inventory, self.paths, self.by_cluster, self.by_domain, self.state, self.own, self._sequence = whole
 
     def changed(self) -> dict[HostName, HostState]:
         """Return the hosts that changed since `begin`, in the state of that time."""
@@ -342,13 +340,18 @@ class Fleet:
 
     def overdue(self, cluster: ClusterName, now: float) -> tuple[int, int]:
         """Return the counts of (overdue, monitored) hosts of a cluster."""
-        if self.memo.at != now:
-            self.memo = Memo(at=now)
-        if cluster not in self.memo.overdue:
+        memo = self.memo_at(now)
+        if cluster not in memo.overdue:
             monitored = self._monitored(cluster, now)
             late = sum(1 for name in monitored if self.is_overdue(name, now))
-            self.memo.overdue[cluster] = (late, len(monitored))
-        return self.memo.overdue[cluster]
+            memo.overdue[cluster] = (late, len(monitored))
+        return memo.overdue[cluster]
+
+    def memo_at(self, now: float) -> Memo:
+        """Return the counts made in this batch at this time."""
+        if self.memo.at != now:
+            self.memo = Memo(at=now)
+        return self.memo
 
     def overdue_hosts(self, cluster: ClusterName, now: float) -> tuple[HostName, ...]:
         """Return the hosts that `overdue` counts."""

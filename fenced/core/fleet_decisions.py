@@ -4,6 +4,7 @@ from typing import assert_never
 
 from fenced.core import commands as c
 from fenced.core import events as e
+from fenced.core import storms
 from fenced.core.allowed import match as selection
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import AnsweredRequest, Pause
@@ -63,7 +64,7 @@ def condition(fleet: Fleet, event: OwnEvent) -> Own:
         case e.Stalled():
             return stalled(own, event)
         case e.LeaseRenewed():
-            return replace(own, lease_until=event.until)
+            return replace(own, lease_until=event.until, format=event.format)
         case e.LeaseLost():
             return replace(own, lease_until=0.0)
         case e.DrainStarted():
@@ -179,7 +180,10 @@ def take_inventory(fleet: Fleet, inventory: Inventory, now: float) -> None:
 # -- requests of operators --------------------------------------------------------------------------------------------
 
 
-def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.StoreReleaseAsked) -> Answer:
+FleetAsked = e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.StoreReleaseAsked | e.StormReleaseAsked
+
+
+def asked(work: Work, event: FleetAsked) -> Answer:
     """Arm, disarm, pause or release the store. Reject an expression that selects no host (S12)."""
     match event:
         case e.PauseAsked():
@@ -193,6 +197,8 @@ def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.Sto
             return _arm(work, event)
         case e.StoreReleaseAsked():
             return _release_store(work, event)
+        case e.StormReleaseAsked():
+            return storms.release(work, event)
         case _:
             assert_never(event)
 

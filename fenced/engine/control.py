@@ -20,6 +20,7 @@ from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSa
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
 from fenced.core.reach.candidates import expand
+from fenced.core.storms import silent_of
 from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
 from fenced.engine.controllers import Controllers
@@ -46,6 +47,7 @@ from fenced.ports.control import (
     Readiness,
     Refused,
     Standby,
+    StormView,
     Unavailable,
 )
 from fenced.ports.journal import ControllerView, Journal, Page, StoreError
@@ -119,28 +121,18 @@ class EngineControl:
     # -- reads --------------------------------------------------------------------------------------------------------
 
     def fleet(self) -> FleetView:
-        fleet, now = self._fleet, self._clock.now()
-        missing = self._not_ready()
+        fleet, now, missing = self._fleet, self._clock.now(), self._not_ready()
+        daemon = fleet.inventory.daemon
         return FleetView(
-            name=fleet.inventory.daemon.name,
-            site=fleet.inventory.daemon.site,
+            name=daemon.name, site=daemon.site, shard=self._shard, now=now, epoch=fleet.epoch,
             is_armed=fleet.is_armed_durably and not self._restricting.is_disarmed,
-            is_armed_by_file=fleet.inventory.daemon.is_armed_by_file,
-            is_lease_held=self._reactor.has_lease(),
-            epoch=fleet.epoch,
-            is_bus_connected=self._is_bus_connected(),
-            is_ready=not missing,
-            not_ready=missing,
-            warnings=self._warnings(),
-            is_quiet=now < fleet.quiet_until,
-            shard=self._shard,
-            pauses=self._pauses(),
-            store_hold=fleet.durable_state.store_hold or None,
+            is_armed_by_file=daemon.is_armed_by_file, is_lease_held=self._reactor.has_lease(),
+            is_standby=fleet.is_standby, unfit=self._unfit(), is_bus_connected=self._is_bus_connected(),
+            is_ready=not missing, not_ready=missing, warnings=self._warnings(), is_quiet=now < fleet.quiet_until,
+            pauses=self._pauses(), store_hold=fleet.durable_state.store_hold or None,
+            storms=tuple(StormView(storm=it, silent=silent_of(fleet, it, now)) for it in fleet.durable_state.storms),
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
-            now=now,
-            is_standby=fleet.is_standby,
-            unfit=self._unfit(),
-        )
+        )  # fmt: skip
 
     def of_shard(self, shard: str) -> "EngineControl":
         if shard != self._shard:
@@ -370,6 +362,9 @@ class EngineControl:
     def _seconds(self, until: float | None) -> float | None:
         """Return for how long: another controller's clock need not agree."""
         return None if until is None else max(until - self._clock.now(), 0.0)
+
+    async def release_storm(self, storm_id: str, *, by: str, reason: str) -> None:
+        await self._ask(e.StormReleaseAsked(id=storm_id, by=by, reason=reason))
 
     async def release_store(self, *, by: str, reason: str) -> None:
         """Journal the release, then accept the store beside the lock; a start in between completes it."""

@@ -51,7 +51,7 @@ class LeaseKeeper:
         """Renew once. Raises EpochLost, StoreWentBack, StoreError."""
         began = self._tried_at = self._clock.now()
         self.until = await self._journal.renew_lease(now=began, ttl_seconds=self._ttl, anchor=self._anchor())
-        self._deliver(e.LeaseRenewed(until=self.until))
+        self._deliver(e.LeaseRenewed(until=self.until, format=self._journal.format))
         self._renewed(began)
 
     async def _compare(self) -> None:

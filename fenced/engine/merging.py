@@ -42,6 +42,7 @@ def fleet_view(shards: Mapping[str, FleetView]) -> FleetView:
         not_ready=told({shard: view.not_ready for shard, view in shards.items()}),
         is_quiet=any(view.is_quiet for view in held or parts),
         pauses=tuple(sorted(pauses.values(), key=lambda pause: (pause.since, pause.id))),
+        storms=tuple(view for part in parts for view in part.storms),
         store_hold="; ".join(told({shard: _one(view.store_hold) for shard, view in shards.items()})) or None,
         gate_closed_seconds=_longest(parts),
         warnings=told({shard: view.warnings for shard, view in shards.items()}),

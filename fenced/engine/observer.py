@@ -154,6 +154,14 @@ def _log_fleet(record: r.Record) -> None:
             log.info(record.kind, gate=record.gate, cluster=record.cluster)
         case r.Armed() | r.Disarmed() | r.StoreReleased():
             log.info(record.kind, by=record.by, reason=record.reason)
+        case r.StormBegan():
+            storm = record.storm
+            log.warning(
+                record.kind, storm=storm.id, domain=storm.words, hosts=len(storm.hosts), common=list(storm.common),
+                why=record.why, advice=f"look at them; then `fencectl release {storm.words} --reason R`",
+            )  # fmt: skip
+        case r.StormEnded():
+            log.info(record.kind, storm=record.id, why=record.end.why, by=record.end.by, reason=record.end.reason)
         case r.PauseSet():
             pause = record.pause
             log.info(record.kind, pause=pause.id, match=pause.match, by=pause.by, reason=pause.reason)

@@ -46,7 +46,7 @@ _CHECK: Final = {
     "maxUnhealthy": ("how many nodes may be unhealthy", "see [gates.connectivity] and [gates.budget]"),
     "unhealthyConditions": ("when a node is unhealthy", "run fenced-beat on each host and set `grace`"),
     "healthyDelay": ("how long a node must be healthy again", "see `boot_grace`"),
-    "stormCooldownDuration": ("how long to wait after a storm", "see [gates.budget]"),
+    "stormCooldownDuration": ("how long to wait after a storm", "see [gates.storm] cooldown"),
 }
 _RETRIES_MAX: Final = 100
 _SECONDS_MAX: Final = 3600.0

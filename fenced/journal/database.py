@@ -230,6 +230,10 @@ class SqlJournal(SqlQueries, ABC):
         await self._change("renew-lease", work)
         return until
 
+    @property
+    def format(self) -> int:
+        return self._standing.format
+
     async def release(self, *, to: str, is_for_others: bool = True) -> None:
         by = self._where if is_for_others else ""
 

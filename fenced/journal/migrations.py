@@ -190,6 +190,8 @@ def migrate(
         connection.execute(text("UPDATE store SET minimum = :number, program = :version"), row)
     if found == 0:
         connection.execute(text("UPDATE store SET created = :now"), {"now": now})
+        if newest >= MINIMUM_FROM:  # no older program writes into a new store, so nobody must be waited for
+            connection.execute(text("UPDATE store SET format = :format"), {"format": codec.FORMAT})
     _check_not_moved(connection, place)
     return max(found, newest)
 

@@ -120,7 +120,7 @@ class Host:
     """One host. `devices` in the order of the file; `levels` are derived from them, in rising order.
 
     `is_beside_broker`: the MQTT broker runs on this host, so its heartbeats reach the broker without the network.
-    `is_drill`: a spare host that may be fenced for a drill.
+    `labels`: pairs of key and value, sorted. `is_drill`: a spare host that may be fenced for a drill.
     `is_own_by_word`: the daemon's machine because `daemon.runs_on` names it, not because a name or an address matches.
     """
 
@@ -130,6 +130,7 @@ class Host:
     address: str = ""
     aliases: tuple[str, ...] = ()
     rack: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
     roles: tuple[str, ...] = ()
     is_protected: bool = False
     is_drill: bool = False
@@ -139,6 +140,18 @@ class Host:
     identity: str = ""
     devices: tuple[Device, ...] = ()
     settings: HostSettings = field(default_factory=HostSettings)
+
+    def value_of(self, key: str) -> str:
+        """Return its cluster, data centre, rack or the label of that key; "" if it has none."""
+        match key:
+            case "cluster":
+                return str(self.cluster)
+            case "datacenter":
+                return str(self.datacenter)
+            case "rack":
+                return self.rack
+            case _:
+                return dict(self.labels).get(key, "")
 
     @property
     def own_words(self) -> str:

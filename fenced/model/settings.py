@@ -70,7 +70,7 @@ class RaceSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """`[gates]`. The keys of the storm gate and of live evidence are read, but not enforced yet."""
+    """`[gates]`. `storm_mtbf_seconds`: of one host; 0: no statistical test. `storm_max_seconds` 0: no end by time."""
 
     attempts_count: int = 3
     attempts_per_seconds: float = 86400.0
@@ -79,6 +79,12 @@ class GateSettings:
     witness_wait_seconds: float = 5.0
     connectivity_share_percent: float = 50.0
     connectivity_at_least: int = 3
+    storm_domains: tuple[str, ...] = ("rack", "cluster")
+    storm_hosts: int = 3
+    storm_per_seconds: float = 300.0
+    storm_cooldown_seconds: float = 300.0
+    storm_mtbf_seconds: float = 0.0
+    storm_max_seconds: float = 0.0
     budget_hosts: int = 1
     budget_percent: float = 5.0
     budget_at_most: int = 10

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.fleet_state import Pause, Storm
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Fenceable, HostState, Operation
 from fenced.core.readiness.values import ClusterReadiness, HostReadiness, PathProof
@@ -91,6 +91,14 @@ class HostView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StormView:
+    """A storm that lasts or the last one of its domain. `silent`: hosts of the domain that are silent now."""
+
+    storm: Storm
+    silent: tuple[HostName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
     """The current state of the daemon, or of one shard in it, to be shown."""
 
@@ -107,6 +115,7 @@ class FleetView:
     shard: str = MAIN_SHARD
     """The shard that is viewed; with `shards` it says nothing."""
     pauses: tuple[Pause, ...] = ()
+    storms: tuple[StormView, ...] = ()
     store_hold: str | None = None
     """Why doubts about this store hold automatic fencing; None if there are none."""
     gate_closed_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -254,6 +263,10 @@ class Control(Protocol):
 
         Raises Refused (rule `store`) if none is in doubt.
         """
+        ...
+
+    async def release_storm(self, storm_id: str, *, by: str, reason: str) -> None:
+        """End a storm, so that its silent hosts are fenced like any other. Raises NotFound."""
         ...
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:

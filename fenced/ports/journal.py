@@ -246,6 +246,11 @@ class Page:
 class Journal(Protocol):
     """A store with one writer. Entries get rising numbers without gaps, in the order of `append`."""
 
+    @property
+    def format(self) -> int:
+        """The format of the store's texts, as last read: an older one lacks the newest kinds of records."""
+        ...
+
     async def open(self, *, holder: str, now: float) -> Loaded:
         """Take the lock of the state directory, migrate, read everything. Takes no lease, so another may hold it.
 

@@ -60,6 +60,9 @@ class Gauges(Collector):
         yield _gauge("fenced_bus_connected", "Whether the bus is connected", fleet.is_bus_connected)
         about = "How long a gate has been closed for the whole fleet or a cluster; the longest of them"
         yield _by_label("fenced_gate_closed_seconds", about, "gate", fleet.gate_closed_seconds)
+        storms = dict.fromkeys(self._control.inventory.daemon.gates.storm_domains, 0)
+        storms |= Counter(view.storm.domain for view in fleet.storms if view.storm.end is None)
+        yield _by_label("fenced_storms", "Storms that last, by the key of their failure domain", "domain", storms)
 
     def _of_hosts(self, hosts: Iterable[HostView], *, now: float) -> Iterator[Metric]:
         states: Counter[State] = Counter()

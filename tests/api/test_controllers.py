@@ -14,6 +14,7 @@ BODIES = {
     "setMaintenance": {"reason": "disks"},
     "pause": {"reason": "switch"},
     "releaseStore": {"reason": "checked"},
+    "releaseStorm": {"reason": "they are off"},
     "handOver": {"reason": "upgrade"},
 }
 CHANGES = [route for route in ROUTES if route.method != "GET"]
@@ -21,7 +22,7 @@ STANDBYS_OWN = {"reload", "reportHealth"}
 
 
 def path_of(route: Route) -> str:
-    return route.path.format(host="node-1", operation="1-7", pause="p1")
+    return route.path.format(host="node-1", operation="1-7", pause="p1", storm="s-1-1")
 
 
 @pytest.mark.parametrize("route", CHANGES, ids=lambda route: route.name)

@@ -174,7 +174,9 @@ SETTINGS = {
         "not in this version",
     ),
     "observers": ("[detection]\nobservers = 3\n", "detection.observers", "3", "not in this version"),
-    "storm": ("[gates.storm]\nhosts = 9\n", "gates.storm", "(a table)", "not in this version"),
+    "storm of one host": ("[gates.storm]\nhosts = 1\n", "gates.storm.hosts", "1", "must be 2"),
+    "storm of hosts": ('[gates.storm]\ndomains = ["host"]\n', "gates.storm.domains[0]", "host", "no failure domain"),
+    "a label that is a key": (HOST + 'labels = { rack = "r1" }', "host[0].labels", "(a table)", "a key of its own"),
     "identity": (HOST + 'identity = "4c4c"\n', "host[0].identity", "4c4c", "never be compared"),
     "one identity of two hosts": (
         host("n", BMC.format(ip="10.9.0.1"), more='identity = "4C4C4544-0042-3510-8043-B7C04F4E3332"')

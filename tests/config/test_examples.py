@@ -75,7 +75,6 @@ def test_the_example_and_its_inventory_load() -> None:
     assert inventory.hosts[HostName("node-1")].levels == (1, 2)
     assert [mistake.path for mistake in loaded.warnings] == [
         "detection.observers",
-        "gates.storm",
         "host[0].device[0].driver",  # to fence_apc_snmp more than power taken away is OFF
     ]
 

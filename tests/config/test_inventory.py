@@ -70,6 +70,7 @@ def test_every_key_of_the_daemon_arrives(tmp_path: Path) -> None:
         cooldown = "15m"
         witness = { hosts = 0, wait = "16s" }
         connectivity = { share = 17, at_least = 18 }
+        storm = { domains = ["feed", "rack"], hosts = 25, per = "26s", cooldown = "27s", mtbf = "28h", max = "29s" }
         budget = { hosts = 19, percent = 20.5, at_most = 21, per = "22m", unrecovered = 23 }
         concurrency = 24
         live_evidence = []
@@ -98,6 +99,12 @@ def test_every_key_of_the_daemon_arrives(tmp_path: Path) -> None:
             witness_wait_seconds=16,
             connectivity_share_percent=17,
             connectivity_at_least=18,
+            storm_domains=("feed", "rack"),
+            storm_hosts=25,
+            storm_per_seconds=26,
+            storm_cooldown_seconds=27,
+            storm_mtbf_seconds=28 * 3600,
+            storm_max_seconds=29,
             budget_hosts=19,
             budget_percent=20.5,
             budget_at_most=21,

@@ -168,10 +168,7 @@ def test_tokens(tmp_path: Path) -> None:
 
 def test_the_defaults_warn_of_what_is_not_enforced_yet_in_one_line_each(tmp_path: Path) -> None:
     loaded = load_files(tmp_path, host("node-1", pdu(), more='address = "10.0.0.1"'))
-    assert [mistake.path for mistake in loaded.warnings] == [
-        "detection.observers",
-        "gates.storm",
-    ]
+    assert [mistake.path for mistake in loaded.warnings] == ["detection.observers"]
 
 
 WARNINGS = {

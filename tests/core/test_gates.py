@@ -48,7 +48,8 @@ def test_with_every_gate_open_an_operation_starts() -> None:
     order = [found.gate for found in operation.gates]
     assert order == ["armed", "lease", "store", "warm_up", "witness", "own_machine", "automatic", "record",
                      "maintenance", "paused", "protected", "known", "devices", "attempts", "cooldown",
-                     "alive_but_silent", "live_evidence", "connectivity", "budget", "concurrency"]  # fmt: skip
+                     "alive_but_silent", "live_evidence", "connectivity", "storm", "budget",
+                     "concurrency"]  # fmt: skip
 
 
 def test_another_store_than_before_holds_all_until_a_person_releases_it() -> None:

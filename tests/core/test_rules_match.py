@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
-from fenced.core.allowed.match import BadMatch, matches, parse
+from fenced.core.allowed.match import BadMatch, matches, parse, why_none
 from fenced.model.names import HostName
 from tests.core.desk import NODE, Desk, said
 
@@ -13,7 +13,7 @@ LONG = HostName("node-2.rack-1.example.org")
 
 
 @pytest.mark.parametrize(
-    "expression", ["", " ", ",", "host=", "=node-2", "host", "name=node-2", "host=node-2,", "* , *"]
+    "expression", ["", " ", ",", "host=", "=node-2", "host", "na me=node-2", "host=node-2,", "* , *"]
 )
 def test_a_match_that_can_not_be_read_selects_no_host(expression: str) -> None:
     host = Desk(is_calm=False).fleet.host(NODE)
@@ -30,6 +30,17 @@ def test_a_name_is_matched_wholly(word: str) -> None:
     host = replace(Desk(is_calm=False).fleet.host(NODE), name=LONG)
     assert matches(f"host={LONG}", host)
     assert not matches(f"host={word}", host)
+
+
+def test_a_label_is_a_key_like_others() -> None:
+    host = replace(Desk(is_calm=False).fleet.host(NODE), labels=(("feed", "a"),), rack="r1")
+    assert matches("feed=a,rack=r1", host)
+    assert not matches("feed=b", host)
+    assert not matches("shelf=", host)
+    assert why_none("feed=a", [host]) == ""
+    assert "no host has a label shelf; use one of host, cluster, datacenter, rack, role, feed" in why_none(
+        "shelf=1", [host]
+    )
 
 
 def test_all_words_must_hold() -> None:

@@ -48,7 +48,7 @@ from fenced.model.power import (
     What,
 )
 from fenced.ports.bus import Health
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused, StormView
 from fenced.ports.journal import Page
 from fenced.ports.proxies import ProxyView
 from tests.fakes.controllers import FakeControllers
@@ -115,6 +115,7 @@ class FakeControl(FakeControllers, FakeEvents):
         }
         self.all_operations: list[Operation] = [finished_restart()]
         self.pauses: list[Pause] = []
+        self.storms: list[StormView] = []
         self.is_armed = self.is_armed_by_file = True
         self.disarm_failure: Exception | None = None
         self.epoch = 1
@@ -143,6 +144,7 @@ class FakeControl(FakeControllers, FakeEvents):
             is_quiet=False,
             shard=self.shard,
             pauses=tuple(self.pauses),
+            storms=tuple(self.storms),
             store_hold=self.store_hold or None,
             now=START,
             is_standby=self.standby is not None,
@@ -321,6 +323,12 @@ class FakeControl(FakeControllers, FakeEvents):
             raise Refused("store", "nothing is in doubt about the store")
         self.calls.append(("release_store", by, reason))
         self.store_hold = ""
+
+    async def release_storm(self, storm_id: str, *, by: str, reason: str) -> None:
+        await self.refuse_at_standby()
+        if all(view.storm.id != storm_id or view.storm.end is not None for view in self.storms):
+            raise Refused("storm", f"no storm {storm_id} lasts")
+        self.calls.append(("release_storm", storm_id, by, reason))
 
     # -- operations --
 

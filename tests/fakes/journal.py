@@ -12,6 +12,7 @@ from fenced.core.durable.records import Entry
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import Operation
 from fenced.core.heard.others import Elsewhere
+from fenced.core.heard.own import NEWEST_FORMAT
 from fenced.journal import codec
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.power import OperationState
@@ -129,6 +130,10 @@ class MemoryJournal:
         if durable.given_to is not None and (durable.given_by is self or durable.given_to not in ("", self.name)):
             return False
         return durable.owner is None or durable.owner is self
+
+    @property
+    def format(self) -> int:
+        return NEWEST_FORMAT
 
     async def release(self, *, to: str, is_for_others: bool = True) -> None:
         await self._writing()

@@ -15,7 +15,8 @@ PREFERENCES: Final = (
 GATES: Final = (
     "armed", "lease", "store", "warm_up", "witness", "own_machine", "automatic", "record", "maintenance", "paused",
     "protected", "known",
-    "attempts", "cooldown", "alive_but_silent", "devices", "live_evidence", "connectivity", "budget", "concurrency",
+    "attempts", "cooldown", "alive_but_silent", "devices", "live_evidence", "connectivity", "storm", "budget",
+    "concurrency",
 )  # fmt: skip
 CRASHES: Final = (
     "suspect", "proving-before-off", "proving-half-off", "proving-after-off", "inspecting", "announcing", "restoring",
@@ -23,9 +24,7 @@ CRASHES: Final = (
 )  # fmt: skip
 """Where an operation or its host is when the daemon is killed."""
 
-IMPOSSIBLE: Final[dict[str, str]] = {
-    "gate/storm": "read from the configuration, not built yet (model/settings.py)",
-}
+IMPOSSIBLE: Final[dict[str, str]] = {}
 
 
 def power_cells() -> Iterator[str]:

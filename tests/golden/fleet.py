@@ -14,9 +14,11 @@ BY_NAME: Final = {
     "runs": ("machines", True),
     "tags": ("tags", False),
     "names": ("names", False),
+    "rack": ("racks", True),
+    "labels": ("labels", False),
 }
-"""`place px2 c2/dc2`, `runs px1 node-3`, `tags px1 oob`, `names node-3 db db.example.net`: the field of Rack, and
-whether it takes one word."""
+"""`place px2 c2/dc2`, `runs px1 node-3`, `tags px1 oob`, `names node-3 db db.example.net`, `rack node-1 r7`,
+`labels node-1 feed=a`: the field of Rack, and whether it takes one word."""
 
 
 class BadStory(ValueError):
@@ -26,7 +28,7 @@ class BadStory(ValueError):
 def rack_of(lines: Iterable[str]) -> Rack:
     given: dict[str, tuple[str, ...]] = {}
     settings: dict[str, Setting] = {}
-    named: dict[str, dict[str, Any]] = {"places": {}, "machines": {}, "tags": {}, "names": {}}
+    named: dict[str, dict[str, Any]] = {field: {} for field, _ in BY_NAME.values()}
     flags: dict[str, bool | str | float] = {}
     for line in lines:
         key, *words = line.split()
@@ -53,6 +55,8 @@ def rack_of(lines: Iterable[str]) -> Rack:
 
 
 def _setting(word: str) -> Setting:
+    if "," in word:
+        return tuple(filter(None, word.split(",")))
     if word in {"true", "false"}:
         return word == "true"
     if word in {"off", "restart"}:

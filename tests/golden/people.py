@@ -77,6 +77,10 @@ class People:
                     await control.disarm(by="person", reason="told")
                 case ["releases", "the", "store"]:
                     await control.release_store(by="person", reason="told")
+                case ["releases", domain]:
+                    storms = [view.storm for view in control.fleet().storms if view.storm.end is None]
+                    found = [storm.id for storm in storms if storm.words == domain]
+                    await control.release_storm(found[0] if found else domain, by="person", reason="told")
                 case ["arms"]:
                     await control.arm(by="person", reason="told")
                 case _:

@@ -206,6 +206,12 @@ def _of_fleet(record: r.Record) -> str | None:
             return "ARMED"
         case r.Disarmed():
             return "DISARMED"
+        case r.StormBegan():
+            storm = record.storm
+            common = f", they share {' '.join(storm.common)}" if storm.common else ""
+            return f"STORM in {storm.words}: {' '.join(storm.hosts)}{common}"
+        case r.StormEnded():
+            return f"storm {record.end.why}"
         case r.PauseSet():
             return f"pause {record.pause.match}"
         case r.PauseEnded():

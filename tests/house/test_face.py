@@ -34,7 +34,7 @@ from tests.journal.strategies import RECORDS, host_state
 HOST_EVENTS: Final = table("Event of a host")
 FLEET_EVENTS: Final = table("Event of the fleet")
 RESERVED_EVENTS: Final = {
-    "io.fenced.host.dumping", "io.fenced.host.soft_fenced", "io.fenced.fleet.storm", "io.fenced.fleet.storm_over",
+    "io.fenced.host.dumping", "io.fenced.host.soft_fenced",
 }  # fmt: skip
 OF_EVERY_HOST_EVENT: Final = {"host", "operation", "token", "cause", "by", "reason"}
 METRICS_BEYOND: Final = {"fenced_clock_ahead_seconds", "fenced_bus_taken_over_total", "fenced_api_requests_total"}

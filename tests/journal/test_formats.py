@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from fenced.core.durable.records import Disarmed, Record
 from fenced.core.durable.state import HostState, Operation
+from fenced.core.heard.own import NEWEST_FORMAT
 from fenced.journal import codec
 from tests.journal.strategies import RECORDS, host_state, whole
 
@@ -14,6 +15,10 @@ def program_of_format_2(patch: pytest.MonkeyPatch, *new: str) -> None:
     """Let names of today be new ones."""
     patch.setattr(codec, "FORMAT", 2)
     patch.setattr(codec, "SINCE", dict.fromkeys(new, 2))
+
+
+def test_the_core_knows_the_newest_format() -> None:
+    assert NEWEST_FORMAT == codec.FORMAT
 
 
 def test_a_field_of_a_newer_format_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """`fenced store upgrade`: two program versions share a store, and the format rises once both read it."""
 
+from typing import Final
+
 import pytest
 
 from fenced.core.durable.records import Entry, Record, StoreDoubted
@@ -18,10 +20,14 @@ PLAIN: Record = StoreDoubted(why="x")
 FULL: Record = StoreDoubted(why="x", is_older=True)
 
 
+TODAY: Final = codec.FORMAT
+NEXT: Final = TODAY + 1
+
+
 def program_of(patch: pytest.MonkeyPatch, format: int) -> None:
-    """Let the age of a doubted store be what format 2 brought."""
+    """Let the age of a doubted store be what the next format brings."""
     patch.setattr(codec, "FORMAT", format)
-    patch.setattr(codec, "SINCE", {"StoreDoubted.is_older": 2})
+    patch.setattr(codec, "SINCE", {"StoreDoubted.is_older": NEXT})
 
 
 async def upgraded(database: PostgresRig, *, lease_seconds: float = PostgresRig.LEASE_SECONDS) -> Upgraded:
@@ -47,23 +53,23 @@ async def test_a_newer_program_writes_what_the_older_one_reads(
 ) -> None:
     await database.open()
     await database.journal.report(ControllerReport(name="fenced-a", version="1.0"))
-    program_of(monkeypatch, 2)
+    program_of(monkeypatch, NEXT)
     await database.journal.append(of_fleet(PLAIN))
     assert "is_older" not in (await texts(database))[0]
 
 
-@pytest.mark.parametrize("format", [1, 2])
+@pytest.mark.parametrize("format", [TODAY, NEXT])
 async def test_the_format_rises_to_what_all_living_controllers_read(
     database: PostgresRig, monkeypatch: pytest.MonkeyPatch, format: int
 ) -> None:
-    program_of(monkeypatch, 2)
     await database.open()
+    program_of(monkeypatch, NEXT)
     await database.journal.report(ControllerReport(name="fenced-a", version="2.0"))
     await database.execute(f"UPDATE controllers SET format = {format}")
     done = await upgraded(database)
-    assert (done.before, done.now, done.newest) == (1, format, 2)
+    assert (done.before, done.now, done.newest) == (TODAY, format, NEXT)
     await database.journal.report(ControllerReport(name="fenced-a", version="2.0"))
-    if format == 2:
+    if format == NEXT:
         await database.journal.append(of_fleet(FULL))
         assert '"is_older":true' in (await texts(database))[0]
     else:
@@ -76,10 +82,10 @@ async def test_a_living_older_controller_hinders_the_format(
 ) -> None:
     await database.open()
     await database.journal.report(ControllerReport(name="fenced-a", version="1.0"))
-    program_of(monkeypatch, 2)
+    program_of(monkeypatch, NEXT)
     done = await upgraded(database)
-    assert done.now == 1
-    assert [(it.name, it.version, it.format) for it in done.hindering] == [("fenced-a", "1.0", 1)]
+    assert done.now == TODAY
+    assert [(it.name, it.version, it.format) for it in done.hindering] == [("fenced-a", "1.0", TODAY)]
     await database.journal.append(Batch(entries=[entry()]))
 
 
@@ -89,22 +95,22 @@ async def test_an_older_controller_that_is_gone_is_left_behind(
     await database.open()
     await database.journal.report(ControllerReport(name="fenced-a", version="1.0"))
     await database.journal.close()
-    program_of(monkeypatch, 2)
+    program_of(monkeypatch, NEXT)
     done = await upgraded(database)
-    assert (done.now, done.hindering, [it.name for it in done.left_behind]) == (2, [], ["fenced-a"])
+    assert (done.now, done.hindering, [it.name for it in done.left_behind]) == (NEXT, [], ["fenced-a"])
     again = await upgraded(database)
-    assert (again.before, again.now, again.hindering) == (2, 2, [])
-    program_of(monkeypatch, 1)
+    assert (again.before, again.now, again.hindering) == (NEXT, NEXT, [])
+    program_of(monkeypatch, TODAY)
     database.journal = database.build()
-    with pytest.raises(StoreTooNew, match="format 2 is newer than this program's 1; install fenced"):
+    with pytest.raises(StoreTooNew, match=f"format {NEXT} is newer than this program's {TODAY}; install fenced"):
         await database.open()
 
 
 async def test_a_program_that_starts_while_the_format_is_raised_ends(database: PostgresRig) -> None:
     """It had opened the store, and nobody knew of it yet."""
     loaded = await database.journal.open(holder="fenced-a", now=1.0)
-    await database.execute("UPDATE store SET format = 2")
-    with pytest.raises(StoreTooNew, match="format is 2 now"):
+    await database.execute(f"UPDATE store SET format = {NEXT}")
+    with pytest.raises(StoreTooNew, match=f"format is {NEXT} now"):
         await database.journal.take(after=loaded.sequence, now=1.0)
-    with pytest.raises(StoreTooNew, match="format is 2 now"):
+    with pytest.raises(StoreTooNew, match=f"format is {NEXT} now"):
         await database.journal.report(ControllerReport(name="fenced-a"))

@@ -27,6 +27,7 @@ from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
+from tests.planted.bugs_storms import STORM_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
 from tests.planted.bugs_words import WORD_BUGS
 
@@ -57,5 +58,6 @@ BUGS: Final = (
     + SHOWN_BUGS
     + UNIT_BUGS
     + STANDING_BUGS
+    + STORM_BUGS
     + WORD_BUGS
 )

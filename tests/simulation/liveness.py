@@ -153,6 +153,28 @@ def _is_connected(world: World, host: HostName, state: HostState) -> bool:
     return silent < world.inventory.daemon.gates.connectivity_at_least and is_anybody_heard
 
 
+def _is_calm(world: World, host: HostName, state: HostState) -> bool:
+    """No domain of the host has as many silent hosts as make a storm, nor cools down after one."""
+    gates, hosts, fleet = world.inventory.daemon.gates, world.inventory.hosts, world.engine.fleet.state
+    for key in gates.storm_domains:
+        value = hosts[host].value_of(key)
+        near = [name for name, it in hosts.items() if value and it.value_of(key) == value]
+        silent = sum(not world.machines[name].is_beating or _is_unheard(world, name) for name in near)
+        known = [it for it in fleet.storms if (it.domain, it.value) == (key, value)]
+        cooling = [it.end for it in known if it.end is not None]
+        if silent >= gates.storm_hosts or any(
+            world.daemon.now() <= end.cooldown_until + HELD_SECONDS for end in cooling
+        ):
+            return False
+    return True
+
+
+def _is_unheard(world: World, host: HostName) -> bool:
+    """It beats, and is not believed: with an old sequence, say."""
+    state = world.engine.fleet.hosts.get(host)
+    return state is not None and state.state is State.SUSPECT
+
+
 def _is_kept_off(world: World, host: HostName) -> bool:
     """A person switched it off and wants it so. A host that was silent then counts as silent for a while longer."""
     state = world.engine.fleet.hosts.get(host) or HostState(name=host)
@@ -221,6 +243,7 @@ OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
     "paused": _is_unpaused,
     "cooldown": _is_cool,
     "connectivity": _is_connected,
+    "storm": _is_calm,
     "alive_but_silent": _is_mute,
     "release_grace": _is_released,
     "budget": _has_budget,

@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.model.power import Action
 from tests.golden.story import Story, shown
-from tests.simulation import controllers, devices, edits, network, people
+from tests.simulation import controllers, devices, edits, network, people, storms
 from tests.simulation.aimed import aimed
 from tests.simulation.daemon_faults import DAEMON_FAULTS
 from tests.simulation.draft import MENDED, Draft, kind_of
@@ -25,6 +25,8 @@ CALM_SECONDS: Final = 230.0
 FAULTS_MIN: Final = 3
 DRILLS_FROM: Final = 1000
 """From this seed on there are drills, in one of three: the fixed seeds below stay as they are."""
+STORMS_FROM: Final = 5000
+"""From this seed on there are storms, in one of three."""
 CONTROLLERS_FROM: Final = 1000
 """From this seed on several controllers share the store, in one of three."""
 
@@ -111,6 +113,8 @@ def scenario(seed: int) -> Scenario:
         devices.broken(draft)
     if seed >= DRILLS_FROM and seed % 3 == 0:
         people.drills(draft)
+    if seed >= STORMS_FROM and seed % 3 == 2:
+        storms.weather(draft)
     for name in draft.rack.proxies:
         draft.at(MENDED, f"proxy {name} works")
     draft.at(MENDED + CALM_SECONDS, "end")
@@ -155,6 +159,7 @@ def told(story: Story) -> list[str]:
     lines += [f"  runs {name} {machine}" for name, machine in rack.machines.items()]
     lines += [f"  tags {name} {' '.join(tags)}" for name, tags in rack.tags.items()]
     lines += [f"  names {name} {' '.join(names)}" for name, names in rack.names.items()]
+    lines += [f"  rack {name} {where}" for name, where in rack.racks.items()]
     lines += [f"  other_daemons {' '.join(rack.other_daemons)}"] if rack.other_daemons else []
     lines += [f"  reach {' '.join(rack.reach)}", f"  settle {rack.settle_seconds:g}"]
     lines += [f"  boot {rack.boot_seconds:g}"]
@@ -169,4 +174,6 @@ def told(story: Story) -> list[str]:
 
 def _shown(value: Setting) -> str:
     """Format a value as a story does."""
+    if isinstance(value, tuple):
+        return "".join(f"{item}," for item in value)
     return value.value if isinstance(value, Action) else str(value).lower()

@@ -9,10 +9,11 @@ import pytest
 
 from tests.simulation.chosen import FIXED
 from tests.simulation.play import Outcome, explain, silence_logs, simulate
-from tests.simulation.scenario import scenario
+from tests.simulation.scenario import STORMS_FROM, scenario
 
 PER_TEST = 16
 FRESH = 15
+STORMY = 16
 KINDS_MIN = 80
 
 
@@ -38,6 +39,12 @@ def test_fixed_seeds(skipped: int) -> None:
     """Six hosts or more, three faults or more, and operations in most of them: a scenario is worth its name."""
     outcomes = check(FIXED[skipped : skipped + PER_TEST])
     assert all(outcome.faults >= 3 for outcome in outcomes)
+    assert sum(outcome.operations > 0 for outcome in outcomes) > len(outcomes) / 2
+
+
+def test_seeds_with_storms() -> None:
+    """Each has two racks and a switch that dies."""
+    outcomes = check(range(STORMS_FROM, STORMS_FROM + 3 * STORMY, 3))
     assert sum(outcome.operations > 0 for outcome in outcomes) > len(outcomes) / 2
 
 

@@ -34,9 +34,9 @@ class Rack:
     """A small fleet: one cluster, every host with the same devices. `other_daemons`: besides `fenced-a`.
 
     By name of a host or proxy: `places` ("c2/dc2", if it is elsewhere), `names` (aliases of a host; the address of a
-    proxy); by proxy: `machines` (the host on which it runs) and `tags`. `boot_seconds`: from power to the first
-    heartbeat; `is_standby_separate`: a chassis keeps its power when the host's outlets are off. `vouched`: devices with
-    `cuts_power` set by the user.
+    proxy), `racks`, `labels` ("feed=a"); by proxy: `machines` (the host on which it runs) and `tags`. `boot_seconds`:
+    from power to the first heartbeat; `is_standby_separate`: a chassis keeps its power when the host's outlets are off.
+    `vouched`: devices with `cuts_power` set by the user.
     """
 
     hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")
@@ -56,13 +56,16 @@ class Rack:
     machines: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    racks: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vouched: tuple[str, ...] = ()
 
 
 def inventory(rack: Rack) -> Inventory:
     """Return the rack as configured."""
     daemon = _settings(DaemonSettings(name="fenced-a", is_armed_by_file=True), rack, "daemon")
-    daemon = replace(daemon, gates=_settings(daemon.gates, rack, "gates"), race=_settings(daemon.race, rack, "race"))
+    gates = _settings(replace(daemon.gates, storm_domains=()), rack, "gates")  # most racks are for single failures
+    daemon = replace(daemon, gates=gates, race=_settings(daemon.race, rack, "race"))
     daemon = replace(daemon, check=_settings(daemon.check, rack, "check"))
     detection = _settings(DetectionSettings(), rack, "detection")
     power = _settings(PowerSettings(), rack, "power")
@@ -116,12 +119,19 @@ def _host(rack: Rack, name: str, number: int, settings: HostSettings) -> Host:
         datacenter=datacenter,
         address=f"10.0.0.{number}",
         aliases=rack.names.get(name, ()),
+        rack=rack.racks.get(name, ""),
+        labels=tuple(sorted(_label(word) for word in rack.labels.get(name, ()))),
         is_own_machine=name == rack.own_machine,
         is_protected=name in rack.protected,
         is_drill=name in rack.drills,
         devices=tuple(_device(rack, name, word, settings.power) for word in rack.devices),
         settings=settings,
     )
+
+
+def _label(word: str) -> tuple[str, str]:
+    key, _, value = word.partition("=")
+    return key, value
 
 
 def _device(rack: Rack, host: str, word: str, power: PowerSettings) -> Device:

@@ -334,18 +334,43 @@ def pauses(session: Session) -> None:
 
 
 @main.command(cls=Command)
-@click.argument("what", metavar="store", type=click.Choice(["store"]))
+@click.pass_obj
+def storms(session: Session) -> None:
+    """List storms: many hosts of a failure domain fell silent together, so all of it is held.
+
+    Example: fencectl storms
+    """
+    answer = session.client.get("storms")
+    session.say(answer, lambda: text.storms(answer["items"]))
+
+
+@main.command(cls=Command)
+@click.argument("what", metavar="store|DOMAIN=VALUE")
 @click.option("--reason", required=True, help="What you have checked; kept in the journal.")
 @click.pass_obj
 def release(session: Session, what: str, reason: str) -> None:
-    """Allow automatic fencing again after the daemon started on another store than before.
+    """End a hold that waits for a person: of a store, or of a failure domain with a storm.
 
-    That store does not know what was disarmed, paused or in maintenance: set it again first.
+    `store`: the daemon started on another store than before. That store does not know what was disarmed, paused or in
+    maintenance: set it again first. DOMAIN=VALUE: you looked at hosts that fell silent together; those that are silent
+    still are fenced like any other from now on.
 
-    Example: fencectl release store --reason "the old disk is gone for good"
+    Example: fencectl release rack=r7 --reason "its power feed is broken"
     """
-    answer = session.client.send_to_all("POST", what, "release", body={"reason": reason}, is_loosening=True)
-    session.say(answer, lambda: [f"{answer['name']}: the store is released"])
+    if what == "store":
+        answer = session.client.send_to_all("POST", what, "release", body={"reason": reason}, is_loosening=True)
+        session.say(answer, lambda: [f"{answer['name']}: the store is released"])
+        return
+    items = session.client.get("storms")["items"]
+    lasting = {f"{it['domain']}={it['value']}": it for it in items if it["end"] is None}
+    if what not in lasting:
+        named = ", ".join(sorted(lasting)) or "none lasts"
+        tell(f"refused: there is no storm in {what!r}; storms: {named}")
+        fail(ExitCode.REFUSED)
+    storm = lasting[what]
+    session.client.send("POST", "storms", storm["id"], "release", body={"reason": reason})
+    silent = ", ".join(storm["silent"]) or "no host"
+    session.say(storm, lambda: [f"{what}: the storm is over; silent still: {silent}"])
 
 
 @main.command(cls=Command)

@@ -233,6 +233,30 @@ def pauses(items: Sequence[Json]) -> list[str]:
     return table(("ID", "MATCH", "UNTIL", "BY", "REASON"), rows)
 
 
+def storms(items: Sequence[Json]) -> list[str]:
+    """One line per storm: those that last, then the last ones of other domains."""
+    if not items:
+        return ["no storm"]
+    rows = [
+        (
+            f"{item['domain']}={item['value']}",
+            since(item["since"]),
+            str(len(item["hosts"])),
+            str(len(item["silent"])),
+            _ended(item["end"]),
+            ", ".join(item["common"]) or "-",
+        )
+        for item in items
+    ]
+    return table(("DOMAIN", "SINCE", "HOSTS", "SILENT", "STATE", "IN COMMON"), rows)
+
+
+def _ended(end: Json | None) -> str:
+    if end is None:
+        return "lasts: its hosts are held"
+    return f"released by {end['by']}: {end['reason']}" if end["why"] == "released" else f"over: {end['reason']}"
+
+
 def status(operation: Json) -> Iterator[str]:
     """Power per device, with why it could not be read."""
     yield f"{operation['host']}: {operation['result']['power']}"

@@ -9,7 +9,6 @@ from typing import Any, Final
 from fenced.config.build import BuiltHost
 from fenced.config.checks.draft import Draft, Scope
 from fenced.config.checks.finding import Finding, error, warning
-from fenced.config.gate_tables import GatesTable
 from fenced.config.mistakes import Where
 from fenced.config.settings import set_keys
 
@@ -29,7 +28,6 @@ def main(draft: Draft) -> Iterator[Finding]:
     remedies = {"alive_but_silent": detection.alive_but_silent, "on_report": detection.on_report}
     yield from _remedies(remedies, where.key("detection"))
     yield from _observers(detection.observers, where.key("detection").key("observers"))
-    yield from _storm(main.gates, where.key("gates").key("storm"))
 
 
 def of_scope(draft: Draft, scope: Scope) -> Iterator[Finding]:
@@ -51,10 +49,3 @@ def _observers(observers: int, where: Where) -> Iterator[Finding]:
         yield error(where, f"{NOT_YET}: only the daemon itself probes; use 1 or 2", value=observers, unit="count")
     elif observers > 1:
         yield warning(where, f"{NOT_YET}: only the daemon itself probes a silent host", value=observers, unit="count")
-
-
-def _storm(gates: GatesTable, where: Where) -> Iterator[Finding]:
-    if gates.storm != GatesTable().storm:
-        yield error(where, f"{NOT_YET}: remove it", value=gates.storm.model_dump())
-    else:
-        yield warning(where, f"{NOT_YET}: only the gates connectivity and budget hold a storm")

@@ -25,6 +25,7 @@ from fenced.config.checks import (
     reach,
     rounds,
     shards,
+    storms,
     timing,
 )
 from fenced.config.checks.draft import Draft, Scope
@@ -86,6 +87,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     shards.store,
     shards.permitted,
     shards.racks,
+    storms.domains,
 )
 
 

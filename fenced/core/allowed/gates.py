@@ -4,6 +4,7 @@ Gates count overdue hosts, not suspects: the first host of many to pass its grac
 """
 
 from fenced.core.allowed.match import matches
+from fenced.core.allowed.storm import storm
 from fenced.core.durable.fleet_state import Draw
 from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import GateVerdict, HostState
@@ -42,6 +43,7 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
         _life(fleet, name, now),
         live_evidence(fleet, name, now),
         connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
+        storm(fleet, name, now),
         _budget(fleet, name, now),
         concurrency(fleet),
     )
@@ -63,6 +65,7 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
         _life(fleet, name, now),
         live_evidence(fleet, name, now),
         connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
+        storm(fleet, name, now),
     )
 
 

@@ -1,12 +1,16 @@
 """Match hosts against an expression: `*`, or terms `key=value` joined by commas, all of which must hold.
 
-Keys: host, cluster, datacenter, rack, role. Names must match completely; an empty expression selects no host (S12).
+Keys: host, cluster, datacenter, rack, role, and the keys of labels. Names must match completely; an empty expression
+selects no host (S12).
 """
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from fenced.model.inventory import Host
 
+LABEL_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 KEYS = ("host", "cluster", "datacenter", "rack", "role")
 
 
@@ -24,8 +28,10 @@ def parse(expression: str) -> tuple[tuple[str, str], ...]:
     words = []
     for word in text.split(","):
         key, separator, value = (part.strip() for part in word.partition("="))
-        if not separator or key not in KEYS or not value:
-            raise BadMatch(f"{word.strip()!r} is not KEY=VALUE with KEY one of {', '.join(KEYS)}")
+        if not separator or not LABEL_KEY.fullmatch(key) or not value:
+            raise BadMatch(
+                f"{word.strip()!r} is not KEY=VALUE with KEY one of {', '.join(KEYS)}, or the key of a label"
+            )
         words.append((key, value))
     return tuple(words)
 
@@ -45,19 +51,33 @@ def why_none(expression: str, hosts: Iterable[Host] | None) -> str:
         parse(expression)
     except BadMatch as exc:
         return str(exc)
-    is_found = hosts is None or any(matches(expression, host) for host in hosts)
-    return "" if is_found else f"{expression!r} selects no host of the inventory"
+    if hosts is None:
+        return ""
+    every = list(hosts)
+    if any(matches(expression, host) for host in every):
+        return ""
+    if why := why_unknown(expression, every):
+        return why
+    return f"{expression!r} selects no host of the inventory"
+
+
+def why_unknown(expression: str, hosts: Iterable[Host]) -> str:
+    """Return which label of the expression no host has, or ""."""
+    unknown = [key for key, _ in parse(expression) if key not in KEYS]
+    if not unknown:
+        return ""
+    labels = {key for host in hosts for key, _ in host.labels}
+    missing = [key for key in unknown if key not in labels]
+    known = ", ".join((*KEYS, *sorted(labels)))
+    return f"{expression!r}: no host has a label {missing[0]}; use one of {known}" if missing else ""
 
 
 def _values(host: Host, key: str) -> tuple[str, ...]:
     match key:
         case "host":
             return (str(host.name),)
-        case "cluster":
-            return (str(host.cluster),)
-        case "datacenter":
-            return (str(host.datacenter),)
-        case "rack":
-            return (host.rack,)
-        case _:
+        case "role":
             return host.roles
+        case _:
+            value = host.value_of(key)
+            return (value,) if value else ()

@@ -3,12 +3,13 @@
 from typing import assert_never
 
 from fenced.core.durable import records as r
-from fenced.core.durable.fleet_state import Draw, FleetState, Listening
+from fenced.core.durable.fleet_state import Draw, FleetState, Listening, Storm
 from fenced.core.durable.replacing import replace
 
 DRAWS_KEPT_SECONDS = 86400.0
 REQUESTS_KEPT_SECONDS = 86400.0
 REQUESTS_KEPT_MAX = 10_000
+ENDED_STORMS_MAX = 200
 LISTENING_KEPT_SECONDS = 8 * 86400.0
 LISTENING_PART_SECONDS = 21600.0
 
@@ -50,6 +51,11 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
             opened = (record.gate, record.cluster)
             left = tuple(it for it in state.closed_gates if (it.gate, it.cluster) != opened)
             return replace(state, closed_gates=left)
+        case r.StormBegan():
+            return replace(state, storms=_with_storm(state.storms, record.storm))
+        case r.StormEnded():
+            ended = (replace(it, end=record.end) if it.id == record.id else it for it in state.storms)
+            return replace(state, storms=tuple(ended))
         case r.ReloadRefused() | r.Reloaded():
             return state  # only announced: every start reads the whole configuration
         case r.ControlTaken() | r.ControlHandedOver():
@@ -61,6 +67,14 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
 def _drawn(state: FleetState, at: float, record: r.BudgetDrawn) -> FleetState:
     kept = tuple(draw for draw in state.draws if draw.at > at - DRAWS_KEPT_SECONDS)
     return replace(state, draws=(*kept, Draw(at=at, host=record.host, cluster=record.cluster)))
+
+
+def _with_storm(storms: tuple[Storm, ...], new: Storm) -> tuple[Storm, ...]:
+    """Put a storm in place of the last one of its domain. Of those that ended, the newest are kept."""
+    others = [it for it in storms if (it.domain, it.value) != (new.domain, new.value)]
+    ended = [it for it in others if it.end is not None]
+    dropped = {it.id for it in ended[: max(len(ended) - ENDED_STORMS_MAX, 0)]}
+    return (*(it for it in others if it.id not in dropped), new)
 
 
 def _listened(state: FleetState, at: float, listening: Listening) -> FleetState:

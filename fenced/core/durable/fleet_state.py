@@ -1,6 +1,7 @@
 """What is durably known of the whole fleet: frozen values that only `evolve_fleet` changes. Times as in `state`."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from fenced.model.names import HostName
 
@@ -48,6 +49,46 @@ class ClosedGate:
     since: float
 
 
+StormEnding = Literal["over", "released", "max"]
+"""Its hosts were heard again, an operator released it, or its longest time passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StormEnd:
+    """How a storm ended. `hosts`: those that were silent then; they make no new storm until they are heard.
+
+    `cooldown_until`: until then the domain's hosts are held.
+    """
+
+    at: float
+    why: StormEnding
+    by: str
+    reason: str
+    hosts: tuple[HostName, ...]
+    cooldown_until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """More hosts of a failure domain fell silent together than independent failures explain: all of it is held.
+
+    `domain`, `value`: for example `rack` and `r7`. `hosts`: those that were silent at its beginning. `common`: what
+    else these have in common, as KEY=VALUE.
+    """
+
+    id: str
+    domain: str
+    value: str
+    since: float
+    hosts: tuple[HostName, ...]
+    common: tuple[str, ...] = ()
+    end: StormEnd | None = None
+
+    @property
+    def words(self) -> str:
+        return f"{self.domain}={self.value}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
     """The daemon listened for `seconds` in a time that began at `since`."""
@@ -60,9 +101,9 @@ class Listening:
 class FleetState:
     """All that is durably known of the fleet as a whole.
 
-    `listened`: how long the daemon listened in each quarter of a day. `store_hold`: why automatic fencing waits for an
-    operator to check the store, or "". `released_store`: the id of the store that was expected when an operator
-    released this one.
+    `listened`: how long the daemon listened in each quarter of a day. `storms`: those that last, and the last one of
+    each other domain. `store_hold`: why automatic fencing waits for an operator to check the store, or "".
+    `released_store`: the id of the store that was expected when an operator released this one.
     """
 
     is_disarmed: bool = False
@@ -71,6 +112,7 @@ class FleetState:
     requests: tuple[AnsweredRequest, ...] = field(default_factory=tuple)
     is_bus_lost: bool = False
     closed_gates: tuple[ClosedGate, ...] = ()
+    storms: tuple[Storm, ...] = ()
     store_hold: str = ""
     released_store: str = ""
     listened: tuple[Listening, ...] = ()

@@ -15,6 +15,10 @@ from fenced.core.heard.ear import Ear
 from fenced.core.heard.others import Others
 from fenced.model.names import ProxyName
 
+NEWEST_FORMAT: Final = 2
+"""The format of the store's texts in which every record can be written."""
+STORMS_FORMAT: Final = 2
+"""The first format that has records of storms."""
 LEASE_MARGIN_SECONDS: Final = 1.0
 """No power command is sent in the last part of a lease (S20)."""
 
@@ -28,7 +32,8 @@ class Own:
     `closed_since`: since when a gate is closed, by gate and cluster ("": the fleet). `proxy_faults`: proxies that can't
     be used even if their machine is well, and why. `store_doubt`: why this may be another store than the last one; ""
     if it is the same. `is_store_older`: it is the same, and lacks its newest records. `listening_recorded`: the
-    listening time up to the last record of it. `others`: what other shards have drawn from the fleet's budget.
+    listening time up to the last record of it. `format`: of the store's texts, as last read. `others`: what other
+    shards have drawn from the fleet's budget.
     """
 
     ear: Ear = field(default_factory=Ear)
@@ -39,6 +44,7 @@ class Own:
     lag_until: float = 0.0
     lag_seconds: float = 0.0
     lease_until: float = 0.0
+    format: int = 1
     is_stopping: bool = False
     closed_since: Mapping[tuple[str, str], float] = field(default_factory=lambda: NOTHING)
     proxy_faults: Mapping[ProxyName, str] = field(default_factory=lambda: NOTHING)

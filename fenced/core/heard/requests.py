@@ -102,6 +102,15 @@ class StoreReleaseAsked:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StormReleaseAsked:
+    """An operator looked at a storm's domain: its silent hosts may be fenced like any other."""
+
+    id: str
+    by: str
+    reason: str
+
+
 Asked = (
     ActionAsked
     | DrillAsked
@@ -112,4 +121,5 @@ Asked = (
     | PauseEndAsked
     | ArmAsked
     | StoreReleaseAsked
+    | StormReleaseAsked
 )

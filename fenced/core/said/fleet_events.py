@@ -30,6 +30,15 @@ def of(record: r.Record) -> CloudEvents:
             return [(FLEET + "gate_closed", _gate_closed(record))]
         case r.GateOpened():
             return [(FLEET + "gate_open", {"gate": record.gate, "cluster": record.cluster or None})]
+        case r.StormBegan():
+            storm = record.storm
+            data = {
+                "id": storm.id, "domain": storm.domain, "value": storm.value, "hosts": list(storm.hosts),
+                "common": list(storm.common), "why": record.why,
+            }  # fmt: skip
+            return [(FLEET + "storm", data)]
+        case r.StormEnded():
+            return [(FLEET + "storm_over", _storm_over(record))]
         case r.ReloadRefused():
             return [(FLEET + "reload_refused", {"why": record.why})]
         case r.Reloaded():
@@ -46,4 +55,16 @@ def _gate_closed(record: r.GateStayedClosed) -> Data:
         "since": moment(closed.since),
         "why": record.why,
         "hosts": list(record.hosts),
+    }
+
+
+def _storm_over(record: r.StormEnded) -> Data:
+    end = record.end
+    return {
+        "id": record.id,
+        "why": end.why,
+        "by": end.by,
+        "reason": end.reason,
+        "silent": list(end.hosts),
+        "cooldown_until": moment(end.cooldown_until),
     }

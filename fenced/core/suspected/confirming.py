@@ -1,6 +1,7 @@
 """Confirms a suspicion: probes the host, evaluates every gate, holds or starts the operation (design.md#detection)."""
 
 from fenced.core import commands as c
+from fenced.core import storms
 from fenced.core.allowed import gates
 from fenced.core.durable import records as r
 from fenced.core.durable.state import GateVerdict
@@ -58,9 +59,13 @@ def _is_asking(work: HostWork) -> bool:
 
 
 def _pass_gates(work: HostWork) -> None:
+    if gates.warm_up(work.fleet, work.now).is_open:
+        storms.begin(work.work, work.name)
     verdicts = gates.all_gates(work.fleet, work.name, work.now)
     shut = gates.closed(verdicts)
     was_releasing = {verdict.gate for verdict in work.state.held_by} & gates.RELEASING
+    if storms.is_released(work.fleet, work.name, work.now):
+        was_releasing -= {"storm"}  # a person looked: these hosts don't boot slowly
     if was_releasing and not {verdict.gate for verdict in shut} & gates.RELEASING:
         until = work.now + work.host.settings.detection.release_grace_seconds
         work.record(r.SuspicionReleased(until=until, why="opened again: " + ", ".join(sorted(was_releasing))))

@@ -1,7 +1,7 @@
 """S10 and the first half of S19: no automatic OFF begins while a gate is really closed, and none for a healthy host."""
 
 from fenced.core.durable import records as r
-from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.fleet_state import Pause, Storm
 from fenced.model.names import BootId, HostName
 from fenced.model.power import What
 from tests.world.machines import Machine
@@ -26,6 +26,11 @@ class AutomaticOff(Rule):
         self._known: set[HostName] = set()
         self._attempts: dict[HostName, list[float]] = {}
         self._begun: list[float] = []
+        self._storms: dict[str, Storm] = {}
+        self._spent: set[HostName] = set()
+        """Hosts of storms that a person released, or that reached their longest time."""
+        self._touched: set[HostName] = set()
+        """Hosts that people ever asked to switch."""
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         self._known.add(machine.name)
@@ -36,6 +41,12 @@ class AutomaticOff(Rule):
                 self._is_disarmed = True
             case r.Armed():
                 self._is_disarmed = False
+            case r.StormBegan():
+                self._storms[record.storm.id] = record.storm
+            case r.StormEnded():
+                del self._storms[record.id]
+                if record.end.why != "over":
+                    self._spent |= set(record.end.hosts)
             case r.PauseSet():
                 self._pauses[record.pause.id] = record.pause
             case r.PauseEnded():
@@ -61,6 +72,7 @@ class AutomaticOff(Rule):
         if self._is_disarmed or not self.truth.inventory.daemon.is_armed_by_file:
             self.found(f"{what}, disarmed")
         if not op.is_automatic:
+            self._touched.add(host)
             return
         for why in self._closed(host, at):
             self.found(f"{what}, {why}")
@@ -86,8 +98,36 @@ class AutomaticOff(Rule):
             ("without the bus", not truth.broker.is_up and not self._is_stored_late(at)),
             ("which is heard and reported nothing", self._is_alive(host, at)),
             ("while nobody else was heard over the network since", self._is_alone(host, at)),
+            ("in a storm", self._is_in_storm(host)),
+            ("as the first of a storm", self._is_first_of_storm(host, at)),
         )
         return [why for why, is_closed in closed if is_closed]
+
+    def _is_in_storm(self, host: HostName) -> bool:
+        """Return whether a storm that nobody ended holds a domain of the host."""
+        configured = self.truth.inventory.hosts[host]
+        return any(configured.value_of(storm.domain) == storm.value for storm in self._storms.values())
+
+    def _is_first_of_storm(self, host: HostName, at: float) -> bool:
+        """Return whether enough others of a domain fell silent with it, which nobody took out of the count."""
+        gates, hosts = self.truth.inventory.daemon.gates, self.truth.inventory.hosts
+        if self._is_stored_late(at):
+            return False
+        for key in gates.storm_domains:
+            value = hosts[host].value_of(key)
+            near = [name for name, it in hosts.items() if value and it.value_of(key) == value]
+            silent = [name for name in near if self._fell_silent_with(name, at)]
+            if host in silent and len(silent) >= gates.storm_hosts and not self._spent & {*silent}:
+                return True
+        return False
+
+    def _fell_silent_with(self, name: HostName, at: float) -> bool:
+        """Return whether it is surely counted: heard within `per`, overdue by far, and in nobody's hands."""
+        gates, detection = self.truth.inventory.daemon.gates, self.truth.inventory.hosts[name].settings.detection
+        never = (float("-inf"), None)
+        since = max(self.truth.heard.get(name, never)[0], self.truth.broker.reached.get(name, never)[0])
+        is_late = since < at - 2.0 * detection.heartbeat_interval_seconds
+        return is_late and at - since < gates.storm_per_seconds and name not in self._touched | self._maintained
 
     def attempts(self, host: HostName, *, since: float) -> int:
         """Return how many automatic operations of a host sent an OFF after that moment."""

@@ -38,6 +38,8 @@ from fenced.core.durable.records.of_fleet import (
     RequestAnswered,
     StoreDoubted,
     StoreReleased,
+    StormBegan,
+    StormEnded,
 )
 from fenced.core.durable.records.of_host import (
     AnnouncementLost,
@@ -175,6 +177,8 @@ __all__ = [
     "StepStarted",
     "StoreDoubted",
     "StoreReleased",
+    "StormBegan",
+    "StormEnded",
     "SuspicionReleased",
     "TrustAdvanced",
     "WaitingOperationStarted",

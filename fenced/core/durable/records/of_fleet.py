@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fenced.core.durable.fleet_state import AnsweredRequest, ClosedGate, Listening, Pause
+from fenced.core.durable.fleet_state import AnsweredRequest, ClosedGate, Listening, Pause, Storm, StormEnd
 from fenced.model.names import HostName
 
 
@@ -88,6 +88,24 @@ class GateOpened:
     gate: str
     cluster: str
     kind: Literal["gate_opened"] = "gate_opened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StormBegan:
+    """Too many hosts of a failure domain fell silent together: every suspect of it is held. `why`: the count."""
+
+    storm: Storm
+    why: str
+    kind: Literal["storm_began"] = "storm_began"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StormEnded:
+    """A storm ended: its hosts were heard, an operator released it, or its longest time is over."""
+
+    id: str
+    end: StormEnd
+    kind: Literal["storm_ended"] = "storm_ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +201,8 @@ FleetRecord = (
     | RequestAnswered
     | GateStayedClosed
     | GateOpened
+    | StormBegan
+    | StormEnded
     | Listened
     | StoreDoubted
     | StoreReleased

@@ -1,0 +1,112 @@
+"""Begins, ends and releases storms (`allowed.storm` has the rule). A storm is durable, so that a restart ends none."""
+
+from fenced.core import events as e
+from fenced.core.allowed import gates
+from fenced.core.allowed import storm as rule
+from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import Storm, StormEnd, StormEnding
+from fenced.core.durable.standing import NOT_MONITORED, is_in_hand
+from fenced.core.durable.state import HostState
+from fenced.core.fleet import Fleet
+from fenced.core.heard.counts import Domain
+from fenced.core.heard.own import STORMS_FORMAT
+from fenced.core.work import Work
+from fenced.model.answers import Accepted, Answer, RefusedBy
+from fenced.model.names import HostName, OperationId
+
+
+def begin(work: Work, name: HostName) -> None:
+    """Record the storms that a suspect is part of and that are not recorded yet.
+
+    In a store of an older format none is recorded: then a domain is held while its hosts make a storm.
+    """
+    fleet, now = work.fleet, work.now
+    if fleet.own.format < STORMS_FORMAT:
+        return
+    for domain in rule.domains_of(fleet, name):
+        known = rule.last_of(fleet, domain)
+        if known is not None and known.end is None:
+            continue
+        cause = rule.cause_in(fleet, domain, now)
+        if cause is not None:
+            work.record_fleet(r.StormBegan(storm=_storm(work, domain, cause.hosts), why=cause.why))
+
+
+def _storm(work: Work, domain: Domain, hosts: tuple[HostName, ...]) -> Storm:
+    key, value = domain
+    shared = rule.shared_by([work.fleet.host(name) for name in hosts], but=key)
+    new_id = f"s-{work.fleet.next_token()}"
+    return Storm(id=new_id, domain=key, value=value, since=work.now, hosts=hosts, common=shared)
+
+
+def look(work: Work) -> None:
+    """End the storms whose hosts are heard again, and those whose longest time is over."""
+    fleet, now = work.fleet, work.now
+    if not gates.warm_up(fleet, now).is_open:
+        return  # until then no host was heard, so it is unknown which are silent
+    longest = fleet.inventory.daemon.gates.storm_max_seconds
+    for storm in lasting(fleet):
+        silent = silent_of(fleet, storm, now)
+        if len(silent) < min(fleet.inventory.daemon.gates.storm_hosts, len(storm.hosts)):
+            reason = f"{len(silent)} of its hosts are silent still"
+            end = _end(work, "over", by="fenced", reason=reason, hosts=silent)
+        elif longest and now >= storm.since + longest:
+            end = _end(work, "max", by="fenced", reason="gates.storm.max is over", hosts=silent)
+        else:
+            continue
+        work.record_fleet(r.StormEnded(id=storm.id, end=end))
+
+
+def release(work: Work, event: e.StormReleaseAsked) -> Answer:
+    """End a storm because a person looked: its silent hosts are fenced as single ones would be, at once."""
+    fleet = work.fleet
+    storm = next((it for it in lasting(fleet) if it.id == event.id), None)
+    if storm is None:
+        return RefusedBy(rule="storm", why=f"no storm {event.id} lasts")
+    silent = silent_of(fleet, storm, work.now)
+    end = _end(work, "released", by=event.by, reason=event.reason, hosts=silent)
+    work.record_fleet(r.StormEnded(id=storm.id, end=end))
+    for name in silent:
+        work.on(name).wake(work.now)
+    return Accepted(operation=OperationId(""))
+
+
+def _end(work: Work, why: StormEnding, *, by: str, reason: str, hosts: tuple[HostName, ...]) -> StormEnd:
+    cooldown = 0.0 if why == "released" else work.fleet.inventory.daemon.gates.storm_cooldown_seconds
+    return StormEnd(at=work.now, why=why, by=by, reason=reason, hosts=hosts, cooldown_until=work.now + cooldown)
+
+
+def lasting(fleet: Fleet) -> list[Storm]:
+    """Return the storms that last."""
+    return [storm for storm in fleet.state.storms if storm.end is None]
+
+
+def silent_of(fleet: Fleet, storm: Storm, now: float) -> tuple[HostName, ...]:
+    """Return the hosts of the storm's domain that are silent still, off or not.
+
+    Cutting the power of some of them, by whom ever, does not explain the silence of the others: only maintenance takes
+    a host out of a storm. One that was not heard since the start is silent still, although this life listened for a
+    short time only.
+    """
+    return tuple(
+        name
+        for name in fleet.by_domain.get((storm.domain, storm.value), ())
+        if _counts(fleet.hosts[name], storm, now)
+        and (fleet.is_overdue(name, now) or fleet.sights[name].heard_at is None)
+    )
+
+
+def _counts(state: HostState, storm: Storm, now: float) -> bool:
+    if state.maintenance is not None or state.state in NOT_MONITORED:
+        return False
+    return state.name in storm.hosts or not is_in_hand(state, now)
+
+
+def is_released(fleet: Fleet, name: HostName, now: float) -> bool:
+    """Return whether a person ended the storm in which the host fell silent."""
+    for domain in rule.domains_of(fleet, name):
+        known = rule.last_of(fleet, domain)
+        end = known.end if known is not None else None
+        if end is not None and end.why == "released" and name in end.hosts:
+            return rule.silent_since(fleet, name, now) <= end.at
+    return False

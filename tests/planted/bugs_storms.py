@@ -1,0 +1,128 @@
+"""Planted bugs of the storm gate."""
+
+from typing import Final
+
+from tests.planted.bug import Bug, story
+
+STORMS: Final = "tests/core/test_storms.py"
+GATE: Final = "core/allowed/storm.py"
+LIFE: Final = "core/storms.py"
+
+
+STORM_BUGS: Final = (
+    Bug(
+        name="a storm holds nobody",
+        rule="S10",
+        file="core/allowed/gates.py",
+        old="        storm(fleet, name, now),\n        _budget(fleet, name, now),\n",
+        new="        _budget(fleet, name, now),\n",
+        killers=(story("a_switch_of_a_rack_dies"),),
+    ),
+    Bug(
+        name="a storm that begins during a race does not hold the first OFF",
+        rule="S10",
+        file="core/allowed/gates.py",
+        old="        storm(fleet, name, now),\n    )\n",
+        new="    )\n",
+        killers=(f"{STORMS}::test_the_gate_is_looked_at_again_before_the_first_off",),
+    ),
+    Bug(
+        name="a storm counts suspects, not overdue hosts: the first one is shot",
+        rule="S10",
+        file=GATE,
+        old="    return fleet.is_overdue(name, now) and now",
+        new="    return fleet.hosts[name].suspected_at is not None and now",
+        killers=(
+            story("a_storm_and_a_host_elsewhere"),
+            f"{STORMS}::test_the_first_of_three_to_pass_its_grace_is_held_and_the_other_rack_is_not",
+        ),
+    ),
+    Bug(
+        name="hosts in an operator's hands make a storm",
+        rule="S10",
+        file=GATE,
+        old="    return state.state not in NOT_MONITORED and not is_in_hand(state, now)\n",
+        new="    return True\n",
+        killers=(f"{STORMS}::test_hosts_in_maintenance_or_switched_off_do_not_count",),
+    ),
+    Bug(
+        name="hosts that fell silent days ago make a storm",
+        rule="S10",
+        file=GATE,
+        old=" and now - silent_since(fleet, name, now) <= within\n",
+        new="\n",
+        killers=(f"{STORMS}::test_those_that_fell_silent_long_ago_do_not_count",),
+    ),
+    Bug(
+        name="the cooldown after a storm holds nobody",
+        rule="S10",
+        file=GATE,
+        old="    if now < storm.end.cooldown_until:\n",
+        new="    if False:\n",
+        killers=(f"{STORMS}::test_it_ends_when_they_are_heard_and_the_domain_cools_down",),
+    ),
+    Bug(
+        name="what a person released is a storm again",
+        rule="S10",
+        file=GATE,
+        old='    if end is None or end.why == "over":\n',
+        new="    if True:\n",
+        killers=(f"{STORMS}::test_a_release_lets_its_hosts_be_fenced_at_once_and_makes_no_second_storm",),
+    ),
+    Bug(
+        name="what a person released once makes no storm ever again",
+        rule="S10",
+        file=GATE,
+        old="if silent_since(fleet, name, now) <= end.at}",
+        new="}",
+        killers=(f"{STORMS}::test_hosts_that_were_heard_after_a_release_may_make_a_new_storm",),
+    ),
+    Bug(
+        name="a released host waits for release_grace",
+        rule="S10",
+        file="core/suspected/confirming.py",
+        old='        was_releasing -= {"storm"}',
+        new="        pass",
+        killers=(story("a_person_releases_a_storm"),),
+    ),
+    Bug(
+        name="a storm that reaches its longest time is like one that a person released",
+        rule="S10",
+        file=LIFE,
+        old='end.why == "released" and name in end.hosts',
+        new="name in end.hosts",
+        killers=(f"{STORMS}::test_the_longest_time_of_a_storm",),
+    ),
+    Bug(
+        name="a storm ends because some of its hosts were switched off",
+        rule="S10",
+        file=LIFE,
+        old="    return state.name in storm.hosts or not is_in_hand(state, now)\n",
+        new="    return not is_in_hand(state, now)\n",
+        killers=(f"{STORMS}::test_cutting_power_ends_no_storm_and_maintenance_does",),
+    ),
+    Bug(
+        name="a restart ends a storm, because it heard nobody long enough yet",
+        rule="S10",
+        file=LIFE,
+        old=" or fleet.sights[name].heard_at is None)",
+        new=")",
+        killers=(story("a_storm_outlives_a_restart"),),
+    ),
+    Bug(
+        name="a storm ends in the quiet time, in which nobody was heard",
+        rule="S10",
+        file=LIFE,
+        old="    if not gates.warm_up(fleet, now).is_open:\n        return",
+        new="    if False:\n        return",
+        killers=(story("a_storm_outlives_a_restart"), f"{STORMS}::test_the_bus_that_is_away_ends_no_storm"),
+    ),
+    Bug(
+        name="two of a domain are a storm although such failures are common",
+        rule="S10",
+        file=GATE,
+        old="        if chance < IMPROBABLE:\n",
+        new="        if True:\n",
+        killers=(f"{STORMS}::test_improbable_numbers_are_a_storm_where_a_person_told_the_mtbf",),
+    ),
+)
