@@ -3,6 +3,7 @@
 What the driver says about them is checked later, in `checks/options`.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,6 +17,8 @@ PINNED_THERE: Final = "is refused by proxies beside credential: set it there, in
 
 _SECRET: Final = re.compile(r"passw|passphrase|^secret|secret_key|api_?key|^token$", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_LINE_END: Final = re.compile(r"[\n\r\0]")
+_PLAIN: Final = (str, int, float, bool)
 
 
 def faults(options: Mapping[str, Any], *, is_agent: bool) -> dict[str, str]:
@@ -41,6 +44,21 @@ def passable(
 
 
 def _why_not(key: str, value: object) -> str:
+    why = _why_no_name(key)
+    if why:
+        return why
+    if not isinstance(value, _PLAIN):
+        return "must be text, a number, true or false"
+    text = str(value)
+    if isinstance(value, str) and _LINE_END.search(text) is not None:
+        return "contains a line end or a NUL; an agent would read the rest as another parameter"
+    if len(text) > VALUE_CHARS_MAX:
+        return f"longer than {VALUE_CHARS_MAX} characters"
+    return ""
+
+
+@functools.lru_cache(maxsize=1024)  # thousands of devices have the same few
+def _why_no_name(key: str) -> str:
     if _NAME.fullmatch(key) is None:
         return "not a valid option name"
     if is_secret(plain(key.lower())):
@@ -48,12 +66,6 @@ def _why_not(key: str, value: object) -> str:
             "a secret is never written inline: give the device password_file, password_env or password_credential, "
             f"or secrets = {{ {key}_file = ... }}"
         )
-    if not isinstance(value, str | int | float | bool):
-        return "must be text, a number, true or false"
-    if isinstance(value, str) and any(char in value for char in "\n\r\0"):
-        return "contains a line end or a NUL; an agent would read the rest as another parameter"
-    if len(str(value)) > VALUE_CHARS_MAX:
-        return f"longer than {VALUE_CHARS_MAX} characters"
     return ""
 
 
