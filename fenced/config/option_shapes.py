@@ -32,14 +32,15 @@ def faults(options: Mapping[str, Any], *, is_agent: bool) -> dict[str, str]:
 def passable(
     options: Mapping[str, Any], where: Where, mistakes: Mistakes, *, is_agent: bool
 ) -> dict[str, str | int | float | bool] | None:
-    """Return the options as they are passed on, or None and a mistake for each that can't be."""
+    """Return the options as they are passed on, or None and a mistake for each that can't be. `where`: the device."""
+    place = where.key("options")
     if len(options) > OPTIONS_MAX:
-        mistakes.error(where, f"more than {OPTIONS_MAX} options")
+        mistakes.error(place, f"more than {OPTIONS_MAX} options")
     found = faults(options, is_agent=is_agent)
-    values = {str(key): value for key, value in options.items()}
+    values = {str(key): value for key, value in options.items()} if found else {}
     for key, why in found.items():
         shown = "***" if is_secret(plain(key.lower())) else values[key] if _NAME.fullmatch(key) else None
-        mistakes.error(where.key(key), why, value=shown, unit="option")
+        mistakes.error(place.key(key), why, value=shown, unit="option")
     return None if found or len(options) > OPTIONS_MAX else dict(options)
 
 
