@@ -91,6 +91,8 @@ def rules_of(rules: OptionRules, names: Collection[str]) -> tuple[OptionRule, ..
 
 def gravest(rules: Collection[OptionRule], value: object) -> OptionRule | None:
     """Return the gravest of one option's rules for this value, or None if none applies."""
+    if not rules:
+        return None
     found = [rule for rule in rules if rule.concerns(value)]
     return max(found, key=lambda rule: _GRAVITY[rule.effect], default=None)
 

@@ -69,7 +69,10 @@ def shapes_of(shapes: Shapes, names: Collection[str]) -> tuple[Shape, ...]:
 
 def why_unlike(shapes: Collection[Shape], text: str) -> str:
     """Return the first of these shapes that the value does not have, in words, or ""."""
-    return next((shape.value for shape in shapes if not is_shaped(shape, text)), "")
+    for shape in shapes:
+        if not is_shaped(shape, text):
+            return shape.value
+    return ""
 
 
 def is_shaped(shape: Shape, text: str) -> bool:

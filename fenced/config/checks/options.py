@@ -215,28 +215,24 @@ class _Checker:
         return error(where, reason, value=value, unit=unit)
 
     def _option(self, key: str, value: object) -> Iterator[Finding]:
-        meaning, where = self.words.meaning(key), _option(self.where, key)
+        meaning, is_agent = self.words.meaning(key), self.description.is_agent
         option = meaning.option
         if option is None:
-            yield self._tell(where, self._unknown(key), value=value, unit="option")
+            yield self._tell(_option(self.where, key), self._unknown(key), value=value, unit="option")
             return
         if option.is_deprecated:
             use = f"deprecated: use {option.renamed_to}" if option.renamed_to else "deprecated, no replacement"
-            yield _warning(where, use, value=value, unit="option")
-        if self.description.is_agent and meaning.makes_speak:
-            yield _warning(where, "makes agents print secrets: remove it", value=value, unit="option")
-        yield from self._twice(option, key, value, where)
-        why = why_not(option, value, is_agent=self.description.is_agent)
+            yield _warning(_option(self.where, key), use, value=value, unit="option")
+        if is_agent and meaning.makes_speak:
+            reason = "makes agents print secrets: remove it"
+            yield _warning(_option(self.where, key), reason, value=value, unit="option")
+        yield from self._twice(option, key, value)
+        why = why_not(option, value, is_agent=is_agent)
         if why:
-            yield self._tell(where, why, value=value, unit=option.kind.value)
-        elif (
-            option.kind is OptionKind.BOOLEAN
-            and option.default is True
-            and said(value) is False
-            and self.description.is_agent
-        ):
+            yield self._tell(_option(self.where, key), why, value=value, unit=option.kind.value)
+        elif option.kind is OptionKind.BOOLEAN and option.default is True and said(value) is False and is_agent:
             yield _warning(
-                where,
+                _option(self.where, key),
                 "is passed as 0, but the agent's default is on, and some agents only check whether it is given",
                 value=value,
             )
@@ -275,12 +271,14 @@ class _Checker:
             or (option.set_by == "password_file" and any(meaning.is_password for meaning in said))
         )
 
-    def _twice(self, option: Option, key: str, value: object, where: Where) -> Iterator[Finding]:
+    def _twice(self, option: Option, key: str, value: object) -> Iterator[Finding]:
         by_key, said = self.given.keys.get(option.set_by, ("", ""))
         if by_key and str(value) != said:
-            yield self._tell(where, f"{by_key} has another value; give only one of them", value=value, unit="option")
+            reason = f"{by_key} has another value; give only one of them"
+            yield self._tell(_option(self.where, key), reason, value=value, unit="option")
         elif option.name in self.given.secrets:
-            yield self._tell(where, "is also given as a secret; give only one of them", unit="option")
+            reason = "is also given as a secret; give only one of them"
+            yield self._tell(_option(self.where, key), reason, unit="option")
 
     def _unknown(self, key: str) -> str:
         if key.startswith("pcmk_"):
