@@ -19,6 +19,7 @@ from fenced.cli.asking import driver_catalogue
 from fenced.cli.check_config import mistake_lines
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded, load
+from fenced.host import memory
 from fenced.host.limits import forbid_core_dumps
 from fenced.model.groups import leaf
 
@@ -93,6 +94,7 @@ def _log(loaded: Loaded) -> None:
 
 def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) -> int:
     """Return the exit status. Imports the daemon only now, so that the help and the check are fast."""
+    memory.set_aside()  # the inventory
     import uvloop
 
     from fenced.api.listening import ApiError

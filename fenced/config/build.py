@@ -26,6 +26,7 @@ from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Tls, Via
 from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Kind
+from fenced.model.settings import HostSettings
 
 PROXY_PORT = 8471
 
@@ -117,18 +118,21 @@ class Builder:
     def _build_clusters(self) -> dict[ClusterName, DatacenterName]:
         clusters: dict[ClusterName, DatacenterName] = {}
         for entry in self.entries.all_clusters:
-            datacenter = self._known("datacenter", entry.table.datacenter, entry.where.key("datacenter"))
+            datacenter = self._known("datacenter", entry.table.datacenter, entry.where)
             if entry.table.name:
                 clusters.setdefault(ClusterName(sys.intern(entry.table.name)), DatacenterName(datacenter))
         return clusters
 
     def _known(self, kind: str, name: str, where: Where) -> str:
-        """Return the name if such an entry exists, else "" and, unless a nameless entry could be it, a mistake."""
+        """Return the name if such an entry exists, else "" and, unless a nameless entry could be it, a mistake.
+
+        `where`: the entry whose key of this kind has the name.
+        """
         if not name or name in self.entries.named[kind]:
             return sys.intern(name)
         self._is_sure_of_places = False
         if kind not in self.entries.nameless:
-            self.mistakes.error(where, f"there is no {kind} of this name", value=name, unit="name")
+            self.mistakes.error(where.key(kind), f"there is no {kind} of this name", value=name, unit="name")
         return ""
 
     def _name_owners(self) -> None:
@@ -166,12 +170,13 @@ class Builder:
     def _host(self, built: HostEntry) -> BuiltHost:
         entry = built.entry
         table = entry.table
-        cluster = self._known("cluster", table.cluster, entry.where.key("cluster"))
+        cluster = self._known("cluster", table.cluster, entry.where)
         overrides = (*self._inherited(cluster), set_keys(table))
         proxies = next(
             (said["proxies"] for said in reversed(overrides) if "proxies" in said), self.settings.base["proxies"]
         )
-        settings = self.settings.of_host(*overrides)
+        settings, listed = self.settings.of_host(*overrides), self.settings.shared(proxies)
+        devices = tuple(self._device(device, table, settings, listed) for device in built.devices)
         host = Host(
             name=HostName(table.name),
             cluster=ClusterName(cluster),
@@ -185,26 +190,26 @@ class Builder:
             is_drill=table.drill,
             identity=table.identity,
             settings=settings,
-        )
-        devices = tuple(self._device(device, host, self.settings.shared(proxies)) for device in built.devices)
-        host = replace(
-            host,
             devices=tuple(device.device for device in devices),
-            is_beside_broker=self.broker.is_called(host.names),
         )
+        if self.broker.is_called(host.names):
+            host = replace(host, is_beside_broker=True)
         return BuiltHost(entry=entry, host=host, devices=devices)
 
-    def _device(self, entry: Entry[DeviceTable], host: Host, proxies: tuple[str, ...]) -> BuiltDevice:
+    def _device(
+        self, entry: Entry[DeviceTable], host: HostTable, above: HostSettings, proxies: tuple[str, ...]
+    ) -> BuiltDevice:
+        """`above`, `proxies`: the settings and the preference list of its host."""
         table, where = entry.table, entry.where
-        description = self._description(table.driver, where.key("driver"))
+        description = self._description(table.driver, where)
         is_agent = description is None or description.is_agent
-        options = option_shapes.passable(table.options, where.key("options"), self.mistakes, is_agent=is_agent)
+        options = option_shapes.passable(table.options, where, self.mistakes, is_agent=is_agent)
         password = self.secrets.password(table, where, entry.base)
-        secrets = self.secrets.named(table.secrets, where.key("secrets"), entry.base)
+        secrets = self.secrets.named(table.secrets, where.key("secrets"), entry.base) if table.secrets else ()
         credential = logins.credential(table, where, self.mistakes)
         plug = _plug(description, table, options or {}, host.name)
         kind, is_sure_of_kind = _kind(entry, description)
-        settings = self.settings.of_device(host.settings, set_keys(table, PowerOfOne))
+        settings = self.settings.of_device(above, set_keys(table, PowerOfOne))
         identity = (table.identity or host.identity) if description is not None and description.can_identify else ""
         spec = DeviceSpec(
             driver=sys.intern(table.driver),
@@ -250,7 +255,7 @@ class Builder:
         )
 
     def _description(self, driver: str, where: Where) -> DriverDescription | None:
-        """Return the driver's description, or None with a mistake."""
+        """Return the driver's description, or None with a mistake. `where`: the device."""
         if driver not in self._described:
             try:
                 self._described[driver] = self.describe(driver)
@@ -259,18 +264,18 @@ class Builder:
         found = self._described[driver]
         if isinstance(found, DriverDescription):
             return found
-        self.mistakes.error(where, found, value=driver, unit="driver")
+        self.mistakes.error(where.key("driver"), found, value=driver, unit="driver")
         return None
 
     def _proxy(self, entry: Entry[ProxyTable]) -> Proxy:
         table, where = entry.table, entry.where
         url, address = _proxy_url(table.url, where.key("url"), self.mistakes)
-        host = self._known("host", table.host, where.key("host"))
+        host = self._known("host", table.host, where)
         # urlsplit lowers the case of a URL's host, and DNS names ignore case.
         owner = self._owners.get(_spelled(address)) or self._folded.get(address)
         machine = host or (owner.table.name if owner is not None else "")
-        cluster = self._known("cluster", table.cluster, where.key("cluster"))
-        datacenter = self._known("datacenter", table.datacenter, where.key("datacenter"))
+        cluster = self._known("cluster", table.cluster, where)
+        datacenter = self._known("datacenter", table.datacenter, where)
         return Proxy(
             name=ProxyName(table.name),
             url=url,

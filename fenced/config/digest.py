@@ -16,7 +16,7 @@ from fenced.model.settings import HostSettings, PowerSettings
 
 CHARACTERS: Final = 16
 
-Settings = Callable[[HostSettings | PowerSettings], str]
+Settings = Callable[[HostSettings | PowerSettings], "_Written"]
 
 
 def digest(inventory: Inventory) -> str:
@@ -42,15 +42,25 @@ def _parts(inventory: Inventory) -> Iterator[tuple[object, ...]]:
 
 
 def _remembered() -> Settings:
-    """Return a `repr` for settings. Thousands of hosts share few objects, and each is written once."""
-    known: dict[int, str] = {}
+    """Return what writes settings. Thousands of hosts share few objects, and each is written once."""
+    known: dict[int, _Written] = {}
 
-    def written(settings: HostSettings | PowerSettings) -> str:
+    def written(settings: HostSettings | PowerSettings) -> _Written:
         if id(settings) not in known:
-            known[id(settings)] = repr(settings)
+            known[id(settings)] = _Written(repr(settings))
         return known[id(settings)]
 
     return written
+
+
+class _Written:
+    """A text whose `repr` is kept."""
+
+    def __init__(self, text: str) -> None:
+        self._kept = repr(text)
+
+    def __repr__(self) -> str:
+        return self._kept
 
 
 def _proxy(proxy: Proxy) -> tuple[object, ...]:

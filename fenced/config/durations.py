@@ -3,6 +3,7 @@
 `parse_duration` reads what `format_duration` writes as the same number of milliseconds.
 """
 
+import functools
 import re
 from typing import Final
 
@@ -17,6 +18,11 @@ _PATTERN: Final = re.compile(
 
 def parse_duration(text: str) -> float:
     """Return seconds. Takes whole numbers with d, h, m, s, ms, in this order, each at most once. Raises ValueError."""
+    return _parsed(text)
+
+
+@functools.lru_cache(maxsize=1024)  # a large inventory repeats a few of them ten thousands of times
+def _parsed(text: str) -> float:
     match = _PATTERN.fullmatch(text)
     if match is None or not text:
         raise ValueError(f"not a duration; write it as {EXAMPLES}")

@@ -37,7 +37,7 @@ class Entry(Generic[TableType]):
 
     def is_sure_of(self, *keys: str) -> bool:
         """Whether none of these keys was refused."""
-        return not any(key in self.refused for key in keys)
+        return not self.refused or not any(key in self.refused for key in keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

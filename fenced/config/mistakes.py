@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from fenced.model.text import one_line
 
@@ -47,9 +47,11 @@ class Mistake:
         return f"{self.file}: {self.sentence}"
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """A place in a file. `label` names the entry in messages: `node-1, bmc`."""
+class Where(NamedTuple):
+    """A place in a file. `label` names the entry in messages: `node-1, bmc`.
+
+    A large inventory has half a million of them, and a tuple is made in half the time of a dataclass.
+    """
 
     file: str
     path: str = ""

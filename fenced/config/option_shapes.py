@@ -3,6 +3,7 @@
 What the driver says about them is checked later, in `checks/options`.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,6 +17,8 @@ PINNED_THERE: Final = "is refused by proxies beside credential: set it there, in
 
 _SECRET: Final = re.compile(r"passw|passphrase|^secret|secret_key|api_?key|^token$", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_LINE_END: Final = re.compile(r"[\n\r\0]")
+_PLAIN: Final = (str, int, float, bool)
 
 
 def faults(options: Mapping[str, Any], *, is_agent: bool) -> dict[str, str]:
@@ -29,18 +32,34 @@ def faults(options: Mapping[str, Any], *, is_agent: bool) -> dict[str, str]:
 def passable(
     options: Mapping[str, Any], where: Where, mistakes: Mistakes, *, is_agent: bool
 ) -> dict[str, str | int | float | bool] | None:
-    """Return the options as they are passed on, or None and a mistake for each that can't be."""
+    """Return the options as they are passed on, or None and a mistake for each that can't be. `where`: the device."""
+    place = where.key("options")
     if len(options) > OPTIONS_MAX:
-        mistakes.error(where, f"more than {OPTIONS_MAX} options")
+        mistakes.error(place, f"more than {OPTIONS_MAX} options")
     found = faults(options, is_agent=is_agent)
-    values = {str(key): value for key, value in options.items()}
+    values = {str(key): value for key, value in options.items()} if found else {}
     for key, why in found.items():
         shown = "***" if is_secret(plain(key.lower())) else values[key] if _NAME.fullmatch(key) else None
-        mistakes.error(where.key(key), why, value=shown, unit="option")
+        mistakes.error(place.key(key), why, value=shown, unit="option")
     return None if found or len(options) > OPTIONS_MAX else dict(options)
 
 
 def _why_not(key: str, value: object) -> str:
+    why = _why_no_name(key)
+    if why:
+        return why
+    if not isinstance(value, _PLAIN):
+        return "must be text, a number, true or false"
+    text = str(value)
+    if isinstance(value, str) and _LINE_END.search(text) is not None:
+        return "contains a line end or a NUL; an agent would read the rest as another parameter"
+    if len(text) > VALUE_CHARS_MAX:
+        return f"longer than {VALUE_CHARS_MAX} characters"
+    return ""
+
+
+@functools.lru_cache(maxsize=1024)  # thousands of devices have the same few
+def _why_no_name(key: str) -> str:
     if _NAME.fullmatch(key) is None:
         return "not a valid option name"
     if is_secret(plain(key.lower())):
@@ -48,12 +67,6 @@ def _why_not(key: str, value: object) -> str:
             "a secret is never written inline: give the device password_file, password_env or password_credential, "
             f"or secrets = {{ {key}_file = ... }}"
         )
-    if not isinstance(value, str | int | float | bool):
-        return "must be text, a number, true or false"
-    if isinstance(value, str) and any(char in value for char in "\n\r\0"):
-        return "contains a line end or a NUL; an agent would read the rest as another parameter"
-    if len(str(value)) > VALUE_CHARS_MAX:
-        return f"longer than {VALUE_CHARS_MAX} characters"
     return ""
 
 

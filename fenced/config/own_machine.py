@@ -29,7 +29,7 @@ class OwnMachine:
     def is_called(self, names: Iterable[str]) -> bool:
         """Whether any of these names or addresses is this machine. Ignores case, as DNS does."""
         own = self.canonical_names
-        return any(canonical(name) in own for name in names if not names_nobody(name))
+        return any(canonical(name) in own and not names_nobody(name) for name in names)
 
     @functools.cached_property
     def canonical_names(self) -> frozenset[str]:

@@ -227,6 +227,8 @@ def advertised(text: str, host: str, port: int, where: Where, mistakes: Mistakes
 
 def has_user_info(url: str) -> bool:
     """Whether a URL or HOST:PORT contains a login."""
+    if "@" not in url:
+        return False
     try:
         return "@" in urlsplit(url if "://" in url else f"//{url}").netloc
     except ValueError:

@@ -120,6 +120,8 @@ def is_name(address: str) -> bool:
 
 def split_address(address: str) -> tuple[str, str]:
     """Return (host, port) of a URL, HOST:PORT, [IPv6]:PORT, or a bare name or address; port "" if none is given."""
+    if not address:
+        return "", ""
     if is_address(address):
         return _spelled(address), ""
     try:

@@ -19,6 +19,7 @@ from fenced.model.inventory import Secret
 
 CREDENTIALS_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
 SOURCES: Final = ("file", "env", "credential")
+_PASSWORD_KEYS: Final = tuple((source, f"password_{source}") for source in SOURCES)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 
@@ -51,9 +52,8 @@ class SecretReader:
 
     def password(self, table: HasPassword, where: Where, base: Path) -> Secret | None:
         """Return the password that the table names; None if it names none, or with a mistake."""
-        return self.secret(
-            "password", {source: getattr(table, f"password_{source}") for source in SOURCES}, where, base
-        )
+        given = {source: place for source, key in _PASSWORD_KEYS if (place := getattr(table, key))}
+        return self.secret("password", given, where, base) if given else None
 
     def named(self, table: Mapping[str, Any], where: Where, base: Path) -> tuple[tuple[str, Secret], ...]:
         """Return the secrets of a table of NAME_file, NAME_env and NAME_credential, by name."""

@@ -81,7 +81,19 @@ def decided(rules: OptionRules, names: Collection[str], value: object) -> Option
 
     Agents accept - for _, and some ignore case.
     """
-    found = [rule for name in names for rule in rules.get(name.replace("-", "_").lower(), ()) if rule.concerns(value)]
+    return gravest(rules_of(rules, names), value)
+
+
+def rules_of(rules: OptionRules, names: Collection[str]) -> tuple[OptionRule, ...]:
+    """Return all rules for an option, under any of its names."""
+    return tuple(rule for name in names for rule in rules.get(name.replace("-", "_").lower(), ()))
+
+
+def gravest(rules: Collection[OptionRule], value: object) -> OptionRule | None:
+    """Return the gravest of one option's rules for this value, or None if none applies."""
+    if not rules:
+        return None
+    found = [rule for rule in rules if rule.concerns(value)]
     return max(found, key=lambda rule: _GRAVITY[rule.effect], default=None)
 
 

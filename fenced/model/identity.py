@@ -66,9 +66,11 @@ def spellings(identity: str) -> frozenset[str]:
 def one_spelling(identity: str) -> str:
     """Return the same text for all spellings that may mean one machine; "" for an empty one."""
     ways = spellings(identity)
+    if len(ways) < 2:  # no UUID
+        return min(ways, default="")
     while len(more := frozenset[str]().union(ways, *map(spellings, ways))) > len(ways):
         ways = more
-    return min(ways, default="")
+    return min(ways)
 
 
 def is_identity(text: str) -> bool:

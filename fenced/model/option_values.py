@@ -59,8 +59,20 @@ def plain(name: str) -> str:
 
 def why_misshapen(shapes: Shapes, names: Collection[str], text: str) -> str:
     """Return why an option can't have this value, or "" if it can. `names` all mean the same option to its agent."""
-    found = dict.fromkeys(shapes[plain(name)] for name in sorted(names) if plain(name) in shapes)
-    return next((shape.value for shape in found if not is_shaped(shape, text)), "")
+    return why_unlike(shapes_of(shapes, names), text)
+
+
+def shapes_of(shapes: Shapes, names: Collection[str]) -> tuple[Shape, ...]:
+    """Return what the values of an option must look like, under any of its names."""
+    return tuple(dict.fromkeys(shapes[plain(name)] for name in sorted(names) if plain(name) in shapes))
+
+
+def why_unlike(shapes: Collection[Shape], text: str) -> str:
+    """Return the first of these shapes that the value does not have, in words, or ""."""
+    for shape in shapes:
+        if not is_shaped(shape, text):
+            return shape.value
+    return ""
 
 
 def is_shaped(shape: Shape, text: str) -> bool:

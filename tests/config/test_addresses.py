@@ -1,6 +1,10 @@
 """Loopback, wildcard addresses, and spellings of one address."""
 
+import ipaddress
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as some
 
 from fenced.model.addresses import canonical, is_address, is_loopback, names_nobody, tells_machines_apart
 
@@ -47,3 +51,22 @@ def test_addresses_and_names_are_normalised(written: str, one: str) -> None:
 @pytest.mark.parametrize(("text", "answer"), [("10.0.0.1", True), ("fd00::1", True), ("10.1", False), ("7", False)])
 def test_only_full_literal_addresses_count_as_addresses(text: str, answer: bool) -> None:
     assert is_address(text) is answer
+
+
+DOTTED = some.lists(some.integers(0, 300).map(str) | some.sampled_from(["", "00", "01", "1 ", "\u0661", "+1"]),
+                    min_size=3, max_size=5).map(".".join)  # fmt: skip
+
+
+@given(DOTTED)
+@example("1.2.3.4\n")
+@example("255.255.255.255")
+@example("256.0.0.1")
+def test_an_address_is_what_the_standard_library_takes_for_one(text: str) -> None:
+    try:
+        spelled = str(ipaddress.ip_address(text))
+    except ValueError:
+        assert not is_address(text)
+        assert canonical(text) == text.rstrip(".").casefold()
+    else:
+        assert is_address(text)
+        assert canonical(text) == spelled

@@ -16,7 +16,7 @@ from tests.config.pieces import BMC, host, pdu
 
 CLUSTERS = 50
 TIMES_PARSING_MAX = 20
-"""It takes about six; a check that compares all pairs of hosts takes hundreds."""
+"""It takes about four; a check that compares all pairs of hosts takes hundreds."""
 TRIES = 2
 
 

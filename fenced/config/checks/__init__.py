@@ -4,6 +4,7 @@ load ── Draft ──> run: CHECKS, in order ── Finding ──> finding.r
 
 finding    what a check returns, and the keys that it rests on
 draft      what a check gets: tables, entries, the built inventory, and where everything is written
+vocabulary what a driver means by the names of options, looked up once for each name
 run        the list of all checks
 
 power devices   device_addresses, options, device_keys, agent_trust, identities

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fenced.config.build import Built, BuiltHost
+from fenced.config.checks.vocabulary import Vocabulary
 from fenced.config.configuration import Configuration
 from fenced.config.entries import Entries, Entry
 from fenced.config.mistakes import Where
@@ -15,6 +16,7 @@ from fenced.config.resolve import Addresses
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import DetectionOfOne, MainTables
 from fenced.core.reach.candidates import named, why_not
+from fenced.model.drivers import DriverDescription
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import ENGINE, ProxyName
 from fenced.model.settings import HostSettings
@@ -52,6 +54,7 @@ class Draft:
     addresses: Addresses
     identifying: tuple[str, ...]
     _candidates: dict[tuple[object, ...], frozenset[ProxyName]] = field(default_factory=dict)
+    _vocabularies: dict[int, Vocabulary] = field(default_factory=dict)
 
     @property
     def hosts(self) -> list[BuiltHost]:
@@ -107,6 +110,12 @@ class Draft:
         if key not in self._candidates:
             self._candidates[key] = frozenset(name for word in words for name in named(word, host, self.inventory))
         return self._candidates[key]
+
+    def vocabulary(self, description: DriverDescription) -> Vocabulary:
+        """Return the option names of a driver; cached for the object, of which the inventory has one for each."""
+        if id(description) not in self._vocabularies:
+            self._vocabularies[id(description)] = Vocabulary.of(description)
+        return self._vocabularies[id(description)]
 
     def can_serve(self, name: ProxyName, host: Host) -> bool:
         return why_not(name, host, self.inventory, lambda proxy: None) is None

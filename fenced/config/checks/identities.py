@@ -49,7 +49,7 @@ def between_hosts(draft: Draft) -> Iterator[Finding]:
             (device.entry.table.identity, device.entry.where) for device in built.devices
         ]
         for identity, where in given:
-            spelling = one_spelling(identity)
+            spelling = one_spelling(identity) if identity else ""
             owner = owners.setdefault(spelling, built) if spelling else built
             # A duplicate of a whole host is reported once, as that.
             if owner is not built and (owner.host.name != built.host.name or not built.host.name):

@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.config.plugs import Plug
 from fenced.model.addresses import is_loopback
-from fenced.model.identity import UUID_DIGITS, one_spelling
+from fenced.model.identity import is_uuid, one_spelling
 
 SYSTEM_OPTIONS: Final = frozenset({"system", "systems_uri", "systems-uri", "module_name"})
 """Where one address is usually one host, these options choose one of several."""
@@ -139,9 +139,8 @@ def _outlet(text: str, unit: tuple[int, ...] | None, *, is_system: bool) -> Outl
         return Outlet(word=Word.NUMBER, text=_plain(chained[2]), unit=_numbers(chained[1]), is_system=is_system)
     if _NUMBER.fullmatch(text):
         return Outlet(word=Word.NUMBER, text=_plain(text), unit=unit, is_system=is_system)
-    uuid = one_spelling(text)
-    if UUID_DIGITS.fullmatch(uuid):
-        return Outlet(word=Word.UUID, text=uuid, is_system=is_system)
+    if is_uuid(text):
+        return Outlet(word=Word.UUID, text=one_spelling(text), is_system=is_system)
     return Outlet(word=Word.NAME if text else Word.NONE, text=text, unit=unit, is_system=is_system)
 
 

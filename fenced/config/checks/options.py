@@ -5,7 +5,6 @@ agent that runs only on other machines may be of another version there, so its f
 """
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,45 +14,56 @@ from fenced.config.build import BuiltDevice, BuiltHost
 from fenced.config.checks import device_addresses
 from fenced.config.checks.draft import Draft
 from fenced.config.checks.finding import Finding, error, keys, once_for_all, warning
+from fenced.config.checks.vocabulary import Vocabulary
 from fenced.config.mistakes import Where
 from fenced.config.option_shapes import PINNED_THERE
 from fenced.model.booleans import said, spelled
-from fenced.model.drivers import DriverDescription, Effect, Option, OptionKind, decided
+from fenced.model.drivers import DriverDescription, Effect, Option, OptionKind, gravest
 from fenced.model.inventory import Secret
-from fenced.model.option_values import Lent, lent, pins_among, plain, why_misshapen
+from fenced.model.option_values import Lent, pins_among, why_unlike
 
 LEFT_OUT: Final = "is left out: without the agent's metadata its text for false is unknown; give that text in quotes"
 PASSWORD_KEYS: Final = ("password_file", "password_env", "password_credential")
 
+_PLAIN: Final = (str, int, float)
 _KEY_OPTIONS: Final = {"address": "ip", "username": "username"}
 """Keys of a device that become parameters of an agent, and their names there."""
-_SPOKEN_OF: Final = re.compile(r"^(debug_file|debug|verbose|verbose_level)$")
 
 
 def of_host(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
     for device in built.devices:
-        yield from _of_device(device, is_run_here=draft.may_run_here(device.device, built.host))
+        if device.description is not None:
+            words = draft.vocabulary(device.description)
+            given = _given(device, is_run_here=draft.may_run_here(device.device, built.host))
+            yield from _of_device(device, words, given)
 
 
-def _of_device(built: BuiltDevice, *, is_run_here: bool) -> Iterator[Finding]:
+def _of_device(built: BuiltDevice, words: Vocabulary, given: "Given") -> Iterator[Finding]:
     """Check names, values, missing and duplicate options, and options that change what OFF proves."""
-    description, entry = built.description, built.entry
-    if description is None:
-        return
-    given = _given(built, is_run_here=is_run_here)
-    where = entry.where
-    rests_on = keys(entry, "driver", "address", "username", "options", "secrets")
-    faulty = option_shapes.faults(given.options, is_agent=description.is_agent)
-    wrong = {where.key("options").key(key).path for key in faulty}
-    wrong.update(finding.where.path for finding in device_addresses.of_device(built) if finding.is_error)
-    for finding in _of_options(description, given, where):
+    where = built.entry.where
+    wrong: set[str] = set()
+    for finding in _of_options(words, given, where):
         if finding.is_error:
             wrong.add(finding.where.path)
-        yield replace(finding, rests_on=rests_on)
-    for finding in _values(description, given, where):
+        yield _resting(finding, built)
+    for finding in _values(words, given, where):
         # One mistake per value is enough.
-        if finding.where.path not in wrong:
-            yield replace(finding, rests_on=rests_on)
+        if finding.where.path not in wrong | _wrong_elsewhere(built, given):
+            yield _resting(finding, built)
+
+
+def _resting(finding: Finding, built: BuiltDevice) -> Finding:
+    """Return the finding, which rests on all that a device says of its options."""
+    return replace(finding, rests_on=keys(built.entry, "driver", "address", "username", "options", "secrets"))
+
+
+def _wrong_elsewhere(built: BuiltDevice, given: "Given") -> set[str]:
+    """Return the places of mistakes that are reported where the device is built, and by `device_addresses`."""
+    options = built.entry.where.key("options")
+    is_agent = built.description is not None and built.description.is_agent
+    wrong = {options.key(key).path for key in option_shapes.faults(given.options, is_agent=is_agent)}
+    wrong.update(finding.where.path for finding in device_addresses.of_device(built) if finding.is_error)
+    return wrong
 
 
 def _given(built: BuiltDevice, *, is_run_here: bool) -> "Given":
@@ -87,73 +97,89 @@ class Given:
     is_run_here: bool
 
 
-def _of_options(description: DriverDescription, given: Given, where: Where) -> Iterator[Finding]:
+def _of_options(words: Vocabulary, given: Given, where: Where) -> Iterator[Finding]:
+    description = words.description
     if description.is_agent:
-        yield from _proof(description, given, where)
-    yield from _lent(given, where)
+        yield from _proof(words, given, where)
+    yield from _lent(words, given, where)
     if description.is_open_ended:
         for key, value in given.options.items():
             if value is False:
                 yield _warning(where.key("options").key(str(key)), LEFT_OUT, unit="option")
     else:
-        yield from _Checker(description=description, given=given, where=where).check()
+        yield from _Checker(words=words, given=given, where=where).check()
 
 
-def _proof(description: DriverDescription, given: Given, where: Where) -> Iterator[Finding]:
+def _proof(words: Vocabulary, given: Given, where: Where) -> Iterator[Finding]:
     """Check by the reviewed table alone, which holds for every version of the agent, wherever it runs (S1)."""
     for key, value in given.options.items():
-        place = where.key("options").key(str(key))
-        names = _names(description, str(key))
-        rule = decided(description.rules, names, value)
+        meaning = words.meaning(str(key))
+        rule = gravest(meaning.rules, value)
         if rule is not None and rule.effect is Effect.BREAKS:
-            yield error(place, f"is refused: {rule.why}", value=value, unit="option")
+            yield error(_option(where, key), f"is refused: {rule.why}", value=value, unit="option")
         elif rule is not None and rule.effect is Effect.WEAKENS:
-            yield _warning(place, f"weakens what OFF proves: {rule.why}", value=value, unit="option")
-        elif value is not False and _is_undecided(description, names):
-            yield _warning(place, "is not reviewed: make sure that OFF still means off with it", unit="option")
+            yield _warning(_option(where, key), f"weakens what OFF proves: {rule.why}", value=value, unit="option")
+        elif value is not False and meaning.is_undecided:
+            reason = "is not reviewed: make sure that OFF still means off with it"
+            yield _warning(_option(where, key), reason, unit="option")
     for name in given.secrets:
-        rule = decided(description.rules, _names(description, name), name)
+        rule = gravest(words.meaning(name).rules, name)
         if rule is not None and rule.effect is Effect.BREAKS:
-            yield error(where.key("secrets").key(name), f"is refused: {rule.why}", unit="secret")
+            yield error(_secret(where, name), f"is refused: {rule.why}", unit="secret")
 
 
-def _values(description: DriverDescription, given: Given, where: Where) -> Iterator[Finding]:
+def _values(words: Vocabulary, given: Given, where: Where) -> Iterator[Finding]:
     """Check by name alone, as all machines that run the agent do: a value in a command must be one word."""
-    if not description.shapes:
+    if not words.description.shapes:
         return
-    said = [(where.key("options").key(str(key)), str(key), value) for key, value in given.options.items()]
-    said += [
-        (where.key(given.keys[key][0]), name, given.keys[key][1])
-        for key, name in _KEY_OPTIONS.items()
-        if key in given.keys
-    ]
-    for place, name, value in said:
-        text = {True: "1", False: ""}[value] if isinstance(value, bool) else str(value)
-        text = text if description.is_agent else text.strip()
-        why = why_misshapen(description.shapes, _names(description, name), text)
-        if why and isinstance(value, str | int | float):
-            yield error(place, why, value=value, unit="option")
-    for name, secret in given.secrets.items():
-        why = why_misshapen(description.shapes, _names(description, name), secret.reveal())
+    for key, value in given.options.items():
+        why = _why_misshapen(words, str(key), value)
         if why:
-            yield error(where.key("secrets").key(name), why, unit="secret")
+            yield error(_option(where, key), why, value=value, unit="option")
+    for set_by, name in _KEY_OPTIONS.items():
+        key, value = given.keys.get(set_by, ("", ""))
+        why = _why_misshapen(words, name, value)
+        if why:
+            yield error(where.key(key), why, value=value, unit="option")
+    for name, secret in given.secrets.items():
+        why = why_unlike(words.meaning(name).shapes, secret.reveal())
+        if why:
+            yield error(_secret(where, name), why, unit="secret")
 
 
-def _lent(given: Given, where: Where) -> Iterator[Finding]:
+def _why_misshapen(words: Vocabulary, name: str, value: object) -> str:
+    if not isinstance(value, _PLAIN):
+        return ""
+    text = {True: "1", False: ""}[value] if isinstance(value, bool) else str(value)
+    return why_unlike(words.meaning(name).shapes, text if words.description.is_agent else text.strip())
+
+
+def _lent(words: Vocabulary, given: Given, where: Where) -> Iterator[Finding]:
     """Warn of programs and files of the machine that serves the device: a proxy allows only those in its own file."""
-    options = where.key("options")
-    places = [(str(key), options.key(str(key))) for key in given.options]
-    places += [(name, where.key("secrets").key(name)) for name in given.secrets]
-    for key, place in places:
-        what = lent(key)
+    for key in given.options:
+        what = words.meaning(str(key)).lent
         if what is not None:
-            key_there = "options" if what is Lent.PROGRAM else "file_dirs"
-            yield _warning(
-                place, f"names {what.value}: a proxy refuses it unless {key_there} in its own file allows it"
-            )
+            yield _warning(_option(where, key), _refused_unless_allowed(what))
+    for name in given.secrets:
+        what = words.meaning(name).lent
+        if what is not None:
+            yield _warning(_secret(where, name), _refused_unless_allowed(what))
     if given.is_at_proxy:
         for key in pins_among([str(key) for key in given.options]):
-            yield _warning(options.key(key), PINNED_THERE)
+            yield _warning(_option(where, key), PINNED_THERE)
+
+
+def _refused_unless_allowed(what: Lent) -> str:
+    key_there = "options" if what is Lent.PROGRAM else "file_dirs"
+    return f"names {what.value}: a proxy refuses it unless {key_there} in its own file allows it"
+
+
+def _option(where: Where, key: object) -> Where:
+    return where.key("options").key(str(key))
+
+
+def _secret(where: Where, name: str) -> Where:
+    return where.key("secrets").key(name)
 
 
 def _warning(where: Where, reason: str, *, value: object = None, unit: str = "") -> Finding:
@@ -166,9 +192,13 @@ def _warning(where: Where, reason: str, *, value: object = None, unit: str = "")
 class _Checker:
     """Checks one device against the description of its driver or agent."""
 
-    description: DriverDescription
+    words: Vocabulary
     given: Given
     where: Where
+
+    @property
+    def description(self) -> DriverDescription:
+        return self.words.description
 
     def check(self) -> Iterator[Finding]:
         for key, value in self.given.options.items():
@@ -185,87 +215,70 @@ class _Checker:
         return error(where, reason, value=value, unit=unit)
 
     def _option(self, key: str, value: object) -> Iterator[Finding]:
-        option = self._find(key)
-        where = self.where.key("options").key(key)
+        meaning, is_agent = self.words.meaning(key), self.description.is_agent
+        option = meaning.option
         if option is None:
-            yield self._tell(where, self._unknown(key), value=value, unit="option")
+            yield self._tell(_option(self.where, key), self._unknown(key), value=value, unit="option")
             return
         if option.is_deprecated:
             use = f"deprecated: use {option.renamed_to}" if option.renamed_to else "deprecated, no replacement"
-            yield _warning(where, use, value=value, unit="option")
-        if self.description.is_agent and _SPOKEN_OF.fullmatch(plain(key)):
-            yield _warning(where, "makes agents print secrets: remove it", value=value, unit="option")
-        yield from self._twice(option, key, value, where)
-        why = why_not(option, value, is_agent=self.description.is_agent)
+            yield _warning(_option(self.where, key), use, value=value, unit="option")
+        if is_agent and meaning.makes_speak:
+            reason = "makes agents print secrets: remove it"
+            yield _warning(_option(self.where, key), reason, value=value, unit="option")
+        yield from self._twice(option, key, value)
+        why = why_not(option, value, is_agent=is_agent)
         if why:
-            yield self._tell(where, why, value=value, unit=option.kind.value)
-        elif (
-            option.kind is OptionKind.BOOLEAN
-            and option.default is True
-            and said(value) is False
-            and self.description.is_agent
-        ):
+            yield self._tell(_option(self.where, key), why, value=value, unit=option.kind.value)
+        elif option.kind is OptionKind.BOOLEAN and option.default is True and said(value) is False and is_agent:
             yield _warning(
-                where,
+                _option(self.where, key),
                 "is passed as 0, but the agent's default is on, and some agents only check whether it is given",
                 value=value,
             )
 
     def _secret(self, name: str) -> Iterator[Finding]:
-        where = self.where.key("secrets").key(name)
-        option = self._find(name)
+        option = self.words.meaning(name).option
         is_known = option is not None if self.description.is_agent else name in self.description.secrets
         if not is_known:
             known = ", ".join(self.description.secrets) or "none"
-            yield self._tell(where, f"{self.description.name} takes no such secret; it takes: {known}", unit="secret")
+            reason = f"{self.description.name} takes no such secret; it takes: {known}"
+            yield self._tell(_secret(self.where, name), reason, unit="secret")
 
     def _keys(self) -> Iterator[Finding]:
         """An agent must have the parameters that keys of the device become."""
-        known = {option.set_by for option in self.description.options}
         for set_by, (key, value) in self.given.keys.items():
-            if self.description.is_agent and set_by not in known:
+            if self.description.is_agent and set_by not in self.words.set_by:
                 shown = value if set_by == "address" else None
                 yield self._tell(
                     self.where.key(key), f"{self.description.name} has no parameter for it: remove it", value=shown
                 )
 
     def _required(self) -> Iterator[Finding]:
-        for option in self.description.options:
-            if option.is_required and not option.is_deprecated and not self._is_given(option):
+        for option, names in self.words.required:
+            if not self._is_given(option, names):
                 key = option.set_by or f"options.{option.name}"
                 yield self._tell(self.where.key(key), f"is missing: {self.description.name} needs it", unit="option")
 
-    def _is_given(self, option: Option) -> bool:
+    def _is_given(self, option: Option, names: frozenset[str]) -> bool:
         """Whether it is given: under this or an old name, by a key of the device, as a secret, or at the proxy."""
-        names = {option.name} | {old.name for old in self.description.options if old.renamed_to == option.name}
-        plains = {plain(name) for name in names}
+        said = [self.words.meaning(str(key)) for key in (*self.given.options, *self.given.secrets)]
         is_login = option.set_by in {"username", "password_file"} or option.name in self.description.secrets
         return (
             option.set_by in self.given.keys
-            or any(plain(str(key)) in plains for key in (*self.given.options, *self.given.secrets))
+            or any(meaning.plain in names for meaning in said)
             or (is_login and self.given.is_at_proxy)
-            or (
-                option.set_by == "password_file"
-                and any(_is_password(str(key)) for key in (*self.given.options, *self.given.secrets))
-            )
+            or (option.set_by == "password_file" and any(meaning.is_password for meaning in said))
         )
 
-    def _twice(self, option: Option, key: str, value: object, where: Where) -> Iterator[Finding]:
+    def _twice(self, option: Option, key: str, value: object) -> Iterator[Finding]:
         by_key, said = self.given.keys.get(option.set_by, ("", ""))
         if by_key and str(value) != said:
-            yield self._tell(where, f"{by_key} has another value; give only one of them", value=value, unit="option")
+            reason = f"{by_key} has another value; give only one of them"
+            yield self._tell(_option(self.where, key), reason, value=value, unit="option")
         elif option.name in self.given.secrets:
-            yield self._tell(where, "is also given as a secret; give only one of them", unit="option")
-
-    def _find(self, name: str) -> Option | None:
-        """Find an option by name; an agent accepts - for _, and plug and port for each other."""
-        found = self.description.option(name)
-        if found is None and self.description.is_agent:
-            same = [option for option in self.description.options if plain(option.name) == plain(name)]
-            if not same and name in self.description.plug_options:
-                same = [option for option in self.description.options if option.name in self.description.plug_options]
-            found = same[0] if same else None
-        return found
+            reason = "is also given as a secret; give only one of them"
+            yield self._tell(_option(self.where, key), reason, unit="option")
 
     def _unknown(self, key: str) -> str:
         if key.startswith("pcmk_"):
@@ -277,18 +290,6 @@ class _Checker:
         if self.description.is_agent:
             return f"unknown option; `fenced agents {self.description.name}` lists the known ones"
         return f"unknown option; {self.description.name} has {', '.join(sorted(known)) or 'none'}"
-
-
-def _is_undecided(description: DriverDescription, names: tuple[str, ...]) -> bool:
-    """Whether an agent has, or may have, an option without a review; unknown options are reported separately."""
-    is_there = description.is_open_ended or len(names) > 1
-    return is_there and not any(plain(name).lower() in description.rules for name in names)
-
-
-def _names(description: DriverDescription, key: str) -> tuple[str, ...]:
-    """Return all names of the option, this one included."""
-    option = next((option for option in description.options if plain(option.name) == plain(key)), None)
-    return (key,) if option is None else (key, option.name, *option.also)
 
 
 def why_not(option: Option, value: object, *, is_agent: bool) -> str:
@@ -327,7 +328,3 @@ def _why_no_number(option: Option, value: object, text: str, *, is_agent: bool) 
     if option.most is not None and number > option.most:
         return f"must be at most {option.most:g}"
     return ""
-
-
-def _is_password(key: str) -> bool:
-    return plain(key) in {"password_script", "passwd_script", "identity_file"}

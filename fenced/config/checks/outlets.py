@@ -71,10 +71,11 @@ def feeds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
 def plugs(draft: Draft) -> Iterator[Finding]:
     """Report a plug that serves two hosts, and two devices of one level on one plug."""
     shard_of = draft.inventory.shard_of if draft.are_shards_sure else lambda host: MAIN_SHARD
+    hosts = [(built, _places(built)) for built in draft.hosts]
     users = [
         _User(built=built, device=device, place=place, shard=shard_of(built.host))
-        for built in draft.hosts
-        for device, place in _places(built)
+        for built, outlets in hosts
+        for device, place in outlets
     ]
     units = Units((user.place.plug for user in users), draft.addresses)
     by_unit: dict[str, list[_User]] = defaultdict(list)
@@ -83,8 +84,8 @@ def plugs(draft: Draft) -> Iterator[Finding]:
     for unit in by_unit.values():
         if len(unit) > 1:
             yield from _Unit(users=unit).between_hosts()
-    for built in draft.hosts:
-        yield from _within_host(built, units)
+    for _, outlets in hosts:
+        yield from _within_host(outlets, units)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,11 +197,11 @@ def _possibly(pairs: Sequence[tuple[_User, _User]]) -> Iterator[Finding]:
     )
 
 
-def _within_host(built: BuiltHost, units: Units) -> Iterator[Finding]:
-    places = _places(built)
+def _within_host(outlets: Sequence[tuple[BuiltDevice, Place]], units: Units) -> Iterator[Finding]:
+    """Report two devices of one level on one plug; `outlets`: of one host."""
     told: set[int] = set()
-    for index, (device, place) in enumerate(places):
-        for other, its in places[:index]:
+    for index, (device, place) in enumerate(outlets):
+        for other, its in outlets[:index]:
             if id(device) in told or not _are_two_feeds(device, other) or not units.are_one(place.plug, its.plug):
                 continue
             alike = likeness(place, its)

@@ -11,6 +11,7 @@ from fenced.config.build import BuiltHost
 from fenced.config.checks.draft import Chain, Draft, Scope
 from fenced.config.checks.finding import Finding
 from fenced.config.durations import format_duration
+from fenced.config.inventory_tables import DeviceTable, HostTable
 from fenced.config.mistakes import Where
 from fenced.config.tables import DetectionOfOne
 from fenced.model.settings import DetectionSettings, PowerSettings
@@ -76,6 +77,7 @@ RULES: Final = (
     Rule(keys=("already_off_hold", "operation_timeout"), why=_hold),
     Rule(keys=("chassis_boot_timeout", "restore_timeout"), why=_boot, is_error=False),
 )
+_COMPARED: Final = frozenset(key for rule in RULES for key in rule.keys)
 
 
 def main(draft: Draft) -> Iterator[Finding]:
@@ -93,16 +95,22 @@ def of_scope(draft: Draft, scope: Scope) -> Iterator[Finding]:
 
 
 def of_host(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
-    return of_scope(draft, draft.scope_of(built))
+    if _sets_any(built.entry.table):
+        yield from of_scope(draft, draft.scope_of(built))
 
 
 def of_devices(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
     """Check the rules on keys that devices set themselves."""
-    detection, above = built.host.settings.detection, draft.chain_of(built)
     for device in built.devices:
-        entry = device.entry
-        said = entry.table.model_fields_set
-        yield from _compared(draft, said, detection, device.device.power, entry.where, (entry, *above))
+        entry, detection = device.entry, built.host.settings.detection
+        if _sets_any(entry.table):
+            said, chain = entry.table.model_fields_set, (entry, *draft.chain_of(built))
+            yield from _compared(draft, said, detection, device.device.power, entry.where, chain)
+
+
+def _sets_any(table: HostTable | DeviceTable) -> bool:
+    """Whether the table sets a key that a rule compares; most hosts and devices set none."""
+    return not _COMPARED.isdisjoint(table.model_fields_set)
 
 
 def _compared(
