@@ -9,10 +9,11 @@ from typing import Final
 import pytest
 import structlog
 from _pytest.terminal import TerminalReporter
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests.needs import PACKAGES, missing, packages_for, why_no_namespaces
 from tests.warm import programs
+from tests.warm.programs import HUNTED
 
 MISSING = "missing_program"
 NO_NAMESPACES = "no_namespaces"
@@ -27,14 +28,16 @@ gc.disable()
 """Until the end of the collection (`pytest_collection_finish`), which makes a great many lasting objects."""
 
 LONG: Final = (
-    "planted", "packages", "cluster/faults", "simulation", "e2e/lifecycle", "system", "bench", "drivers/contract",
+    "system", "planted", "bench", "packages", "cluster/faults", "simulation", "e2e/lifecycle", "drivers/contract",
     "e2e", "snmp/devices", "proxy/program", "formal", "properties", "golden/stories", "fuzz", "keeper", "lab/story",
     "house/tour", "config/scale", "golden/scenes", "site/site", "api/fencectl", "proxy", "journal",
 )  # fmt: skip
 """Folders and files whose tests take longest, the longest first."""
 
 settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
+settings.register_profile("hunted", deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
+# A test that kills a planted bug need not find its smallest example.
+settings.load_profile("hunted" if HUNTED in os.environ else "any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,6 @@ from tests.bench import (
 from tests.bench.__main__ import main
 from tests.bench.report import Line, Report, as_json, percentile
 from tests.bench.rows import ROWS
-from tests.e2e.programs import IS_COLD
 from tests.needs import needs
 
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
@@ -99,7 +98,6 @@ async def test_memory_is_measured(tmp_path: Path) -> None:
 
 
 async def test_a_store_with_a_past_is_taken_up(tmp_path: Path) -> None:
-    IS_COLD.set(True)
     report = made()
     await starting.measure(tmp_path, report, starting.Size(hosts=50, rows=1000, repetitions=1))
     found = line(report, "to ready")
@@ -199,7 +197,6 @@ async def test_the_lag_of_a_standby_is_measured(tmp_path: Path) -> None:
 
 @needs("postgres")
 async def test_a_shard_with_a_past_starts(tmp_path: Path) -> None:
-    IS_COLD.set(True)
     report = made()
     await shard_start.measure(tmp_path, report, shard_start.Size(hosts=50, rows=1000, repetitions=1))
     found = line(report, "to ready")

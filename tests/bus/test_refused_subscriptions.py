@@ -17,7 +17,7 @@ async def test_a_refused_subscription_is_no_connection() -> None:
 async def test_states_and_controllers_that_may_not_be_read_cost_one_warning_and_nothing_else() -> None:
     async with refusing("00 00 01 01 87 87") as port:
         with capture_logs() as logs:
-            async with running(settings(port)) as bus:
+            async with running(settings(port)) as bus, asyncio.timeout(20.0):
                 await bus.connected(times=2)
         told = [log for log in logs if log["event"] == "bus_subscription_refused"]
         assert [log["topics"] for log in told] == [["fenced/v1/lab/state/+", "fenced/v1/lab/controller/+"]]

@@ -56,7 +56,8 @@ class NextVersion:
     @classmethod
     def made(cls, folder: Path) -> "NextVersion":
         program = folder / "fenced"
-        shutil.copytree(ROOT / "fenced", program, ignore=shutil.ignore_patterns("__pycache__"))
+        # With the bytecode, which stays valid for what is not changed below; but not with what is written just now.
+        shutil.copytree(ROOT / "fenced", program, ignore=shutil.ignore_patterns("*.pyc.*"))
         change(program / "__init__.py", r'__version__ = ".*"', f'__version__ = "{NEXT}"')
         change(program / "journal" / "migrations.py", r"ADDITIVE: Final\[frozenset\[int\]\] = .*\n", STEP)
         change(program / "journal" / "codec.py", r"FORMAT: Final = \d+", f"FORMAT: Final = {FORMAT + 1}")

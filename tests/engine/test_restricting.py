@@ -1,6 +1,7 @@
 """What operators say at a standby: it only restricts, and holds from when it was accepted (S19)."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -168,6 +169,13 @@ async def _nothing() -> tuple[()]:
 def test_a_caller_waits_through_a_batch_that_words_refuse() -> None:
     async def main() -> None:
         world, first, second = await both()
+        append, tries = first.journal.append, itertools.count(1)
+
+        async def counted(batch: Batch) -> int:
+            assert next(tries) < 10, "the batch is refused again and again"
+            return await append(batch)
+
+        first.journal.append = counted  # type: ignore[method-assign]
         first.journal.words = _nothing  # type: ignore[method-assign]
         await control(second).set_maintenance(NODE, by="a test", reason="none", until=None)
         await control(first).pause(match="*", by="another", reason="none", until=None)

@@ -195,12 +195,13 @@ def test_whoever_asks_while_a_life_ends_gets_an_answer() -> None:
 
 
 class EndingUnit(Unit):
-    """Its lives are handed over at once, and take a while to end."""
+    """Its lives are handed over at once, and take a while to end. After a hundred of them, nobody stops it."""
 
     begun = 0
 
     async def _live(self, store: Opened, common: Common, shown: Shown) -> None:
         self.begun += 1
+        assert self.begun < 100
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hand_over())
             group.create_task(self._end_slowly())

@@ -20,6 +20,7 @@ from tests.house.tree import ROOT
 from tests.needs import missing
 from tests.planted.bug import STORIES, Bug
 from tests.postgres import RUNNING, server
+from tests.warm.programs import HUNTED
 
 RUN_SECONDS_MAX: Final = 100.0
 SEED_SECONDS: Final = 1.0
@@ -186,7 +187,7 @@ def ground(copy: Path) -> Iterator[Ground]:
     """Make a correct copy of the program and start the warm process beside it; end it and its children afterwards."""
     copy_to(copy)
     with contextlib.ExitStack() as stack:
-        environment = {}
+        environment = {HUNTED: "yes"}
         if not missing(["postgres"]):  # one for all killers, each of which would start its own
             environment[RUNNING] = str(stack.enter_context(server()).port)
         yield stack.enter_context(_warm(copy, environment))

@@ -16,7 +16,7 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,12 +40,13 @@ SEED_SECONDS_MAX = 10
 
 
 class Recorder:
-    """Records which tests failed, and how the last one failed."""
+    """Records which tests failed, and how the last one failed. `is_of_a_call`: in the test itself, not in a fixture."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
         self.said = ""
         self.is_broken = False
+        self.is_of_a_call = True
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -55,6 +56,7 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             self.failed.append(report.nodeid)
+            self.is_of_a_call = self.is_of_a_call and report.when == "call"
             self.said = report.longreprtext
 
     @pytest.hookimpl(wrapper=True)
@@ -81,6 +83,7 @@ def answer_of(recorder: Recorder, status: int, request: dict[str, Any]) -> dict[
         "status": status,
         "failed": recorder.failed,
         "is_broken": recorder.is_broken,
+        "is_of_a_call": recorder.is_of_a_call,
         "said": recorder.said[-request["said_max"] :],
         "program": program(),
     }
@@ -190,6 +193,8 @@ class Sound:
         self._session: pytest.Session | None = None
         self._passed: dict[str, bool] = {}
         """Whether a test that killed a bug passes without one."""
+        self._trusted: set[str] = set()
+        """Files of which a test passed without a bug: what it needs is there."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> bool:
@@ -206,6 +211,11 @@ class Sound:
         serve(self._requests, self._answers, self._answer_to)
         return True
 
+    def pytest_sessionstart(self) -> None:
+        """Import what tests start as programs: in a fork with a bug in it, `tests.warm` forks them from that."""
+        for name in importlib.import_module("tests.warm.programs").MODULES:
+            importlib.import_module(name)
+
     def _remember(self) -> None:
         for file, functions in importlib.import_module("tests.planted.swap").running().items():
             self._running.setdefault(file, []).extend(functions)
@@ -217,9 +227,22 @@ class Sound:
             return {"is_collected": True}
         answer = fork(request, lambda: self._run(request))
         killers = answer.get("failed") or (request.get("tests", ()) if answer.get("is_endless") else ())
-        if not all(self._passes(test, request) for test in killers):
+        if not all(self._is_sound(test, answer, request) for test in killers):
             return {"is_cold": True}  # what fails without a bug kills none: the run of the files alone decides
         return answer
+
+    def _is_sound(self, test: str, answer: Mapping[str, Any], request: dict[str, Any]) -> bool:
+        """Return whether a test that failed passes without a bug.
+
+        That it can run here is shown once for its file. One that failed before or after its own lines shows it itself.
+        """
+        file = test.partition("::")[0]
+        if file in self._trusted and answer.get("is_of_a_call"):
+            return True
+        if self._passes(test, request):
+            self._trusted.add(file)
+            return True
+        return False
 
     def _passes(self, test: str, request: dict[str, Any]) -> bool:
         """Return whether a test passes in this session without a bug."""

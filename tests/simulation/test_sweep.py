@@ -30,7 +30,7 @@ SWEPT = (
 )
 ONE_IN = int(os.environ.get("FENCED_SWEEP_ONE_IN", "9"))
 """Of the points of a story, so many in CI; a prime to their kinds and pauses, so that all of those come up."""
-POINTS_MAX = 12
+POINTS_MAX = 8
 """So many of one story in CI: one that goes on and on has the same deaths again and again."""
 
 

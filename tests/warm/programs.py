@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ ANSWER_BYTES_MAX: Final = 64
 SHARED: Final = "PYTEST_FENCED_PROGRAMS"
 """Where the parent listens that all workers of a run share. tests/planted passes on no variable of this prefix: its
 copies have programs of their own."""
+
+HUNTED: Final = "FENCED_TEST_HUNTED"
+"""Set where a planted bug is looked for (tests/planted)."""
 
 
 def share() -> None:
@@ -66,11 +70,37 @@ def _listener() -> tuple[str, socket.socket]:
 
 
 def _start(listener: socket.socket) -> None:
-    """Start the parent; it ends with this process."""
+    """Start the parent; it ends with this process.
+
+    A process with a planted bug is the parent itself if it has imported all that programs need.
+    """
     with listener:
+        if HUNTED in os.environ and sys.modules.keys() >= {*MODULES}:
+            _fork(listener)
+            return
         command = [sys.executable, "-m", "tests.warm.parent", str(listener.fileno()), *MODULES]
-        parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
-    atexit.register(parent.communicate)
+        started = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
+    atexit.register(started.communicate)
+
+
+def _fork(listener: socket.socket) -> None:
+    from tests.warm import parent
+
+    ends, _held = os.pipe()  # the end of this process closes the other end
+    with warnings.catch_warnings(action="ignore"):  # of threads: none of theirs is used in the fork
+        child = os.fork()
+    if child:
+        os.close(ends)
+        return
+    atexit._clear()
+    warnings.simplefilter("ignore")  # those that end a test must not end a program
+    os.dup2(ends, 0)
+    for first, last in ((3, listener.fileno()), (listener.fileno() + 1, parent.DESCRIPTORS_MAX)):
+        os.closerange(first, last)
+    try:
+        parent.main(listener, [])
+    finally:
+        os._exit(0)
 
 
 class Warm:
