@@ -183,7 +183,7 @@ class WorldJournal(MemoryJournal):
         epoch = max(before.epoch, durable.epoch, self._now.floor, self.kept.seen.floor, at_least) + 1
         disk.row = Lease(
             epoch=epoch, holder=self.holder, name=self.name, place=self.place, batch=before.batch + 1,
-            until=disk.now() + self._lease_seconds, since=disk.now(),
+            until=disk.now() + self._lease_seconds, ttl_seconds=self._lease_seconds, since=disk.now(),
         )  # fmt: skip
         durable.epoch, durable.holder = epoch, self.name
         self._epoch, self._batch = epoch, disk.row.batch
@@ -202,7 +202,7 @@ class WorldJournal(MemoryJournal):
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
         await self._writing()
         disk = self.disk
-        disk.row = replace(disk.row, until=disk.now() + ttl_seconds)
+        disk.row = replace(disk.row, until=disk.now() + ttl_seconds, ttl_seconds=ttl_seconds)
         disk.on_renewed(disk.row)
         if anchor is not None:
             self.durable.anchor, disk.anchored_at = anchor, disk.now()
