@@ -23,7 +23,7 @@ from fenced.engine.refusals import Refusal
 from fenced.engine.replaying import doubt, fold
 from fenced.model.names import DeviceName, HostName, Token
 from fenced.ports.clock import Clock
-from fenced.ports.journal import Followed, Journal, StoreError, StoreHeld, StoreTooNew, StoreWentBack, Taken
+from fenced.ports.journal import Followed, Journal, NotTaken, StoreError, StoreHeld, StoreTooNew, StoreWentBack, Taken
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +86,14 @@ class Standby:
         if taken is not None:
             self._fold(taken.rest)
         return taken
+
+    async def first_look(self) -> Taken | None:
+        """Look at the start, and stand by where the lease must not be taken: people want to ask why."""
+        try:
+            return await self.look()
+        except NotTaken as exc:
+            self._refusal.met(exc)
+            return None
 
     async def until_taken(self) -> Taken:
         """Follow until the lease is taken. Raises StoreWentBack, StoreTooNew, and StoreHeld if another controller has

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from fenced.journal import codec, statements
 from fenced.journal.schema import LEASE, RECORDS, STORE, WORDS
-from fenced.ports.journal import ClockAnchor, EpochLost, StoreError, StoreWentBack
+from fenced.ports.journal import ClockAnchor, EpochLost, NotTaken, StoreError, StoreWentBack
 
 EPOCH_MAX: Final = 10**17
 """A fence token has 18 digits for the epoch."""
@@ -224,7 +224,7 @@ def take(
     if not all(isinstance(epoch, int) and 0 <= epoch < EPOCH_MAX for epoch in known):
         raise codec.CodecError("the epoch of the lease cannot be read: it is not a number in range")
     if above >= EPOCH_MAX:
-        raise StoreError(
+        raise NotTaken(
             f"epoch {above} is too high: a proxy reports it, or fenced.seen in state_dir names it; find out which, and "
             "set it right"
         )

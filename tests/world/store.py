@@ -21,6 +21,7 @@ from fenced.ports.journal import (
     Followed,
     HeldShard,
     Loaded,
+    NotTaken,
     Said,
     StoreError,
     StoreHeld,
@@ -160,6 +161,8 @@ class WorldJournal(MemoryJournal):
             await self._go_on(transaction)
             if not self._is_free(asked_at, patience_seconds):
                 return None
+            if disk.why_not_taken:
+                raise NotTaken(disk.why_not_taken)
             self._check_past()
             return await self._take(after, now, at_least)
         finally:
