@@ -45,7 +45,6 @@ from fenced.ports.control import (
     NotFound,
     Readiness,
     Refused,
-    Standby,
     Unavailable,
 )
 from fenced.ports.journal import ControllerView, Journal, Page, StoreError
@@ -276,7 +275,7 @@ class EngineControl:
 
     async def refuse_at_standby(self, host: HostName | None = None) -> None:
         if self._fleet.is_standby:
-            raise Standby(self._controllers.where_active() or await self._controllers.where_active_now())
+            raise await self._controllers.standby()
 
     async def _ask(self, event: e.Event, *, is_keyed: bool = True) -> Accepted:
         if is_keyed and self._key is not None:
