@@ -47,6 +47,8 @@ def test_a_database_that_promises_everything_has_no_finding() -> None:
         (with_setting("max_connections", "8"), Level.WARNING, "needs 6"),
         (replace(GOOD, standbys=[("b", "async")]), Level.ERROR, "waits"),
         (replace(GOOD, standbys=None), Level.WARNING, "pg_monitor"),
+        (replace(with_setting("synchronous_standby_names", ""), standbys=None), Level.WARNING, "failover may lose"),
+        (replace(with_setting("synchronous_commit", "local"), standbys=None), Level.WARNING, "failover may lose"),
         (replace(GOOD, version=120001), Level.ERROR, "13 or newer"),
         (replace(GOOD, is_in_recovery=True), Level.ERROR, "primary"),
         (replace(GOOD, timeline=None), Level.WARNING, "GRANT EXECUTE"),

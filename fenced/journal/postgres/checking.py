@@ -27,6 +27,11 @@ LEASE_SHARE: Final = 10.0
 CONNECTIONS: Final = 6
 """Connections of one controller."""
 OLDEST_VERSION: Final = 130000
+_MAY_LOSE: Final = (
+    "a failover may lose the last commits, also of commands that were sent: set synchronous_standby_names, with "
+    "synchronous_commit = on"
+)
+_TO_SEE: Final = "GRANT pg_monitor TO this user"
 
 
 class Level(Enum):
@@ -155,8 +160,13 @@ def _replication(facts: Facts) -> Iterator[Finding]:
     mode = facts.settings.get("synchronous_commit", "")
     if mode == "off":
         return  # said already, and worse
+    is_asynchronous = not names or mode == "local"
     if facts.standbys is None:
-        yield Finding(level=Level.WARNING, what="the standbys can't be seen", meaning="GRANT pg_monitor TO this user")
+        what = "the standbys can't be seen"
+        yield Finding(
+            level=Level.WARNING, what=f"{what}; none is synchronous" if is_asynchronous else what,
+            meaning=f"{_MAY_LOSE}; to see them: {_TO_SEE}" if is_asynchronous else _TO_SEE,
+        )  # fmt: skip
         return
     shown = ", ".join(f"{name} ({state})" for name, state in facts.standbys) or "none"
     if not facts.standbys and not names:
@@ -164,12 +174,8 @@ def _replication(facts: Facts) -> Iterator[Finding]:
             level=Level.WARNING, what="no standby",
             meaning="nothing is lost by a failover, because there is none: the server is a single point of failure",
         )  # fmt: skip
-    elif not names or mode == "local":
-        yield Finding(
-            level=Level.WARNING, what=f"standbys: {shown}; none is synchronous",
-            meaning="a failover may lose the last commits, also of commands that were sent: set "
-            "synchronous_standby_names, with synchronous_commit = on",
-        )  # fmt: skip
+    elif is_asynchronous:
+        yield Finding(level=Level.WARNING, what=f"standbys: {shown}; none is synchronous", meaning=_MAY_LOSE)
     elif not any(state in {"sync", "quorum"} for _, state in facts.standbys):
         yield Finding(
             level=Level.ERROR, what=f"standbys: {shown}; no synchronous one is connected",
