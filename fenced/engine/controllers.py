@@ -22,8 +22,9 @@ log = structlog.get_logger(__name__)
 REPORTS_PER_TTL: Final = 3
 ANSWER_SECONDS: Final = 1.0
 """How long somebody who asks for the controllers waits for the store."""
-TAKING_OVER: Final = (
-    "it has just taken the lease, and waits until no earlier command may act; try again once it is active"
+NOT_YET: Final = (
+    "the store names it as the holder, and it does not act yet: it waits until no earlier command may act, or "
+    "`fencectl controllers` shows why it can't"
 )
 CHANGE_LOOK_SECONDS: Final = 0.5
 """How soon the others know that this controller became fit or unfit."""
@@ -113,7 +114,7 @@ class Controllers:
         if view is None:
             return Standby(None)
         if view.is_self:
-            return Standby(None, known=TAKING_OVER)
+            return Standby(None, known=NOT_YET)
         return Standby(
             _address(view), known=f"{view.report.name} acts, and names no address of its API (api.advertise)"
         )

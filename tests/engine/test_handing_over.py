@@ -79,7 +79,7 @@ def test_a_standby_names_who_took_the_lease_since_it_last_heard_of_anybody() -> 
     ("index", "said"),
     [
         (0, "fenced-a acts, and names no address of its API"),
-        (1, "it has just taken the lease, and waits"),
+        (1, "the store names it as the holder, and it does not act yet"),
         (None, "no active one is known"),
     ],
 )
