@@ -46,7 +46,6 @@ from fenced.ports.control import (
     NotFound,
     Readiness,
     Refused,
-    Standby,
     StormView,
     Unavailable,
 )
@@ -268,7 +267,7 @@ class EngineControl:
 
     async def refuse_at_standby(self, host: HostName | None = None) -> None:
         if self._fleet.is_standby:
-            raise Standby(self._controllers.where_active() or await self._controllers.where_active_now())
+            raise await self._controllers.standby()
 
     async def _ask(self, event: e.Event, *, is_keyed: bool = True) -> Accepted:
         if is_keyed and self._key is not None:

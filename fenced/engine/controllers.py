@@ -14,6 +14,7 @@ import structlog
 from fenced.core.durable.fleet_state import Words
 from fenced.engine.refusals import Refusal
 from fenced.model.names import MAIN_SHARD
+from fenced.ports.control import Standby
 from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError, StoreHeld, StoreTooNew
 
 log = structlog.get_logger(__name__)
@@ -21,6 +22,10 @@ log = structlog.get_logger(__name__)
 REPORTS_PER_TTL: Final = 3
 ANSWER_SECONDS: Final = 1.0
 """How long somebody who asks for the controllers waits for the store."""
+NOT_YET: Final = (
+    "the store names it as the holder, and it does not act yet: it waits until no earlier command may act, or "
+    "`fencectl controllers` shows why it can't"
+)
 CHANGE_LOOK_SECONDS: Final = 0.5
 """How soon the others know that this controller became fit or unfit."""
 
@@ -100,9 +105,19 @@ class Controllers:
         """Return the address of the active controller's API; None if it is not known."""
         return _address(self.active())
 
-    async def where_active_now(self) -> str | None:
-        """Return the same as the store shows it now: another controller may have taken the lease a moment ago."""
-        return _address(self._holder(await self.now()))
+    async def standby(self) -> Standby:
+        """Return what this controller says as a standby of the shard. Where it knows no address of the active one, it
+        asks the store: another one may have taken the lease a moment ago."""
+        view = self.active()
+        if _address(view) is None:
+            view = self._holder(await self.now())
+        if view is None:
+            return Standby(None)
+        if view.is_self:
+            return Standby(None, known=NOT_YET)
+        return Standby(
+            _address(view), known=f"{view.report.name} acts, and names no address of its API (api.advertise)"
+        )
 
     def _holder(self, views: Sequence[ControllerView]) -> ControllerView | None:
         return next((view for view in views if view.is_alive and self._shard in view.holds), None)

@@ -203,7 +203,7 @@ class Engine:
             self.reactor.end()
 
     async def _run(self, on_running: Callable[[], None] | None) -> None:
-        taken = await self.standby.look()
+        taken = await self.standby.first_look()
         moved = await self.takeover.hold(taken) if taken is not None else 0.0
         async with asyncio.TaskGroup() as group:
             self._group = group

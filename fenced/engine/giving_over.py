@@ -160,6 +160,8 @@ class GivingOver:
         if self._fleet.is_standby:
             raise Standby(self._controllers.where_active())
         await self._controllers.look()
+        if to == self._fleet.inventory.daemon.name:
+            raise NotFound(f"{to} holds it already; name another controller")
         others = {view.report.name: view for view in self._controllers.views if not view.is_self}
         if to and to not in others:
             raise NotFound(f"no other controller {to}; known: {', '.join(sorted(others)) or 'none'}")

@@ -168,7 +168,7 @@ class ManyShards:
             return
         standbys = await self._standbys(self._shards)
         if len(standbys) == len(self._shards):
-            raise Standby(_active(standbys.values()))
+            raise _of(standbys.values())
 
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
         return await self._of(name).act(name, action, by=by, reason=reason, is_forced=is_forced)
@@ -312,7 +312,7 @@ def _failure(done: Iterable[str], failed: Mapping[str, Failure], *, not_asked: S
             return first
         standbys = [exc for exc in failed.values() if isinstance(exc, Standby)]
         if len(standbys) == len(failed) and not not_asked:
-            return Standby(_active(standbys))
+            return _of(standbys)
     missing = [
         NotObeyed(shard=shard, why=str(exc), active=exc.active if isinstance(exc, Standby) else None)
         for shard, exc in failed.items()
@@ -322,6 +322,7 @@ def _failure(done: Iterable[str], failed: Mapping[str, Failure], *, not_asked: S
     return NotEverywhere(obeyed, sorted(missing, key=lambda one: one.shard))
 
 
-def _active(standbys: Iterable[Standby]) -> str | None:
-    """Return the address of a controller that holds one of the shards; None if none is known."""
-    return next((standby.active for standby in standbys if standby.active), None)
+def _of(standbys: Iterable[Standby]) -> Standby:
+    """Return the answer that names a controller which holds one of the shards, or else the first one."""
+    found = list(standbys)
+    return next((standby for standby in found if standby.active), found[0])

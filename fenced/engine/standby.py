@@ -24,7 +24,7 @@ from fenced.engine.replaying import doubt, fold
 from fenced.engine.waiting import nudged
 from fenced.model.names import DeviceName, HostName, Token
 from fenced.ports.clock import Clock
-from fenced.ports.journal import Followed, Journal, StoreError, StoreHeld, StoreTooNew, StoreWentBack, Taken
+from fenced.ports.journal import Followed, Journal, NotTaken, StoreError, StoreHeld, StoreTooNew, StoreWentBack, Taken
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +97,14 @@ class Standby:
         says who may act."""
         self._hurried_until = self._clock.now() + HURRIED_SECONDS
         self._hurried.set()
+
+    async def first_look(self) -> Taken | None:
+        """Look at the start, and stand by where the lease must not be taken: people want to ask why."""
+        try:
+            return await self.look()
+        except NotTaken as exc:
+            self._refusal.met(exc)
+            return None
 
     async def until_taken(self) -> Taken:
         """Follow until the lease is taken. Raises StoreWentBack, StoreTooNew, and StoreHeld if another controller has

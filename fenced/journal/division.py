@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from fenced.journal import statements
 from fenced.journal.schema import LEASE
 from fenced.model.names import MAIN_SHARD
-from fenced.ports.journal import StoreError
+from fenced.ports.journal import NotTaken
 
 CHARACTERS = 32
 
@@ -28,7 +28,7 @@ def division(shards: Mapping[str, str]) -> str:
 
 
 def check(connection: Connection, shard: str, own: str) -> None:
-    """Raises StoreError if the living holder of another shard divides the fleet differently. "": not known."""
+    """Raises NotTaken if the living holder of another shard divides the fleet differently. "": not known."""
     if connection.dialect.name != "postgresql" or not own:
         return  # an SQLite file holds one shard
     lease = LEASE.c
@@ -38,7 +38,7 @@ def check(connection: Connection, shard: str, own: str) -> None:
     )  # fmt: skip
     other = connection.execute(found.order_by(lease.shard).limit(1)).one_or_none()
     if other is not None:
-        raise StoreError(
+        raise NotTaken(
             f"shard {shard} is not taken: {other.name}, which holds shard {other.shard}, divides the fleet into shards "
             "in another way, so that a host could have two owners; give both controllers the same files, and to move "
             "hosts between shards stop every controller first"

@@ -8,12 +8,12 @@ controller that takes the lease waits for a running one (S20). `taking` decides 
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Double, Table, bindparam, cast, exists, func, null, select, update
+from sqlalchemy import BigInteger, Connection, Double, Table, bindparam, case, cast, exists, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fenced.journal import codec, statements
 from fenced.journal.schema import LEASE, RECORDS, STORE, WORDS
-from fenced.ports.journal import ClockAnchor, EpochLost, StoreError, StoreWentBack
+from fenced.ports.journal import ClockAnchor, EpochLost, NotTaken, StoreError, StoreWentBack
 
 EPOCH_MAX: Final = 10**17
 """A fence token has 18 digits for the epoch."""
@@ -39,7 +39,8 @@ class Held:
 class LeaseRow:
     """Who holds a shard, as the database's clock has it. Equal rows of two moments: nothing was written between.
 
-    `is_over`: the lease's time is over. `released_seconds`: how long ago it was released. In SQLite neither means
+    `is_over`: the lease's time is over. `rest_seconds`: how long it still lasts. `ttl_seconds`: how long it was to last
+    when it was renewed, or taken. `released_seconds`: how long ago it was released. In SQLite none of them means
     anything: the lock file excludes other controllers. `timeline`, `is_doubted`: as in the schema. `server_timeline`:
     that of the server which answered; None if it is not known.
     """
@@ -52,7 +53,9 @@ class LeaseRow:
     released_by: str
     released_to: str
     is_over: bool = field(compare=False)
+    rest_seconds: float = field(compare=False)
     released_seconds: float | None = field(compare=False)
+    ttl_seconds: float
     timeline: int | None = None
     server_timeline: int | None = None
     is_doubted: bool = False
@@ -110,9 +113,11 @@ def _make_row(connection: Connection, shard: str) -> None:
 
 def _lease_row(connection: Connection, shard: str, has_timeline: bool) -> Any:
     now = statements.wall_time(connection.dialect.name)
+    began = case((LEASE.c.anchor_at > LEASE.c.since, LEASE.c.anchor_at), else_=LEASE.c.since)
     return select(
         LEASE.c.name, LEASE.c.place, LEASE.c.epoch, LEASE.c.batch, LEASE.c.until,
         LEASE.c.released_by, LEASE.c.released_to, (LEASE.c.until < now).label("is_over"),
+        (LEASE.c.until - now).label("rest_seconds"), (LEASE.c.until - began).label("ttl_seconds"),
         (now - LEASE.c.released_at).label("released_seconds"), LEASE.c.timeline, LEASE.c.is_doubted,
         (statements.SERVER_TIMELINE if has_timeline else null()).label("server_timeline"),
     ).where(LEASE.c.shard == shard)  # fmt: skip
@@ -219,7 +224,7 @@ def take(
     if not all(isinstance(epoch, int) and 0 <= epoch < EPOCH_MAX for epoch in known):
         raise codec.CodecError("the epoch of the lease cannot be read: it is not a number in range")
     if above >= EPOCH_MAX:
-        raise StoreError(
+        raise NotTaken(
             f"epoch {above} is too high: a proxy reports it, or fenced.seen in state_dir names it; find out which, and "
             "set it right"
         )

@@ -16,7 +16,7 @@ from fenced.core.durable.records import Entry, StoreDoubted, StoreReleased
 from fenced.journal import codec, following
 from fenced.journal.schema import LEASE, RECORDS, STORE
 from fenced.journal.seen import Seen, Server
-from fenced.ports.journal import StoreError, StoreTooNew, StoreWentBack
+from fenced.ports.journal import NotTaken, StoreTooNew, StoreWentBack
 
 ADVICE: Final = "fenced store adopt says whether it is in the place of the original"
 _MAY_KNOW: Final = text("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
@@ -67,11 +67,11 @@ def read(connection: Connection, *, is_locked: bool = False) -> Standing:
 def checked(connection: Connection, before: Standing) -> Standing:
     """Return what the row says for one who takes the lease. `before`: what it said at this start.
 
-    Raises StoreError away from home, StoreWentBack after an adoption since the start, StoreTooNew.
+    Raises NotTaken away from home, StoreWentBack after an adoption since the start, StoreTooNew.
     """
     now = read(connection, is_locked=True)
     if now.is_away:
-        raise StoreError(now.why_away)
+        raise NotTaken(now.why_away)
     if (now.id, now.adopted) != (before.id, before.adopted):
         raise StoreWentBack("a person adopted the store meanwhile; the next start reads what that means")
     checked_format(connection)

@@ -1,9 +1,11 @@
 """Decides when a controller may take a lease (S20): pure rules over the rows that it looked at.
 
 A released lease is free. One that was not released is over when the database's clock says so and its row did not change
-for a whole lease on this machine's clock: either clock alone may jump. After a promotion of a standby database (S22)
-the row may be an older one than the holder left. Then its release, its place and its time count no more: it must not
-change for a whole lease on the new timeline. `leases` reads the rows.
+for a whole lease on this machine's clock: either clock alone may jump. A lease that seems to last longer than it was
+given for was renewed before the database's clock went back, and that clock may need hours to say that it is over. Then
+this machine's clock decides. After a promotion of a standby database (S22) the row may be an older one than the holder
+left. Then its release, its place and its time count no more: it must not change for a whole lease on the new timeline.
+`leases` reads the rows.
 """
 
 from typing import Final, Literal
@@ -13,6 +15,8 @@ from fenced.journal.leases import LeaseRow
 HAND_OVER_SECONDS: Final = 5.0
 """How long a released lease waits for the controller that is to have it. A standby looks twice a second, so five
 seconds are ten looks; after that it is dead or cut off, and a shard that nobody holds fences nothing."""
+LEASE_SECONDS_MAX: Final = 600.0
+"""The longest `lease_ttl` that a configuration may have."""
 
 
 def is_own(row: LeaseRow | None, *, place: str, newest_epoch: int) -> bool:
@@ -52,7 +56,13 @@ class LeaseWatch:
             return unchanged >= patience and self._may_take_released(row, name, unchanged)
         if row.place == self._place:
             return True  # the lock file shows that the holder is dead
-        return row.is_over and unchanged >= self._lease_seconds + patience_seconds
+        seconds = self._lease_seconds
+        if not row.is_over:
+            given = min(LEASE_SECONDS_MAX, row.ttl_seconds)  # in this order: NaN counts as the longest
+            if row.rest_seconds <= given:
+                return False
+            seconds = max(given, seconds)  # the holder's, which may differ from ours
+        return unchanged >= seconds + patience_seconds
 
     def _may_take_released(self, row: LeaseRow, name: str, unchanged: float) -> bool:
         """Either clock may end the wait for another controller: nobody holds the lease, so a jump does no harm."""

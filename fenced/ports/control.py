@@ -39,11 +39,12 @@ class Unavailable(Exception):
 
 class Standby(Unavailable):
     """This controller is a standby, and changed nothing (503, rule `standby`). `active`: the address of the API of the
-    one that decides; None if none does, or it gives none."""
+    one that decides; None if none does, or it gives none. `known`: what is known of who decides, where there is no
+    address."""
 
-    def __init__(self, active: str | None) -> None:
-        where = f"ask the active one at {active}" if active else "no active one is known; try again in some seconds"
-        super().__init__(f"this controller is a standby: {where}")
+    def __init__(self, active: str | None, *, known: str = "") -> None:
+        unknown = known or "no active one is known; try again in some seconds"
+        super().__init__(f"this controller is a standby: {f'ask the active one at {active}' if active else unknown}")
         self.active = active
 
 

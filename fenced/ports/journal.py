@@ -26,6 +26,11 @@ class EpochLost(StoreError):
     """Another controller holds a newer epoch; this daemon must not act any more."""
 
 
+class NotTaken(StoreError):
+    """The lease is free, and this controller must not take it; the text says what a person can do about that. Meanwhile
+    it stands by."""
+
+
 class WordsUnread(StoreError):
     """Words wait in the store that the batch does not fold, and nothing of it is stored: fold them, and decide the
     batch again. `words`: all that wait, also those of the batch."""

@@ -9,6 +9,7 @@ import pytest
 from fenced.api.server import build_app, serve
 from fenced.cli.fencectl.client import NotEverywhere, Unreachable
 from fenced.cli.fencectl.controllers import Controllers
+from fenced.cli.fencectl.overview import Level, Others, judged
 from fenced.ports.control import Unavailable
 from tests.api.conftest import expose
 from tests.api.ctl import ctl
@@ -172,3 +173,16 @@ async def test_status_is_critical_if_nobody_holds_a_shard(split: Split) -> None:
     assert (run.code, run.json["level"]) == (2, "critical")
     run = await ctl(split.both, "status")
     assert "no controller holds shard dc2" in run.out
+
+
+def test_the_holders_that_the_store_names_now_are_shown() -> None:
+    """A standby's own view is up to a third of a lease old: after a hand-over it names the former holder, or none."""
+    shards = [{"shard": shard, "armed": True} for shard in ("dc2", "main")]
+    daemon = {
+        "name": "fenced-a", "site": "s", "epoch": 0, "active": False, "standby": True, "armed": True, "quiet": False,
+        "bus_connected": True, "store_held": "", "shards": shards, "holders": {"main": "fenced-a"},
+    }  # fmt: skip
+    held = {"name": "fenced-b", "state": "active", "fit": True, "shards": shards}
+    level, lines = judged({"daemon": daemon, "not_ready": [], "warnings": []}, [], Others(controllers=[held]))
+    assert level is Level.OK
+    assert "  shards    dc2 fenced-b, main fenced-b" in lines

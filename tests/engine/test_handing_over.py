@@ -75,6 +75,36 @@ def test_a_standby_names_who_took_the_lease_since_it_last_heard_of_anybody() -> 
     run(story())
 
 
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (0, "fenced-a acts, and names no address of its API"),
+        (1, "the store names it as the holder, and it does not act yet"),
+        (None, "no active one is known"),
+    ],
+)
+def test_a_standby_says_why_it_can_name_no_address(index: int | None, said: str) -> None:
+    """The active one may have none, and a taker waits for a minute and more after a store that went back."""
+
+    async def story() -> None:
+        world, _, second = await both()
+        assert second.engine is not None
+        known = await second.engine.control.look_at_controllers()
+        assert [view.report.name for view in known if view.is_self] == ["fenced-b"] and not known[0].is_self
+        views = [
+            replace(view, shards=known[0].shards if number == index else (), report=replace(view.report, address=""))
+            for number, view in enumerate(known)
+        ]
+        second.journal.controllers = told(views)  # type: ignore[method-assign]
+        second.engine.controllers.views = ()
+        with pytest.raises(Standby, match=said) as refused:
+            await second.engine.control.refuse_at_standby()
+        assert refused.value.active is None
+        await world.end()
+
+    run(story())
+
+
 def told(views: Sequence[ControllerView]) -> Callable[[], Coroutine[Any, Any, Sequence[ControllerView]]]:
     async def controllers() -> Sequence[ControllerView]:
         return views
@@ -88,7 +118,7 @@ def test_only_a_shard_that_there_is_can_be_handed_over() -> None:
         assert first.engine is not None and second.engine is not None
         with pytest.raises(NotFound, match="no shard east"):
             await first.engine.control.hand_over(shard="east", to="", by="p", reason="r")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match="fenced-a holds it already"):
             await first.engine.control.hand_over(shard="main", to="fenced-a", by="p", reason="r")
         await first.engine.control.hand_over(shard="main", to="fenced-b", by="p", reason="r")
         await asyncio.sleep(5.0)

@@ -56,6 +56,26 @@ def test_a_standby_takes_over_within_the_lease_without_a_quiet_time() -> None:
     play(main())
 
 
+def test_a_controller_that_must_not_take_its_own_lease_stands_by_and_says_why() -> None:
+    """It may take a lease of its own place at once, as in a dump that was made while it acted."""
+
+    async def main() -> None:
+        world, first, second = await both()
+        await first.crash()
+        await second.crash()
+        world.disk.why_not_taken = "this database is a copy"
+        await first.start()
+        await asyncio.sleep(60.0)
+        assert first.engine is not None and first.engine.fleet.is_standby
+        assert "the journal can't be followed: this database is a copy" in first.engine.giving_over.unfit()
+        world.disk.why_not_taken = ""
+        await asyncio.sleep(6.0)
+        assert first.engine.held is not None
+        await world.end()
+
+    play(main())
+
+
 def test_a_fence_goes_on_at_the_successor() -> None:
     async def main() -> None:
         world, first, second = await both()

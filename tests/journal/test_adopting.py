@@ -24,7 +24,7 @@ from fenced.journal.store_id import IdFile
 from fenced.model.names import PlugId, Token
 from fenced.model.power import What
 from fenced.model.store_urls import PostgresUrl
-from fenced.ports.journal import Batch, EpochLost, Loaded, StoreError, StoreWentBack, Taken
+from fenced.ports.journal import Batch, EpochLost, Loaded, NotTaken, StoreError, StoreWentBack, Taken
 from fenced.proxy.state import Claim, ProxyState
 from tests.journal.rigs import start, taken_in_time
 from tests.journal.strategies import entry
@@ -107,7 +107,7 @@ async def test_nobody_takes_the_lease_of_a_copy(site: Site, name: str) -> None:
     database, _ = await site.original()
     journal, loaded = await site.opened(await site.copy(database), name)
     assert "copy" in loaded.went_back
-    with pytest.raises(StoreError, match="fenced store adopt"):
+    with pytest.raises(NotTaken, match="fenced store adopt"):
         await journal.take(after=loaded.sequence, now=1.0)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from fenced.journal.division import division
 from fenced.journal.postgres.store import PostgresJournal
-from fenced.ports.journal import StoreError
+from fenced.ports.journal import NotTaken
 from tests.journal.rigs import PostgresRig
 from tests.needs import needs
 
@@ -33,7 +33,7 @@ async def test_nobody_takes_a_shard_beside_a_living_holder_with_another_division
     first = await controller(database, "fenced-a", "main", ONE)
     assert await first.take(after=0, now=1.0) is not None
     other = await controller(database, "fenced-b", "dc2", MOVED)
-    with pytest.raises(StoreError, match="fenced-a"):
+    with pytest.raises(NotTaken, match="fenced-a"):
         await other.take(after=0, now=1.0)
     other.division = ONE
     assert await other.take(after=0, now=1.0) is not None, "the same files again"

@@ -121,6 +121,20 @@ async def test_a_lease_that_lasts_by_the_databases_clock_is_not_taken(database: 
     assert await other.look(1e6) is None
 
 
+@pytest.mark.parametrize("is_renewed", [False, True])
+async def test_a_databases_clock_that_went_back_keeps_no_lease(database: PostgresRig, is_renewed: bool) -> None:
+    """It reads an earlier time than when the holder, which is dead, took or renewed its lease."""
+    await database.open()
+    if is_renewed:
+        anchor = ClockAnchor(boot_id="b", boottime=1.0, steady=1.0)
+        await database.journal.renew_lease(now=1.0, ttl_seconds=LEASE, anchor=anchor)
+    await database.execute("UPDATE lease SET until = until + 3600, since = since + 3600, anchor_at = anchor_at + 3600")
+    other = await standby(database)
+    assert await other.look() is None
+    assert await other.look(LEASE - 0.1) is None
+    assert await other.look(0.2) is not None
+
+
 async def test_an_unfit_controller_waits_longer(database: PostgresRig) -> None:
     await database.open()
     await database.execute(OVER)

@@ -17,7 +17,7 @@ from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import Batch, EpochLost, StoreError, StoreTooNew, StoreWentBack
 from tests.journal.rigs import PostgresRig, start, taken_in_time
 from tests.journal.strategies import entry, message
-from tests.journal.wire import Fault, Relay
+from tests.journal.wire import GOODBYE, Fault, Relay
 from tests.needs import needs
 from tests.net import until
 from tests.postgres import USER, Server, server
@@ -141,6 +141,20 @@ async def test_a_lost_connection_costs_one_write_at_most(database: PostgresRig, 
         await asyncio.sleep(0.1)
         for call in (journal.append(Batch(entries=[entry(number=2)])), journal.entries(host=None, limit=1)):
             with pytest.raises(StoreError, match="connection"):
+                await call
+        assert await journal.append(Batch(entries=[entry(number=3)])) == 2
+        assert [number for number, _ in await journal.entries(host=None, limit=9)] == [2, 1]
+
+
+async def test_a_goodbye_to_an_idle_connection_costs_one_write_at_most(database: PostgresRig, tmp_path: Path) -> None:
+    """Until the end of the connection is noticed, the driver takes the next statement for a mistake of the program."""
+    async with Relay(database.server.port) as relay, through(relay, database, tmp_path) as journal:
+        await journal.append(Batch(entries=[entry(number=1)]))
+        await journal.entries(host=None, limit=1)
+        relay.tell(GOODBYE)
+        await asyncio.sleep(0.1)
+        for call in (journal.append(Batch(entries=[entry(number=2)])), journal.entries(host=None, limit=1)):
+            with pytest.raises(StoreError, match="another operation"):
                 await call
         assert await journal.append(Batch(entries=[entry(number=3)])) == 2
         assert [number for number, _ in await journal.entries(host=None, limit=9)] == [2, 1]

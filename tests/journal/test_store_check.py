@@ -1,5 +1,6 @@
 """`fenced store check`: each promise of a database that is missing is said with what it means for fencing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -47,6 +48,8 @@ def test_a_database_that_promises_everything_has_no_finding() -> None:
         (with_setting("max_connections", "8"), Level.WARNING, "needs 6"),
         (replace(GOOD, standbys=[("b", "async")]), Level.ERROR, "waits"),
         (replace(GOOD, standbys=None), Level.WARNING, "pg_monitor"),
+        (replace(with_setting("synchronous_standby_names", ""), standbys=None), Level.WARNING, "failover may lose"),
+        (replace(with_setting("synchronous_commit", "local"), standbys=None), Level.WARNING, "failover may lose"),
         (replace(GOOD, version=120001), Level.ERROR, "13 or newer"),
         (replace(GOOD, is_in_recovery=True), Level.ERROR, "primary"),
         (replace(GOOD, timeline=None), Level.WARNING, "GRANT EXECUTE"),
@@ -93,3 +96,32 @@ async def test_a_server_as_debian_sets_it_up_is_only_alone() -> None:
 async def faults(own: Server) -> list[Finding]:
     settings = replace(SETTINGS, url=PostgresUrl.parse(own.url("postgres")))
     return list(await check(settings))
+
+
+FOREIGN = ("CREATE TABLE customers (id integer)",)
+TOO_NEW = ("INSERT INTO schema VALUES (99, 1.0)", "UPDATE store SET minimum = 98, program = '9.8.0'")
+OF_LATER_FORMAT = ("UPDATE store SET format = 99",)
+MOVED = ("UPDATE store SET moved = 'sqlite:///fenced.db'",)
+
+
+@needs("postgres")
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("is_store", "changes", "word"),
+    [
+        (False, FOREIGN, "another program"),
+        (True, TOO_NEW, "install fenced 9.8.0"),
+        (True, OF_LATER_FORMAT, "format 99 is newer"),
+        (True, MOVED, "was moved to sqlite:///fenced.db"),
+    ],
+)
+async def test_a_database_that_no_start_accepts_is_an_error(
+    database: PostgresRig, is_store: bool, changes: Sequence[str], word: str
+) -> None:
+    if is_store:
+        await database.open()
+    for change in changes:
+        await database.execute(change)
+    settings = replace(SETTINGS, url=PostgresUrl.parse(database.server.url(database.database)))
+    said = [finding for finding in await check(settings) if word in finding.what]
+    assert [finding.level for finding in said] == [Level.ERROR]

@@ -1,9 +1,11 @@
 """When a lease may be taken, row by row: the rules without a database. `test_leases` has them with one."""
 
+import math
+
 import pytest
 
 from fenced.journal.leases import LeaseRow
-from fenced.journal.taking import HAND_OVER_SECONDS, LeaseWatch
+from fenced.journal.taking import HAND_OVER_SECONDS, LEASE_SECONDS_MAX, LeaseWatch
 
 LEASE = 15.0
 OWN, OTHER = "own/boot", "other/boot"
@@ -11,11 +13,13 @@ OWN, OTHER = "own/boot", "other/boot"
 
 def row(
     *, place: str = OTHER, epoch: int = 3, batch: int = 7, until: float = 100.0, by: str = "", to: str = "",
-    is_over: bool = False, released_seconds: float | None = None, timeline: int | None = 1, now_on: int | None = 1,
+    is_over: bool = False, rest: float = LEASE, ttl: float = LEASE, released_seconds: float | None = None,
+    timeline: int | None = 1, now_on: int | None = 1,
 ) -> LeaseRow:  # fmt: skip
     return LeaseRow(
         name="holder", place=place, epoch=epoch, batch=batch, until=until, released_by=by, released_to=to,
-        is_over=is_over, released_seconds=released_seconds, timeline=timeline, server_timeline=now_on,
+        is_over=is_over, rest_seconds=rest, ttl_seconds=ttl, released_seconds=released_seconds, timeline=timeline,
+        server_timeline=now_on,
     )  # fmt: skip
 
 
@@ -59,6 +63,27 @@ def may_take(found: LeaseRow | None, *, after: float = 0.0, patience: float = 0.
 )
 def test_a_row_is_free_or_not(found: LeaseRow | None, after: float, is_free: bool) -> None:
     assert may_take(found, after=after) is is_free
+
+
+@pytest.mark.parametrize(
+    ("found", "seconds"),
+    [
+        (row(rest=LEASE + 3600.0), LEASE),
+        (row(rest=LEASE + 0.1), LEASE),
+        (row(rest=3 * LEASE + 3600.0, ttl=3 * LEASE), 3 * LEASE),
+        (row(rest=LEASE / 3 + 3600.0, ttl=LEASE / 3), LEASE),
+        (row(rest=1e9, ttl=1e9), LEASE_SECONDS_MAX),
+        (row(rest=math.inf, ttl=math.inf), LEASE_SECONDS_MAX),
+        (row(rest=math.nan, ttl=math.nan), LEASE_SECONDS_MAX),
+    ],
+)
+def test_a_lease_that_lasts_longer_than_it_was_given_for_is_over_by_the_takers_clock(
+    found: LeaseRow, seconds: float
+) -> None:
+    """The database's clock went back, or somebody edited the row: nobody would act for as long as it says."""
+    assert not may_take(found, after=seconds - 0.1)
+    assert not may_take(found, after=seconds + LEASE - 0.1, patience=LEASE)
+    assert may_take(found, after=seconds)
 
 
 def test_patience_delays_a_lease_that_was_not_released() -> None:

@@ -5,6 +5,9 @@ import contextlib
 from enum import Enum
 
 COMMIT = b"COMMIT\x00"
+FAREWELL = b"SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection due to administrator command\x00\x00"
+GOODBYE = b"E" + (len(FAREWELL) + 4).to_bytes(4, "big") + FAREWELL
+"""What a server that stops says on each connection, also on one where nobody waits for an answer."""
 
 
 class Fault(Enum):
@@ -27,6 +30,7 @@ class Relay:
         self.passing = 0
         self.is_open = True
         self.port = 0
+        self._clients: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,6 +51,11 @@ class Relay:
         for task in self._tasks:
             task.cancel()
 
+    def tell(self, message: bytes) -> None:
+        """Send all clients a message as if it were the server's."""
+        for client in self._clients:
+            client.write(message)
+
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -56,12 +65,14 @@ class Relay:
             if not self.is_open:
                 return
             from_server, to_server = await asyncio.open_connection("127.0.0.1", self._to)
+            self._clients.add(writer)
             is_held = asyncio.Event()
             up = asyncio.create_task(self._up(reader, to_server, is_held))
             down = asyncio.create_task(self._down(from_server, writer, is_held))
             try:
                 await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                self._clients.discard(writer)
                 up.cancel()
                 down.cancel()
                 await asyncio.wait({up, down})

@@ -172,6 +172,16 @@ FLOOR_BUGS: Final = (
         wider=("tests/drivers/keeper",),
     ),
     Bug(
+        name="an agent that was frozen with its keeper goes on after its time",
+        rule="S21",
+        file="drivers/programs/keeper.py",
+        old="            signal.setitimer(signal.ITIMER_REAL, float(limit_seconds) + TICK_SECONDS)",
+        new="            pass",
+        killers=(
+            "tests/drivers/keeper/test_keeper.py::test_an_agent_that_stood_still_past_its_time_never_goes_on[uvloop]",
+        ),
+    ),
+    Bug(
         name="agents carry the marker of the store",
         rule="S16",
         file="app/store.py",

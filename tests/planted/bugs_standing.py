@@ -24,7 +24,7 @@ STANDING_BUGS: Final = (
         name="a copy is only doubted, and commands the proxies of the original",
         rule="S20",
         file="journal/standing.py",
-        old="    if now.is_away:\n        raise StoreError(now.why_away)\n",
+        old="    if now.is_away:\n        raise NotTaken(now.why_away)\n",
         new="",
         killers=(f"{ADOPTING}::test_nobody_takes_the_lease_of_a_copy[fenced-a]",),
     ),

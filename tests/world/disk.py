@@ -53,7 +53,8 @@ class Disk:
     `slow_seconds`: duration of each write; `late_seconds`: how long a batch is in the air: from then on the controller
     can't stop it, and only the store decides; `look_seconds`: how long a look at the lease takes; `is_failing`: every
     write fails; `refused_share`: this share of them, 0 to 1, fails; `is_hanging`: nothing ends until this is reset;
-    `refuse`: asked before each batch whether it fails. `copy`: an earlier content, for a store that goes back.
+    `refuse`: asked before each batch whether it fails. `why_not_taken`: why nobody must take the lease. `copy`: an
+    earlier content, for a store that goes back.
     """
 
     clock: Clock
@@ -69,6 +70,7 @@ class Disk:
     refused_share: float = 0.0
     is_hanging: bool = False
     refuse: Callable[[], bool] = lambda: False
+    why_not_taken: str = ""
     copy: Copy | None = None
     on_taken: Callable[[Lease, Lease], None] = lambda before, row: None
     on_renewed: Callable[[Lease], None] = lambda row: None

@@ -12,8 +12,9 @@ from fenced.ports.journal import Words
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """`holder`: random for each start; `name`: the controller's. `until`: by the store's clock; 0: released. `batch`:
-    the writes so far. `released_by`: the place that handed it over; "" after an orderly stop."""
+    """`holder`: random for each start; `name`: the controller's. `until`: by the store's clock; 0: released.
+    `ttl_seconds`: how long it was to last. `batch`: the writes so far. `released_by`: the place that handed it over; ""
+    after an orderly stop."""
 
     epoch: int = 0
     holder: str = ""
@@ -21,6 +22,7 @@ class Lease:
     place: str = ""
     batch: int = 0
     until: float = 0.0
+    ttl_seconds: float = 0.0
     since: float = 0.0
     released_by: str = ""
     released_to: str = ""
@@ -36,6 +38,7 @@ class Lease:
         return LeaseRow(
             name=self.name, place=self.place, epoch=self.epoch, batch=self.batch, until=self.until,
             released_by=self.released_by, released_to=self.released_to, is_over=self.until < now,
+            rest_seconds=self.until - now, ttl_seconds=self.ttl_seconds,
             released_seconds=None if self.released_at is None else now - self.released_at,
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ from fenced.ports.journal import (
     Followed,
     HeldShard,
     Loaded,
+    NotTaken,
     Said,
     StoreError,
     StoreHeld,
@@ -161,6 +162,8 @@ class WorldJournal(MemoryJournal):
             await self._go_on(transaction)
             if not self._is_free(asked_at, patience_seconds):
                 return None
+            if disk.why_not_taken:
+                raise NotTaken(disk.why_not_taken)
             self._check_past()
             return await self._take(after, now, at_least)
         finally:
@@ -184,7 +187,7 @@ class WorldJournal(MemoryJournal):
         epoch = max(before.epoch, durable.epoch, self._now.floor, self.kept.seen.floor, at_least) + 1
         disk.row = Lease(
             epoch=epoch, holder=self.holder, name=self.name, place=self.place, batch=before.batch + 1,
-            until=disk.now() + self._lease_seconds, since=disk.now(),
+            until=disk.now() + self._lease_seconds, ttl_seconds=self._lease_seconds, since=disk.now(),
         )  # fmt: skip
         durable.epoch, durable.holder = epoch, self.name
         self._epoch, self._batch = epoch, disk.row.batch
@@ -203,7 +206,7 @@ class WorldJournal(MemoryJournal):
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
         await self._writing()
         disk = self.disk
-        disk.row = replace(disk.row, until=disk.now() + ttl_seconds)
+        disk.row = replace(disk.row, until=disk.now() + ttl_seconds, ttl_seconds=ttl_seconds)
         disk.on_renewed(disk.row)
         if anchor is not None:
             self.durable.anchor, disk.anchored_at = anchor, disk.now()

@@ -178,16 +178,21 @@ def _unarmed(daemon: Json) -> str:
 
 def _unheld(daemon: Json, others: Others) -> list[str]:
     """Return the shards, of several, that no living controller holds, by the store."""
-    held = {one["shard"] for item in others.controllers if item["state"] == "active" for one in item["shards"]}
+    held = _holders(others)
     shards = [one["shard"] for one in daemon.get("shards", ())]
     return [shard for shard in shards if shard not in held] if len(shards) > 1 and held else []
+
+
+def _holders(others: Others) -> dict[str, str]:
+    """Return the holder of each shard that one holds, as the store has it now."""
+    active = [item for item in others.controllers if item["state"] == "active"]
+    return {one["shard"]: item["name"] for item in active for one in item["shards"]}
 
 
 def _named_shards(daemon: Json, others: Others) -> Iterator[str]:
     shards = daemon.get("shards", ())
     if len(shards) > 1:
-        unheld = set(_unheld(daemon, others))
-        holders = {shard: name for shard, name in daemon["holders"].items() if shard not in unheld}
+        holders = _holders(others) or daemon["holders"]
         named = [f"{one['shard']} {holders.get(one['shard'], 'held by nobody')}" for one in shards]
         yield f"  shards    {some(named, NAMES_MAX)}"
 

@@ -175,6 +175,8 @@ class Keeper:
             self._say_not_started(call_id, exc.errno or 0)
             return
         if pid == 0:
+            # Frozen with its keeper past its time, an agent may be the first to go on: then the kernel ends it (S21).
+            signal.setitimer(signal.ITIMER_REAL, float(limit_seconds) + TICK_SECONDS)
             self._become_agent(call_id, argv, environment, (read, *fds))
         os.close(read)
         call = Call(call_id, pid, write, deadline)
@@ -205,7 +207,7 @@ class Keeper:
             os._exit(127)
         for target, fd in enumerate(stdio):
             os.dup2(fd, target)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an exec would inherit that
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGALRM):  # an exec would inherit what ignores them
             signal.signal(number, signal.SIG_DFL)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         limit = AGENT_OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(AGENT_OPEN_FILES_MAX, hard)
@@ -257,8 +259,6 @@ class Keeper:
         call = self._calls.get(call_id)
         if call is not None:
             kill_group(call.pid)
-
-    # -- processes ----------------------------------------------------------------------------------------------------
 
     def _reap(self) -> None:
         """Collect every child that has ended, agents and left-overs."""

@@ -19,6 +19,7 @@ from fenced.journal.postgres.connections import commit, engine, raw, transaction
 from fenced.journal.postgres.errors import FAILURES, translated
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.schema import LEASE
+from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
 
 COMMITS: Final = 20
 CLOCKS_APART_SECONDS: Final = 2.0
@@ -27,6 +28,11 @@ LEASE_SHARE: Final = 10.0
 CONNECTIONS: Final = 6
 """Connections of one controller."""
 OLDEST_VERSION: Final = 130000
+_MAY_LOSE: Final = (
+    "a failover may lose the last commits, also of commands that were sent: set synchronous_standby_names, with "
+    "synchronous_commit = on"
+)
+_TO_SEE: Final = "GRANT pg_monitor TO this user"
 
 
 class Level(Enum):
@@ -51,6 +57,7 @@ class Facts:
     """What the database says of itself. `ahead_seconds`: its clock minus this machine's, give or take `apart_seconds`.
 
     `settings`: by the names of `pg_settings`. `standbys`: (name, sync_state) of each; None if this user may not know.
+    `store`, `why_unusable`: what store is there, and why this program can't use it; "" for neither.
     """
 
     settings: Mapping[str, str]
@@ -67,7 +74,7 @@ class Facts:
     is_encrypted: bool
     store: str
     is_pooler_seen: bool
-    why_away: str = ""
+    why_unusable: str = ""
 
 
 async def check(settings: PostgresSettings, *, wall: Callable[[], float] = time.time) -> Sequence[Finding]:
@@ -88,9 +95,10 @@ def findings(facts: Facts, settings: PostgresSettings) -> Iterator[Finding]:
     yield from _durability(facts)
     yield from _replication(facts)
     yield from _times(facts, settings)
-    yield Finding(level=Level.OK, what=facts.store)
-    if facts.why_away:
-        yield Finding(level=Level.ERROR, what=facts.why_away)
+    if facts.store:
+        yield Finding(level=Level.OK, what=facts.store)
+    if facts.why_unusable:
+        yield Finding(level=Level.ERROR, what=facts.why_unusable)
 
 
 def _server(facts: Facts, settings: PostgresSettings) -> Iterator[Finding]:
@@ -155,8 +163,13 @@ def _replication(facts: Facts) -> Iterator[Finding]:
     mode = facts.settings.get("synchronous_commit", "")
     if mode == "off":
         return  # said already, and worse
+    is_asynchronous = not names or mode == "local"
     if facts.standbys is None:
-        yield Finding(level=Level.WARNING, what="the standbys can't be seen", meaning="GRANT pg_monitor TO this user")
+        what = "the standbys can't be seen"
+        yield Finding(
+            level=Level.WARNING, what=f"{what}; none is synchronous" if is_asynchronous else what,
+            meaning=f"{_MAY_LOSE}; to see them: {_TO_SEE}" if is_asynchronous else _TO_SEE,
+        )  # fmt: skip
         return
     shown = ", ".join(f"{name} ({state})" for name, state in facts.standbys) or "none"
     if not facts.standbys and not names:
@@ -164,12 +177,8 @@ def _replication(facts: Facts) -> Iterator[Finding]:
             level=Level.WARNING, what="no standby",
             meaning="nothing is lost by a failover, because there is none: the server is a single point of failure",
         )  # fmt: skip
-    elif not names or mode == "local":
-        yield Finding(
-            level=Level.WARNING, what=f"standbys: {shown}; none is synchronous",
-            meaning="a failover may lose the last commits, also of commands that were sent: set "
-            "synchronous_standby_names, with synchronous_commit = on",
-        )  # fmt: skip
+    elif is_asynchronous:
+        yield Finding(level=Level.WARNING, what=f"standbys: {shown}; none is synchronous", meaning=_MAY_LOSE)
     elif not any(state in {"sync", "quorum"} for _, state in facts.standbys):
         yield Finding(
             level=Level.ERROR, what=f"standbys: {shown}; no synchronous one is connected",
@@ -213,6 +222,7 @@ async def _facts(connection: AsyncConnection, settings: PostgresSettings, wall: 
     ahead, apart = await _clock(connection, wall)
     found = {row.name: row.setting for row in (await connection.execute(_SETTINGS)).all()}
     is_in_recovery = bool(await _value(connection, "SELECT pg_is_in_recovery()"))
+    store, why_unusable = await connection.run_sync(_store)
     return Facts(
         settings=found,
         version=int(found.get("server_version_num", "0")),
@@ -226,8 +236,8 @@ async def _facts(connection: AsyncConnection, settings: PostgresSettings, wall: 
         apart_seconds=apart,
         commit_seconds=[] if is_in_recovery else await _commits(connection, settings),
         is_encrypted=bool(await _value(connection, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")),
-        store=await connection.run_sync(_store),
-        why_away=await connection.run_sync(_why_away),
+        store=store,
+        why_unusable=why_unusable,
         is_pooler_seen=await _is_pooled(connection),
     )  # fmt: skip
 
@@ -276,24 +286,26 @@ async def _is_pooled(connection: AsyncConnection) -> bool:
     return len({await _value(connection, "SELECT pg_backend_pid()") for _ in range(3)}) > 1
 
 
-def _store(connection: Connection) -> str:
-    """Return what store is there."""
+def _store(connection: Connection) -> tuple[str, str]:
+    """Return what store is there, and why this program can't use it; "" for neither."""
     tables = set(migrations.tables(connection))
     if not tables:
-        return "the database is empty: the first start makes a store"
+        return "the database is empty: the first start makes a store", ""
     if not {"schema", "store", "lease"} <= tables:
-        return "the database holds tables of another program: name an empty one"
+        return "", "the database holds tables of another program: name an empty one"
     number = connection.execute(text("SELECT max(number) FROM schema")).scalar_one()
     row = connection.execute(text("SELECT * FROM store")).mappings().one()
     held = connection.execute(select(LEASE.c.name).where(LEASE.c.until > 0.0)).scalars().all()
-    moved = f", moved to {row['moved']}" if row["moved"] else ""
     shown = f"schema {number}, format {row.get('format', 1)}"
-    return f"store {row['id']}, {shown}, held by {', '.join(held) or 'nobody'}{moved}"
+    return f"store {row['id']}, {shown}, held by {', '.join(held) or 'nobody'}", _why_unusable(connection)
 
 
-def _why_away(connection: Connection) -> str:
-    """Return what is wrong with the server of a store; "" if nothing, or if an older program made the store."""
-    if not {"schema", "store", "lease"} <= set(migrations.tables(connection)):
+def _why_unusable(connection: Connection) -> str:
+    """Return why no controller of this version can use a store; "" if one can, or migrates it first."""
+    try:
+        migrations.number_of(connection, place="the store")
+    except (StoreTooNew, StoreMoved) as exc:
+        return str(exc)
+    except StoreError:  # its schema is older
         return ""
-    is_old = connection.execute(text("SELECT max(number) < :first FROM schema"), {"first": migrations.MINIMUM_FROM})
-    return "" if is_old.scalar_one() else standing.read(connection).why_away
+    return standing.read(connection).why_away

@@ -53,11 +53,16 @@ async def transaction(
     # All statements of a read see one moment, while another controller may write. A write must see what the one that it
     # waited for has committed.
     mode = "REPEATABLE READ READ ONLY" if is_read_only else "READ COMMITTED READ WRITE"
-    await raw(connection, (
+    begin = (
         f"BEGIN ISOLATION LEVEL {mode}; SET LOCAL statement_timeout = {milliseconds}; "
         f"SET LOCAL lock_timeout = {milliseconds}; "
         f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
-    ))  # fmt: skip
+    )
+    try:
+        await raw(connection, begin)
+    except BaseException:
+        await connection.invalidate()
+        raise
     try:
         yield
     except BaseException:

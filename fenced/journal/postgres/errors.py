@@ -34,7 +34,9 @@ _ADVICE: Final[Mapping[str, str]] = {
 }
 
 
-FAILURES: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMatched, OSError)
+_OF_DRIVER: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The last of them comes, too, if the server said goodbye, and the end of the connection is not noticed yet."""
+FAILURES: Final = (*_OF_DRIVER, OSError)
 """What a statement or a connection may raise; a TimeoutError is an OSError."""
 
 
@@ -49,7 +51,7 @@ def translated(place: str) -> Iterator[None]:
         raise StoreError(
             f"{place}: {exc}; a newer program wrote it, or it was edited: install that program or restore a backup"
         ) from exc
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMatched) as exc:
+    except _OF_DRIVER as exc:
         raise StoreError(f"{place}: {_explain(exc)}") from exc
     except TimeoutError as exc:
         raise StoreError(f"{place}: no answer in time; check the database and the network to it") from exc
@@ -68,6 +70,9 @@ def _explain(exc: BaseException) -> str:
     origin = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
     cause = origin.__cause__ if isinstance(origin.__cause__, (asyncpg.PostgresError, NotMatched, OSError)) else origin
     said = str(cause).partition("\n")[0] or type(cause).__name__
-    code = "25006" if isinstance(cause, NotMatched) else state_of(exc) or ""
+    if isinstance(cause, asyncpg.InternalClientError):
+        code = "25006" if isinstance(cause, NotMatched) else "08"
+    else:
+        code = state_of(exc) or ""
     advice = next((_ADVICE[code[:size]] for size in (5, 3, 2) if code[:size] in _ADVICE), "")
     return f"{said}; {advice}" if advice else said

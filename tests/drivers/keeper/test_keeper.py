@@ -270,6 +270,34 @@ async def test_a_keeper_that_does_not_answer_is_replaced(keeper: Keeper, monkeyp
     assert (await keeper.run(shell("echo again"), timeout_seconds=10)).stdout.text == "again\n"
 
 
+async def test_an_agent_that_stood_still_past_its_time_never_goes_on(keeper: Keeper, tmp_path: Path) -> None:
+    """It was frozen together with its keeper and its daemon. When all thaw, it may be the first to run (S21)."""
+    written, go, acted = tmp_path / "pid", tmp_path / "go", tmp_path / "acted"
+    script = f"echo $$ > {written}; while [ ! -e {go} ]; do :; done; echo done > {acted}"
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(keeper.run(shell(script), timeout_seconds=1.0), name="frozen")
+        await until(lambda: pid_in(written) is not None)
+        agent = pid_in(written)
+        assert agent is not None and keeper.pid is not None
+        os.kill(keeper.pid, signal.SIGSTOP)
+        os.kill(agent, signal.SIGSTOP)
+        go.touch()
+        try:
+            await until(lambda: signal.SIGALRM in pending(agent), what="the kernel has ended its time")
+            os.kill(agent, signal.SIGCONT)
+            await until(lambda: not is_alive(agent))
+        finally:
+            os.kill(keeper.pid, signal.SIGCONT)
+    assert not acted.exists()
+
+
+def pending(pid: int) -> set[int]:
+    """Return the signals that wait for a process."""
+    lines = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    mask = int(lines["ShdPnd"], 16) | int(lines["SigPnd"], 16)
+    return {number for number in range(1, 64) if mask >> (number - 1) & 1}
+
+
 async def test_signals_meant_for_the_daemon_s_group_do_not_end_the_keeper(keeper: Keeper) -> None:
     await keeper.run(shell("exit 0"), timeout_seconds=10)
     assert keeper.pid is not None
