@@ -89,11 +89,13 @@ class Shares:
                 given_at = self._clock.now()
 
     async def _give(self) -> bool:
-        engines = self._engines()
-        held = {name: _is_at_rest(engines[name]) for name in self.held()}
+        engines, held = self._engines(), list(self.held())
         if not held:
             return False
-        found = gift(held, engines[next(iter(held))].controllers.views, at_most=self._at_most)
+        views = engines[held[0]].controllers.views
+        if gift(dict.fromkeys(held, True), views, at_most=self._at_most) is None:
+            return False  # most often; who is at rest takes a look at every host
+        found = gift({name: _is_at_rest(engines[name]) for name in held}, views, at_most=self._at_most)
         if found is None:
             return False
         log.info("shard_given_away", shard=found.shard, to=found.to, held=len(held))
