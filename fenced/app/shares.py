@@ -21,6 +21,8 @@ FULLER_SECONDS: Final = 1.0
 LEASES_BETWEEN_GIFTS: Final = 4
 """By default one shard a minute."""
 LOOKS_PER_LEASE: Final = 3
+LOOKS_SECONDS: Final = 0.5
+"""The engines look at the store at multiples of this, so that one glance answers all of them."""
 
 
 class Member(Protocol):
@@ -58,6 +60,7 @@ class Shares:
             takes=self._takes,
             turn=self._taking,
             took=lambda: self._taken.add(shard),
+            pause=together,
         )
 
     def ended(self, shard: str) -> None:
@@ -121,6 +124,11 @@ class Shares:
     def _is_full(self) -> bool:
         """Whether this controller takes no further shard."""
         return self._is_stopping or 0 < self._at_most <= len(self._taken)
+
+
+def together(seconds: float) -> float:
+    """Return a pause that is less than a look shorter, and ends when those of the other engines do."""
+    return max(seconds - asyncio.get_running_loop().time() % LOOKS_SECONDS, 0.0)
 
 
 def _is_at_rest(engine: Engine) -> bool:

@@ -167,7 +167,7 @@ class Engine:
         )  # fmt: skip
         self.restricting = Restricting(
             fleet=fleet, journal=ports.journal, clock=ports.clock, tell=self.reactor.look_at_words,
-            where_active=lambda: self.controllers.where_active(), shard=self.shard,
+            where_active=lambda: self.controllers.where_active(), beside=ports.beside,
         )  # fmt: skip
         self.controllers = Controllers(
             journal=ports.journal, ttl_seconds=fleet.inventory.daemon.lease_ttl_seconds,

@@ -92,7 +92,7 @@ class Standby:
         this name."""
         pause = LOOK_SECONDS
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._beside.pause(pause))
             try:
                 taken = await self.look()
             except (StoreWentBack, StoreHeld, StoreTooNew):
