@@ -24,6 +24,8 @@ LOOKS_PER_LEASE: Final = 3
 LOOKS_SECONDS: Final = 0.5
 """The engines look at the store at multiples of this, so that one glance answers all of them."""
 
+SAME_MOMENT_SECONDS: Final = 0.1
+
 
 class Member(Protocol):
     """One shard of the process."""
@@ -47,13 +49,15 @@ class Shares:
         self._taken: set[str] = set()
         """Shards whose lease is taken here, also before their engines act."""
         self._turn = asyncio.Lock()
+        self._told: dict[str, tuple[float, tuple[str, ...]]] = {}
+        """When each shard was last asked why it is unfit, and its answer."""
 
     def beside(self, shard: str) -> Beside:
         """Return what the engine of a shard knows of the others."""
         return Beside(
             shard=shard,
             mark=f"shard {shard}: ",
-            unfit=lambda: tuple(why for each in self._others(shard) for why in each.giving_over.unfit_marked()),
+            unfit=lambda: tuple(why for name in self._engines() if name != shard for why in self._unfit(name)),
             lag=lambda: sum(each.standby.lag for each in self._others(shard)),
             held=lambda: tuple(held for each in self._others(shard) if (held := each.held) is not None),
             patience=self._patience_seconds,
@@ -113,6 +117,15 @@ class Shares:
 
     def _others(self, shard: str) -> list[Engine]:
         return [engine for name, engine in self._engines().items() if name != shard]
+
+    def _unfit(self, shard: str) -> tuple[str, ...]:
+        """Return why a shard is unfit. All engines ask for all others at about the same moment."""
+        now = self._clock.now()
+        at, told = self._told.get(shard, (-math.inf, ()))
+        if not at <= now < at + SAME_MOMENT_SECONDS:
+            told = self._members[shard].engine.giving_over.unfit_marked()
+            self._told[shard] = now, told
+        return told
 
     def _patience_seconds(self) -> float:
         return math.inf if self._is_full else len(self._taken) * FULLER_SECONDS
