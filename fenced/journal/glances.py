@@ -101,10 +101,13 @@ class Hints:
         """The glance before the journal's last look of its own, and when that ended."""
         self._known_to = -1
         """The newest record that the journal knew by then."""
+        self._is_first = True
+        """Whether the journal never looked: its first look waits for nobody."""
 
     async def ask(self, *, has_timeline: bool) -> Glance | None:
         """Return a glance of this moment; None: there is none. `has_timeline`: as at `leases.lease_row`."""
-        if self._glances is None:
+        if self._glances is None or self._is_first:
+            self._is_first = False
             return None
         glance = await self._glances.of(self._shard, has_timeline=has_timeline)
         if glance is None or glance.has_timeline is not has_timeline:

@@ -69,7 +69,7 @@ class Desk:
         self.hints = Hints(self.shown, shard=MAIN, place="here", lease_seconds=LEASE_SECONDS, clock=self.clock)
 
     async def look(self) -> None:
-        glance = await self.ask()
+        glance = await self.ask() or await self.ask()  # the first one waits for nobody
         for look in Look:
             self.hints.looked(look, glance, known_to=5)
 
@@ -152,6 +152,12 @@ async def test_without_a_glance_a_journal_looks_by_itself() -> None:
     assert await it.looks() == set(Look)
 
 
+async def test_the_first_look_waits_for_no_glance() -> None:
+    it = Desk()
+    assert await it.ask() is None
+    assert await it.ask() is not None
+
+
 async def test_a_glance_of_other_rights_than_the_journals_is_none() -> None:
     it = await desk()
     assert await it.hints.ask(has_timeline=True) is None
@@ -229,6 +235,11 @@ class Process:
     glances: CountingLooks
     journals: Mapping[str, Counting]
 
+    async def settle(self) -> None:
+        """Look until glances can be compared."""
+        assert await self.look() == {MAIN: ALL, EAST: ALL}, "the first time by themselves"
+        await self.look()
+
     async def look(self) -> Mapping[str, set[str]]:
         """Let the shards look at the same moment."""
         found = await asyncio.gather(*(journal.look() for journal in self.journals.values()))
@@ -271,7 +282,7 @@ async def process(
 class TestPostgres:
     async def test_shards_at_rest_look_only_together(self, database: PostgresRig, tmp_path: Path) -> None:
         async with process(database, tmp_path) as it:
-            assert await it.look() == {MAIN: ALL, EAST: ALL}, "the first time by themselves"
+            await it.settle()
             it.glances.sent.clear()
             for _ in range(3):
                 assert await it.look() == {MAIN: set(), EAST: set()}
@@ -279,7 +290,7 @@ class TestPostgres:
 
     async def test_what_one_shard_has_is_seen_by_the_next_look(self, database: PostgresRig, tmp_path: Path) -> None:
         async with process(database, tmp_path) as it:
-            await it.look()
+            await it.settle()
             await it.holders[EAST].append(Batch(entries=[entry(number=2)]))
             assert await it.look() == {MAIN: set(), EAST: {"follow", "lease"}}
             assert [len(it.journals[shard].followed.entries) for shard in (MAIN, EAST)] == [0, 1]
@@ -287,7 +298,7 @@ class TestPostgres:
 
     async def test_a_word_is_seen_by_the_next_look(self, database: PostgresRig, tmp_path: Path) -> None:
         async with process(database, tmp_path) as it:
-            await it.look()
+            await it.settle()
             word = await it.holders[MAIN].say(DISARM, shards=(MAIN,))
             for _ in range(2):  # until it is folded
                 await it.look()
@@ -296,8 +307,8 @@ class TestPostgres:
 
     async def test_a_release_is_taken_by_the_next_look(self, database: PostgresRig, tmp_path: Path) -> None:
         async with process(database, tmp_path) as it:
-            await it.look()
-            await it.look()
+            await it.settle()
+            assert await it.look() == {MAIN: set(), EAST: set()}
             await it.holders[EAST].release(to="")
             await it.look()
             assert (it.journals[MAIN].taken, it.journals[EAST].taken is None) == (None, False)
@@ -306,7 +317,7 @@ class TestPostgres:
         self, database: PostgresRig, tmp_path: Path
     ) -> None:
         async with process(database, tmp_path) as it:
-            await it.look()
+            await it.settle()
             await database.execute("DELETE FROM records WHERE shard = 'east'")
             await database.execute("UPDATE lease SET batch = batch - 1, sequence = 0 WHERE shard = 'east'")
             with pytest.raises(Exception, match="the store lacks record 1"):
@@ -341,7 +352,7 @@ class TestPostgres:
         clock = Clock()
         shared = CountingLooks(database.server.url(database.database), clock)
         async with process(database, tmp_path, shared) as it:
-            await it.look()
+            await it.settle()
             await database.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE query LIKE '%has_words%' AND pid <> pg_backend_pid()"

@@ -27,6 +27,8 @@ ANSWER_SECONDS_MAX: Final = 0.4
 """How long an answer may take: together with a look alone, a standby still looks about twice a second."""
 REST_SECONDS: Final = 5.0
 """How long everyone looks by itself after a failure."""
+TOLD_FAILURES: Final = 2
+"""The first one may be a busy moment, and costs nothing but some looks."""
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +52,9 @@ class SharedLooks:
         """What is not sent yet."""
         self._tasks: set[asyncio.Task[Mapping[str, Glance]]] = set()
         self._rests_until = float("-inf")
-        self._is_failing = self._is_closed = False
+        self._failures = 0
+        """In a row."""
+        self._is_closed = False
 
     async def of(self, shard: str, *, has_timeline: bool) -> Glance | None:
         if self._is_closed or self._clock() < self._rests_until:
@@ -97,9 +101,9 @@ class SharedLooks:
         except FAILURES as exc:  # includes TimeoutError
             self._failed(str(exc) or type(exc).__name__)
             return {}
-        if self._is_failing:
-            self._is_failing = False
+        if self._failures >= TOLD_FAILURES:
             log.info("shared_look_answers")
+        self._failures = 0
         return found
 
     async def _ask(self, asked: _Asked) -> Mapping[str, Glance]:
@@ -120,7 +124,10 @@ class SharedLooks:
             }
 
     def _failed(self, why: str) -> None:
+        """Let everyone look by itself for a while. Whoever waited for the same answer notes the same failure."""
+        if self._clock() < self._rests_until:
+            return
         self._rests_until = self._clock() + REST_SECONDS
-        if not self._is_failing:
-            self._is_failing = True
+        self._failures += 1
+        if self._failures == TOLD_FAILURES:
             log.warning("shared_look_failed", error=why, advice="each shard looks by itself meanwhile")

@@ -120,6 +120,7 @@ class PostgresJournal(SqlJournal):
     # -- looks that a glance may spare ---------------------------------------------------------------------------------
 
     async def follow(self, *, after: int, limit: int) -> Followed:
+        self._check_open()
         glance = self._glance = await self._hints.ask(has_timeline=self._has_timeline)
         if not self._hints.has_records(glance, after=after):
             return Followed(sequence=after)
@@ -128,6 +129,7 @@ class PostgresJournal(SqlJournal):
         return followed
 
     async def words(self) -> Sequence[Word]:
+        self._check_open()
         glance = await self._hints.ask(has_timeline=self._has_timeline)
         if not self._hints.has_words(glance):
             return ()
