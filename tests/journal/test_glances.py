@@ -305,6 +305,19 @@ class TestPostgres:
                 assert [each.id for each in it.journals[MAIN].found] == [word]
                 assert it.journals[EAST].found == ()
 
+    async def test_a_word_that_is_known_is_read_without_a_glance(self, database: PostgresRig, tmp_path: Path) -> None:
+        async with process(database, tmp_path) as it:
+            await it.settle()
+            await it.holders[MAIN].say(DISARM, shards=(MAIN,))
+            assert len(await it.journals[MAIN].words()) == 1
+            it.glances.sent.clear()
+            assert len(await it.journals[MAIN].words()) == 1
+            assert it.glances.sent == [], "the reactor waits for this"
+            await database.execute("DELETE FROM words")
+            for _ in range(2):
+                assert await it.journals[MAIN].words() == ()
+            assert len(it.glances.sent) == 1
+
     async def test_a_release_is_taken_by_the_next_look(self, database: PostgresRig, tmp_path: Path) -> None:
         async with process(database, tmp_path) as it:
             await it.settle()

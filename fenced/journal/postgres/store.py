@@ -70,6 +70,8 @@ class PostgresJournal(SqlJournal):
         )  # fmt: skip
         self._glance: Glance | None = None
         """That of the last `follow`, for the `take` after it."""
+        self._has_words = False
+        """Whether words waited at the last look."""
         self._lock = LockFile(state_dir.resolve() / LOCK_NAME)
         self._writer: AsyncEngine | None = None
         self._readers: dict[Reader, AsyncEngine] = {}
@@ -129,11 +131,13 @@ class PostgresJournal(SqlJournal):
         return followed
 
     async def words(self) -> Sequence[Word]:
+        """Once some are known, the reactor asks, and waits for no glance."""
         self._check_open()
-        glance = await self._hints.ask(has_timeline=self._has_timeline)
+        glance = None if self._has_words else await self._hints.ask(has_timeline=self._has_timeline)
         if not self._hints.has_words(glance):
             return ()
         found = await super().words()
+        self._has_words = bool(found)
         self._hints.looked(Look.WORDS, glance)
         return found
 
