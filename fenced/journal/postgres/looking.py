@@ -1,8 +1,8 @@
 """One look at the database for all shards of a process, over a connection of its own (`glances`).
 
 Whoever asks within a moment of the first gets the answer of the same statement. If that fails or is slow, each of them
-looks by itself, and for some seconds nobody is answered here: what is wrong with this connection is not wrong with
-theirs.
+looks by itself; after two failures nobody is answered here for some seconds, because what is wrong with this connection
+is not wrong with theirs.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ GATHER_SECONDS: Final = 0.01
 """How long the first waits for others: those that wake together ask within that."""
 ANSWER_SECONDS_MAX: Final = 0.4
 """How long an answer may take: together with a look alone, a standby still looks about twice a second."""
+FAILURES_MAX: Final = 2
+"""In a row. One alone may be a busy moment of this process."""
 REST_SECONDS: Final = 5.0
-"""How long everyone looks by itself after a failure."""
-TOLD_FAILURES: Final = 2
-"""The first one may be a busy moment, and costs nothing but some looks."""
+"""How long everyone looks by itself after that."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,7 @@ class _Asked:
     task: asyncio.Task[Mapping[str, Glance]]
     has_timeline: bool
     shards: set[str] = field(default_factory=set)
+    has_failed: bool = False
 
 
 class SharedLooks:
@@ -70,12 +71,12 @@ class SharedLooks:
         # Not awaited itself: one that is cancelled leaves the others their answer, and none waits longer than this.
         await asyncio.wait({asked.task}, timeout=GATHER_SECONDS + ANSWER_SECONDS_MAX)
         if not asked.task.done():
-            self._failed("no answer")
+            self._failed(asked, "no answer")
             return None
         if asked.task.cancelled():
             return None
         if (fault := asked.task.exception()) is not None:
-            self._failed(f"{type(fault).__name__}: {fault}")
+            self._failed(asked, f"{type(fault).__name__}: {fault}")
             return None
         return asked.task.result().get(shard)
 
@@ -99,9 +100,9 @@ class SharedLooks:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 found = await self._ask(asked)
         except FAILURES as exc:  # includes TimeoutError
-            self._failed(str(exc) or type(exc).__name__)
+            self._failed(asked, str(exc) or type(exc).__name__)
             return {}
-        if self._failures >= TOLD_FAILURES:
+        if self._failures >= FAILURES_MAX:
             log.info("shared_look_answers")
         self._failures = 0
         return found
@@ -123,11 +124,13 @@ class SharedLooks:
                 for row in found.mappings()
             }
 
-    def _failed(self, why: str) -> None:
-        """Let everyone look by itself for a while. Whoever waited for the same answer notes the same failure."""
-        if self._clock() < self._rests_until:
+    def _failed(self, asked: _Asked, why: str) -> None:
+        """Count a failure once, whoever notes it; after some in a row let everyone look by itself for a while."""
+        if asked.has_failed:
             return
-        self._rests_until = self._clock() + REST_SECONDS
+        asked.has_failed = True
         self._failures += 1
-        if self._failures == TOLD_FAILURES:
+        if self._failures >= FAILURES_MAX:
+            self._rests_until = self._clock() + REST_SECONDS
+        if self._failures == FAILURES_MAX:
             log.warning("shared_look_failed", error=why, advice="each shard looks by itself meanwhile")
