@@ -25,6 +25,10 @@ GATHER_SECONDS: Final = 0.01
 """How long the first waits for others: those that wake together ask within that."""
 ANSWER_SECONDS_MAX: Final = 0.4
 """How long an answer may take: together with a look alone, a standby still looks about twice a second."""
+SLACK_SECONDS: Final = 0.1
+"""How much longer those who asked wait for the end of the look."""
+LATE_SECONDS: Final = 0.25
+"""If a wait ends so late, this process was busy, and the connection may be in order."""
 FAILURES_MAX: Final = 2
 """In a row. One alone may be a busy moment of this process."""
 REST_SECONDS: Final = 5.0
@@ -69,9 +73,12 @@ class SharedLooks:
         asked.shards.add(shard)
         asked.has_timeline = asked.has_timeline and has_timeline
         # Not awaited itself: one that is cancelled leaves the others their answer, and none waits longer than this.
-        await asyncio.wait({asked.task}, timeout=GATHER_SECONDS + ANSWER_SECONDS_MAX)
+        wait, clock = GATHER_SECONDS + ANSWER_SECONDS_MAX + SLACK_SECONDS, asyncio.get_running_loop().time
+        latest = clock() + wait + LATE_SECONDS
+        await asyncio.wait({asked.task}, timeout=wait)
         if not asked.task.done():
-            self._failed(asked, "no answer")
+            if clock() < latest:
+                self._failed(asked, "no answer")
             return None
         if asked.task.cancelled():
             return None
@@ -93,14 +100,17 @@ class SharedLooks:
 
     async def _look(self) -> Mapping[str, Glance]:
         """Return the glances by shard; empty after a failure."""
+        clock = asyncio.get_running_loop().time
         await asyncio.sleep(GATHER_SECONDS)
         asked, self._asked = self._asked, None
         assert asked is not None, "asked by this task's maker"
+        latest = clock() + ANSWER_SECONDS_MAX + LATE_SECONDS
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 found = await self._ask(asked)
         except FAILURES as exc:  # includes TimeoutError
-            self._failed(asked, str(exc) or type(exc).__name__)
+            if clock() < latest:
+                self._failed(asked, str(exc) or type(exc).__name__)
             return {}
         if self._failures >= FAILURES_MAX:
             log.info("shared_look_answers")
