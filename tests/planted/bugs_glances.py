@@ -5,6 +5,7 @@ from typing import Final
 from tests.planted.bug import Bug
 
 GLANCES: Final = "tests/journal/test_glances.py"
+LOOKING: Final = "tests/journal/test_looking.py"
 CHANGED: Final = f"{GLANCES}::test_whatever_was_written_is_looked_for"
 ALONE: Final = f"{GLANCES}::test_a_journal_looks_by_itself_every_few_seconds_whatever_is_shown"
 
@@ -76,7 +77,7 @@ GLANCE_BUGS: Final = (
         file="journal/postgres/looking.py",
         old="            self._rests_until = self._clock() + REST_SECONDS\n",
         new="            self._rests_until = self._clock()\n",
-        killers=(f"{GLANCES}::TestPostgres::test_a_shared_look_that_hangs_delays_the_others_twice_and_not_for_long",),
+        killers=(f"{LOOKING}::test_a_shared_look_that_hangs_delays_the_others_twice_and_not_for_long",),
     ),
     Bug(
         name="maintenance is forgotten for a store that goes back",
