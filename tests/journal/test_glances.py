@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 
-from fenced.core.durable.restricting import DisarmSaid
 from fenced.journal.glances import ALONE_SECONDS, EARLY_SECONDS, Glance, Hints, Look
 from fenced.journal.leases import LeaseRow
-from fenced.ports.journal import Said
 
 LEASE_SECONDS = 9.0
-DISARM = Said(what=DisarmSaid(by="a person", reason="at night"))
-MAIN, EAST = "main", "east"
+MAIN = "main"
 HELD = LeaseRow(
     name="fenced-a", place="there", epoch=3, batch=7, until=1e9, released_by="", released_to="", is_over=False,
     released_seconds=None,
