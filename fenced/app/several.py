@@ -28,7 +28,7 @@ from fenced.app.reload import Reloader, status
 from fenced.app.running import is_well, watchdog
 from fenced.app.serving import application, connect_reloads, serving_at
 from fenced.app.shares import Shares
-from fenced.app.store import opened
+from fenced.app.store import glances_of, opened
 from fenced.app.unit import Common, Unit, first_clock
 from fenced.bus.client import BusClient
 from fenced.bus.switch import Switch
@@ -38,6 +38,7 @@ from fenced.core.readiness.of_host import opened_by
 from fenced.engine.engine import Engine
 from fenced.engine.many_shards import ManyShards
 from fenced.host.notify import Notify
+from fenced.journal.glances import Glances
 from fenced.journal.lock import NAME as LOCK_NAME
 from fenced.journal.lock import LockFile
 from fenced.model.answers import RefusedBy
@@ -71,6 +72,7 @@ class _Process:
     shares: Shares
     certificates: Certificates
     units: Units
+    glances: Glances | None
     remarks: list[Callable[[], str]]
     apps: list[web.Application] = field(default_factory=list)
 
@@ -82,6 +84,7 @@ class _Process:
             metrics=self.metrics,
             remarks=lambda: said(self.remarks),
             ended=self._ended,
+            glances=self.glances,
         )
 
     def is_well(self) -> bool:
@@ -100,8 +103,11 @@ async def run_several(reloader: Reloader, stop: asyncio.Event, listeners: Listen
     configuration = reloader.configuration
     async with contextlib.AsyncExitStack() as stack:
         _lock(configuration, stack)
-        stores = {shard: await opened(configuration, shard) for shard in configuration.shards}
-        process = _process(reloader, *first_clock(stores))
+        glances = glances_of(configuration)
+        if glances is not None:
+            stack.push_async_callback(glances.close)
+        stores = {shard: await opened(configuration, shard, glances=glances) for shard in configuration.shards}
+        process = _process(reloader, *first_clock(stores), glances=glances)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(unit.run(stores[shard], process.common()), name=f"shard {shard}")
@@ -129,7 +135,7 @@ def _lock(configuration: Configuration, stack: contextlib.AsyncExitStack) -> Non
         stack.callback(lock.release)
 
 
-def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float]) -> _Process:
+def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float], *, glances: Glances | None) -> _Process:
     configuration = reloader.configuration
     daemon = configuration.inventory.daemon
     units: dict[str, Unit] = {}
@@ -150,7 +156,7 @@ def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float]) -> 
     certificates = Certificates(configuration, _Remotes(units), bus_settings(configuration))
     return _Process(
         reloader=reloader, clocks=clocks, moved=moved, bus=bus, switch=switch, places=places, metrics=metrics,
-        shares=shares, certificates=certificates, units=units,
+        shares=shares, certificates=certificates, units=units, glances=glances,
         remarks=[lambda: bus.suspicion, lambda: reloader.last.status(""), certificates.remark],
     )  # fmt: skip
 

@@ -21,6 +21,10 @@ FULLER_SECONDS: Final = 1.0
 LEASES_BETWEEN_GIFTS: Final = 4
 """By default one shard a minute."""
 LOOKS_PER_LEASE: Final = 3
+LOOKS_SECONDS: Final = 0.5
+"""The engines look at the store at multiples of this, so that one glance answers all of them."""
+
+SAME_MOMENT_SECONDS: Final = 0.1
 
 
 class Member(Protocol):
@@ -45,19 +49,22 @@ class Shares:
         self._taken: set[str] = set()
         """Shards whose lease is taken here, also before their engines act."""
         self._turn = asyncio.Lock()
+        self._told: dict[str, tuple[float, tuple[str, ...]]] = {}
+        """When each shard was last asked why it is unfit, and its answer."""
 
     def beside(self, shard: str) -> Beside:
         """Return what the engine of a shard knows of the others."""
         return Beside(
             shard=shard,
             mark=f"shard {shard}: ",
-            unfit=lambda: tuple(why for each in self._others(shard) for why in each.giving_over.unfit_marked()),
+            unfit=lambda: tuple(why for name in self._engines() if name != shard for why in self._unfit(name)),
             lag=lambda: sum(each.standby.lag for each in self._others(shard)),
             held=lambda: tuple(held for each in self._others(shard) if (held := each.held) is not None),
             patience=self._patience_seconds,
             takes=self._takes,
             turn=self._taking,
             took=lambda: self._taken.add(shard),
+            pause=together,
         )
 
     def ended(self, shard: str) -> None:
@@ -89,11 +96,13 @@ class Shares:
                 given_at = self._clock.now()
 
     async def _give(self) -> bool:
-        engines = self._engines()
-        held = {name: _is_at_rest(engines[name]) for name in self.held()}
+        engines, held = self._engines(), list(self.held())
         if not held:
             return False
-        found = gift(held, engines[next(iter(held))].controllers.views, at_most=self._at_most)
+        views = engines[held[0]].controllers.views
+        if gift(dict.fromkeys(held, True), views, at_most=self._at_most) is None:
+            return False  # most often; who is at rest takes a look at every host
+        found = gift({name: _is_at_rest(engines[name]) for name in held}, views, at_most=self._at_most)
         if found is None:
             return False
         log.info("shard_given_away", shard=found.shard, to=found.to, held=len(held))
@@ -109,6 +118,15 @@ class Shares:
     def _others(self, shard: str) -> list[Engine]:
         return [engine for name, engine in self._engines().items() if name != shard]
 
+    def _unfit(self, shard: str) -> tuple[str, ...]:
+        """Return why a shard is unfit. All engines ask for all others at about the same moment."""
+        now = self._clock.now()
+        at, told = self._told.get(shard, (-math.inf, ()))
+        if not at <= now < at + SAME_MOMENT_SECONDS:
+            told = self._members[shard].engine.giving_over.unfit_marked()
+            self._told[shard] = now, told
+        return told
+
     def _patience_seconds(self) -> float:
         return math.inf if self._is_full else len(self._taken) * FULLER_SECONDS
 
@@ -119,6 +137,11 @@ class Shares:
     def _is_full(self) -> bool:
         """Whether this controller takes no further shard."""
         return self._is_stopping or 0 < self._at_most <= len(self._taken)
+
+
+def together(seconds: float) -> float:
+    """Return a pause that is less than a look shorter, and ends when those of the other engines do."""
+    return max(seconds - asyncio.get_running_loop().time() % LOOKS_SECONDS, 0.0)
 
 
 def _is_at_rest(engine: Engine) -> bool:

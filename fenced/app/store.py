@@ -11,6 +11,7 @@ from fenced.host import machine
 from fenced.journal.copying import Endpoint
 from fenced.journal.database import SqlJournal
 from fenced.journal.division import division
+from fenced.journal.glances import Glances
 from fenced.journal.instance import instance
 from fenced.journal.sqlite.endpoint import SqliteEndpoint
 from fenced.journal.sqlite.store import SqliteJournal
@@ -20,6 +21,7 @@ from fenced.model.store_urls import POSTGRESQL, PostgresUrl
 from fenced.ports.journal import ClockAnchor, Loaded, StoreError
 
 if TYPE_CHECKING:
+    from fenced.journal.postgres.looking import SharedLooks
     from fenced.journal.postgres.settings import PostgresSettings
 
 
@@ -33,7 +35,18 @@ def divide(journal: SqlJournal, inventory: Inventory) -> None:
     journal.division = division({str(name): inventory.shard_of(host) for name, host in inventory.hosts.items()})
 
 
-def journal_of(configuration: Configuration, *, shard: str = MAIN_SHARD) -> SqlJournal:
+def glances_of(configuration: Configuration) -> "SharedLooks | None":
+    """Return what looks for several shards at once; None where the store holds one. Raises StoreError."""
+    store = configuration.store
+    if store.postgres is None:
+        return None
+    settings = postgres_settings(configuration, store.postgres)
+    from fenced.journal.postgres.looking import SharedLooks
+
+    return SharedLooks(settings)
+
+
+def journal_of(configuration: Configuration, *, shard: str = MAIN_SHARD, glances: Glances | None = None) -> SqlJournal:
     """Return the journal of a shard, not opened. Its directory exists. Raises StoreError, MachineError."""
     store, state_dir = configuration.store, configuration.state_dir
     if store.postgres is None:
@@ -44,7 +57,8 @@ def journal_of(configuration: Configuration, *, shard: str = MAIN_SHARD) -> SqlJ
     from fenced.journal.postgres.store import PostgresJournal
 
     where = place(state_dir, boot=machine.boot_id())  # one controller, whatever it holds
-    return PostgresJournal(settings, state_dir=shard_dir(state_dir, shard), place=where, shard=shard)
+    directory = shard_dir(state_dir, shard)
+    return PostgresJournal(settings, state_dir=directory, place=where, shard=shard, glances=glances)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +70,14 @@ class Opened:
     kept: ClockAnchor | None
 
 
-async def opened(configuration: Configuration, shard: str) -> Opened:
+async def opened(configuration: Configuration, shard: str, *, glances: Glances | None = None) -> Opened:
     """Open the store of one shard; the caller closes its journal. Raises StoreError, MachineError."""
     directory = shard_dir(configuration.state_dir, shard)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
     except OSError as exc:
         raise StoreError(f"can't make {directory}: {exc.strerror or exc}; make it for the daemon's user") from exc
-    journal = journal_of(configuration, shard=shard)
+    journal = journal_of(configuration, shard=shard, glances=glances)
     divide(journal, configuration.inventory)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     try:

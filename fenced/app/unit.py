@@ -21,6 +21,7 @@ from fenced.engine.engine import Engine
 from fenced.engine.giving_over import HandedOver, Shown, shown_before
 from fenced.engine.living_control import LivingControl
 from fenced.engine.retired import Retired
+from fenced.journal.glances import Glances
 from fenced.model.groups import leaf
 from fenced.model.names import HostName
 from fenced.ports.bus import Bus, StateSeen
@@ -43,7 +44,7 @@ class ClocksApart(StoreError):
 class Common:
     """What all shards of a process share. `configuration`: returns the one in force. `moved`: how far the clock was
     ahead of each shard's own time at the start, in seconds. `ended`: called at the end of each life of a shard's
-    engine."""
+    engine. `glances`: looks at the store for all of them; None: each looks alone."""
 
     configuration: Callable[[], Configuration]
     clocks: Clocks
@@ -51,6 +52,7 @@ class Common:
     metrics: Metrics
     remarks: Callable[[], tuple[str, ...]]
     ended: Callable[[str], None]
+    glances: Glances | None = None
 
 
 class Unit:
@@ -120,7 +122,7 @@ class Unit:
         life.result()
 
     async def _open_again(self, common: Common) -> Opened:
-        store = await opened(common.configuration(), self.shard)
+        store = await opened(common.configuration(), self.shard, glances=common.glances)
         try:
             _check_clock(self.shard, store.loaded, now=common.clocks.steady.now())
         except ClocksApart:

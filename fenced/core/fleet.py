@@ -74,6 +74,7 @@ class Fleet:
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
         self.by_domain: dict[Domain, list[HostName]] = {}
         self.troubled: set[HostName] = set()
+        self.maintained: set[HostName] = set()
         self.memo = Memo()
         self.paths = Paths(inventory=inventory)
         self._sequence = 0
@@ -99,7 +100,7 @@ class Fleet:
             self.gone.put(name, self.hosts[name])
             for table in (self.hosts, self.sights, self.checks):
                 table.drop(name)
-            self.troubled.discard(name)
+            self._index(name)
         self.claims.follow(inventory)
 
     def restore(self, hosts: dict[HostName, HostState], fleet: FleetState) -> None:
@@ -257,10 +258,10 @@ class Fleet:
 
     def _index(self, name: HostName) -> None:
         state = self.hosts.get(name)
-        if state is not None and state.state in TROUBLED:
-            self.troubled.add(name)
-        else:
-            self.troubled.discard(name)
+        is_troubled = state is not None and state.state in TROUBLED
+        (self.troubled.add if is_troubled else self.troubled.discard)(name)
+        is_maintained = state is not None and state.maintenance is not None
+        (self.maintained.add if is_maintained else self.maintained.discard)(name)
 
     @property
     def is_standby(self) -> bool:

@@ -53,8 +53,11 @@ def _say_again(work: Work, words: Words) -> None:
 
 
 def words_of(fleet: Fleet) -> Words:
-    """Return what operators said to restrict the daemon, as the journal has it."""
-    names = (name for name in fleet.durable_names() if fleet.durable(name).maintenance is not None)
+    """Return what operators said to restrict the daemon, as the journal has it.
+
+    Each report to the store asks, so it goes over no hosts but those in maintenance, now or before this batch.
+    """
+    names = sorted(name for name in fleet.maintained | set(fleet.hosts.before or ()) if fleet.is_durable(name))
     return Words(
         is_disarmed=fleet.durable_state.is_disarmed,
         pauses=fleet.durable_state.pauses,

@@ -25,7 +25,8 @@ class Beside:
     """`unfit`, `lag`, `held`: of the other engines. `patience`: how much longer than others this controller waits for a
     shard that nobody holds, in seconds; infinite: it takes none. `takes`: the shards that it would take now; None: its
     only one. `turn`: held while `patience` is asked and the lease is taken, so that no two engines take the last shard
-    that a bound allows; `took`: called then. `mark`: begins this engine's reasons in the report of all."""
+    that a bound allows; `took`: called then. `mark`: begins this engine's reasons in the report of all. `pause`:
+    shortens a pause between two looks at the store, so that all engines look at about the same moment."""
 
     shard: str = MAIN_SHARD
     mark: str = ""
@@ -36,3 +37,4 @@ class Beside:
     takes: Callable[[], tuple[str, ...]] | None = None
     turn: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     took: Callable[[], None] = lambda: None
+    pause: Callable[[float], float] = lambda seconds: seconds

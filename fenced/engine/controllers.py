@@ -36,10 +36,11 @@ class Controllers:
     def __init__(
         self, *, journal: Journal, ttl_seconds: float, report: Callable[[], ControllerReport],
         words: Callable[[], Words], seen: Callable[[], None], shard: str = MAIN_SHARD,
+        pause: Callable[[float], float] = lambda seconds: seconds,
     ) -> None:  # fmt: skip
-        """`seen`: called after each report. `shard`: the one whose holder is `active`."""
+        """`seen`: called after each report. `shard`: the one whose holder is `active`. `pause`: as at Beside."""
         self._journal, self._ttl, self._report = journal, ttl_seconds, report
-        self._words, self._seen, self._shard = words, seen, shard
+        self._words, self._seen, self._shard, self._pause = words, seen, shard, pause
         self._said: ControllerReport | None = None
         self._kept: Words | None = None
         self._refusal = Refusal(partial(log.warning, "controllers_not_known"))
@@ -51,7 +52,7 @@ class Controllers:
             await self.look()
             end = asyncio.get_running_loop().time() + self._ttl / REPORTS_PER_TTL
             while asyncio.get_running_loop().time() < end and not self._is_changed():  # noqa: ASYNC110 - fitness is computed
-                await asyncio.sleep(CHANGE_LOOK_SECONDS)
+                await asyncio.sleep(self._pause(CHANGE_LOOK_SECONDS))
 
     def _is_changed(self) -> bool:
         if self._said is None:

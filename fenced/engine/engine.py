@@ -167,12 +167,12 @@ class Engine:
         )  # fmt: skip
         self.restricting = Restricting(
             fleet=fleet, journal=ports.journal, clock=ports.clock, tell=self.reactor.look_at_words,
-            where_active=lambda: self.controllers.where_active(), shard=self.shard,
+            where_active=lambda: self.controllers.where_active(), beside=ports.beside,
         )  # fmt: skip
         self.controllers = Controllers(
             journal=ports.journal, ttl_seconds=fleet.inventory.daemon.lease_ttl_seconds,
             report=lambda: self.giving_over.report(), words=self._words,
-            seen=lambda: self.giving_over.look(), shard=ports.beside.shard,
+            seen=lambda: self.giving_over.look(), shard=self.shard, pause=ports.beside.pause,
         )  # fmt: skip
         self.giving_over = GivingOver(
             fleet=fleet, clock=ports.clock, journal=ports.journal, bus=ports.bus, proxies=ports.proxies,

@@ -16,9 +16,9 @@ from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSa
 from fenced.core.fleet import Fleet
 from fenced.core.fleet_decisions import answered_before, pause_refused
 from fenced.core.restricting import pause_id
+from fenced.engine.beside import Beside
 from fenced.engine.refusals import Refusal
 from fenced.model.answers import Accepted, RefusedBy
-from fenced.model.names import MAIN_SHARD
 from fenced.ports.clock import Clock
 from fenced.ports.control import Refused, Standby, Unavailable
 from fenced.ports.journal import Journal, StoreError, Word, WordsNotRead
@@ -51,17 +51,17 @@ class Restricting:
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, where_active: Callable[[], str | None],
-        tell: Callable[[], None], shard: str = MAIN_SHARD,
+        tell: Callable[[], None], beside: Beside | None = None,
     ) -> None:  # fmt: skip
         self._fleet, self._journal, self._clock = fleet, journal, clock
-        self._where_active, self._tell, self._shard = where_active, tell, shard
+        self._where_active, self._tell, self._beside = where_active, tell, beside or Beside()
         self._unfolded: dict[str, Unfolded] = {}
         self._refusal = Refusal(partial(log.warning, "words_not_read", advice="each batch looks for them, too"))
 
     async def run(self) -> None:
         """Look for ever: at the holder for words, elsewhere whether those that were said here are folded."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._beside.pause(LOOK_SECONDS))
             if self._fleet.is_standby and not self._unfolded:
                 continue
             try:
@@ -93,7 +93,7 @@ class Restricting:
         said = Said(what=what, key=key[0] if key else "", content=key[1] if key else "")
         at = self._clock.now()
         try:
-            word_id = await self._journal.say(said, shards=(self._shard,))
+            word_id = await self._journal.say(said, shards=(self._beside.shard,))
         except WordsNotRead as exc:
             raise Standby(self._where_active()) from exc
         except StoreError as exc:

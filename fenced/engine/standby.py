@@ -128,11 +128,11 @@ class Standby:
     async def _rest(self, seconds: float) -> None:
         """Wait until the next look is due. No hint shortens the pauses after a failure."""
         if seconds > LOOK_SECONDS:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(self._beside.pause(seconds))
         elif self._clock.now() < self._hurried_until:
             await asyncio.sleep(HURRIED_LOOK_SECONDS)
         else:
-            await nudged(self._hurried, seconds=seconds)
+            await nudged(self._hurried, seconds=self._beside.pause(seconds))
         self._hurried.clear()
 
     @property

@@ -9,7 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from fenced.journal import codec, leases, statements
 from fenced.journal.schema import CONTROLLERS, LEASE
@@ -41,12 +55,10 @@ class FormatReader:
 
 def format_readers(connection: Connection, *, lease_seconds: float) -> Sequence[FormatReader]:
     """Return all controllers by name."""
-    is_alive = _is_alive(connection, lease_seconds).label("is_alive")
-    columns = CONTROLLERS.c
-    found = select(columns.name, columns.version, columns.format, is_alive).order_by(columns.name)
+    found = connection.execute(_made(connection).readers, {"lease": lease_seconds})
     return [
         FormatReader(name=row.name, version=row.version, format=row.format, is_alive=bool(row.is_alive))
-        for row in connection.execute(found)
+        for row in found
     ]
 
 
@@ -67,31 +79,20 @@ def namesake_heard(connection: Connection, own: Self) -> float | None:
 
 
 def _namesake(connection: Connection, own: Self) -> Any:
-    columns = CONTROLLERS.c
-    found = select(columns.address, columns.instance, columns.heard).where(
-        columns.name == own.name, columns.instance != own.instance, _is_alive(connection, own.lease_seconds)
-    )
-    return connection.execute(found).one_or_none()
+    return connection.execute(_made(connection).namesake, _named(own)).one_or_none()
 
 
 def report(connection: Connection, report: ControllerReport, own: Self) -> Sequence[ControllerView]:
     """Store the report, and return all controllers by name. Raises StoreHeld."""
-    now = statements.wall_time(connection.dialect.name)
-    row = {
-        "name": own.name, "instance": own.instance, "place": own.place, "address": report.address,
-        "version": report.version, "unfit": json.dumps(report.unfit), "lag": report.lag,
-        "configuration": report.configuration, "heard": now, "is_gone": False, "format": codec.FORMAT,
-        "takes": None if report.takes is None else json.dumps(report.takes),
+    said = {
+        "said_address": report.address, "said_version": report.version, "said_unfit": json.dumps(report.unfit),
+        "said_lag": report.lag, "said_configuration": report.configuration,
+        "said_takes": None if report.takes is None else json.dumps(report.takes),
     }  # fmt: skip
-    upsert = leases.insert_into(connection.dialect.name, CONTROLLERS).values(row)
-    changed = {key: upsert.excluded[key] for key in row if key != "name"}
-    is_alive = _is_alive(connection, own.lease_seconds)
-    is_free = or_(CONTROLLERS.c.instance == own.instance, not_(is_alive))
-    connection.execute(upsert.on_conflict_do_update(index_elements=["name"], set_=changed, where=is_free))
+    made, named = _made(connection), _named(own)
+    connection.execute(made.report, {**named, **said})
     check_name(connection, own)
-    is_clone = and_(CONTROLLERS.c.place != own.place, is_alive)  # its state directory has our id
-    is_renamed = and_(CONTROLLERS.c.instance == own.instance, CONTROLLERS.c.name != own.name, not_(is_clone))
-    connection.execute(delete(CONTROLLERS).where(or_(CONTROLLERS.c.heard < now - KEPT_SECONDS, is_renamed)))
+    connection.execute(made.forget, named)
     return views(connection, own)
 
 
@@ -100,19 +101,18 @@ def leave(connection: Connection, own: Self) -> None:
 
     Not while it holds another shard: then only the life of one shard's engine ended.
     """
-    mine = (CONTROLLERS.c.name == own.name, CONTROLLERS.c.instance == own.instance)
-    holds = exists().where(*_is_held(connection), LEASE.c.name == own.name, LEASE.c.place == own.place)
-    connection.execute(update(CONTROLLERS).where(*mine, not_(holds)).values(is_gone=True))
+    connection.execute(_made(connection).leave, _named(own))
 
 
 def views(connection: Connection, own: Self) -> Sequence[ControllerView]:
     """Return all controllers by name."""
+    made = _made(connection)
     shards: dict[str, list[HeldShard]] = {}
-    for row in connection.execute(_held(connection)):
+    for row in connection.execute(made.held):
         held = HeldShard(shard=row.shard, epoch=row.epoch, since=row.since)
         shards.setdefault(row.name, []).append(held)
-    found = select(CONTROLLERS, _is_alive(connection, own.lease_seconds).label("is_alive")).order_by(CONTROLLERS.c.name)
-    return tuple(_view(row, tuple(shards.get(row.name, ())), own) for row in connection.execute(found))
+    found = connection.execute(made.views, {"lease": own.lease_seconds})
+    return tuple(_view(row, tuple(shards.get(row.name, ())), own) for row in found)
 
 
 def _view(row: Any, shards: tuple[HeldShard, ...], own: Self) -> ControllerView:
@@ -131,19 +131,70 @@ def _view(row: Any, shards: tuple[HeldShard, ...], own: Self) -> ControllerView:
     )  # fmt: skip
 
 
-def _held(connection: Connection) -> Any:
-    """Select the shards that somebody holds. In SQLite a lease ends by the daemon's clock, which only it knows."""
-    held = select(LEASE.c.name, LEASE.c.shard, LEASE.c.epoch, LEASE.c.since)
-    return held.where(*_is_held(connection)).order_by(LEASE.c.shard)
+def _named(own: Self) -> dict[str, Any]:
+    return {"us": own.name, "our_instance": own.instance, "our_place": own.place, "lease": own.lease_seconds}
 
 
-def _is_held(connection: Connection) -> tuple[ColumnElement[bool], ...]:
-    if connection.dialect.name == "postgresql":
+# -- statements --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Statements:
+    """Those of one database. Their parameters: `_named` and, for a report, what it says."""
+
+    readers: Any
+    namesake: Any
+    report: Any
+    forget: Any
+    leave: Any
+    held: Any
+    views: Any
+
+
+def _made(connection: Connection) -> _Statements:
+    return _MADE[connection.dialect.name]
+
+
+def _make(dialect: str) -> _Statements:
+    columns, now = CONTROLLERS.c, statements.wall_time(dialect)
+    us, our_instance, our_place = (bindparam(key, type_=Text) for key in ("us", "our_instance", "our_place"))
+    # Whether it reported within a lease's time. A report of the future is from before the clock was put back.
+    silence = func.abs(now - columns.heard)
+    is_alive = and_(not_(columns.is_gone), silence <= bindparam("lease", type_=Double))
+    row = {
+        "name": us, "instance": our_instance, "place": our_place, "heard": now, "is_gone": False,
+        "format": codec.FORMAT,
+        **{key: bindparam(f"said_{key}") for key in ("address", "version", "unfit", "lag", "configuration", "takes")},
+    }  # fmt: skip
+    upsert = leases.insert_into(dialect, CONTROLLERS).values(row)
+    changed = {key: upsert.excluded[key] for key in row if key != "name"}
+    is_free = or_(CONTROLLERS.c.instance == our_instance, not_(is_alive))
+    is_clone = and_(columns.place != our_place, is_alive)  # its state directory has our id
+    is_renamed = and_(columns.instance == our_instance, columns.name != us, not_(is_clone))
+    is_held = _is_held(dialect)
+    holds = exists().where(*is_held, LEASE.c.name == us, LEASE.c.place == our_place)
+    alive = is_alive.label("is_alive")
+    return _Statements(
+        readers=select(columns.name, columns.version, columns.format, alive).order_by(columns.name),
+        namesake=select(columns.address, columns.instance, columns.heard).where(
+            columns.name == us, columns.instance != our_instance, is_alive
+        ),
+        report=upsert.on_conflict_do_update(index_elements=["name"], set_=changed, where=is_free),
+        forget=delete(CONTROLLERS).where(or_(columns.heard < now - KEPT_SECONDS, is_renamed)),
+        leave=update(CONTROLLERS)
+        .where(columns.name == us, columns.instance == our_instance, not_(holds))
+        .values(is_gone=True),
+        held=select(LEASE.c.name, LEASE.c.shard, LEASE.c.epoch, LEASE.c.since).where(*is_held).order_by(LEASE.c.shard),
+        views=select(CONTROLLERS, alive).order_by(columns.name),
+    )
+
+
+def _is_held(dialect: str) -> tuple[ColumnElement[bool], ...]:
+    """Whether somebody holds the shard. In SQLite a lease ends by the daemon's clock, which only it knows."""
+    if dialect == "postgresql":
         return LEASE.c.until > 0.0, LEASE.c.until >= statements.wall_time("postgresql")
     return (LEASE.c.until > 0.0,)
 
 
-def _is_alive(connection: Connection, lease_seconds: float) -> ColumnElement[bool]:
-    """Whether it reported within a lease's time. A report of the future is from before the clock was put back."""
-    silence = func.abs(statements.wall_time(connection.dialect.name) - CONTROLLERS.c.heard)
-    return and_(not_(CONTROLLERS.c.is_gone), silence <= lease_seconds)
+_MADE: Final = {dialect: _make(dialect) for dialect in ("sqlite", "postgresql")}
+"""Built once: all shards report three times a lease, and to build the statements takes longer than to run them."""

@@ -59,14 +59,11 @@ class SqlJournal(SqlQueries, ABC):
         self._where, self._instance, self._lease_seconds = where, instance, lease_ttl_seconds
         self._id_file = IdFile(state_dir.resolve())
         self._memory = Memory(SeenFile(state_dir.resolve()), shard=shard)
-        self._memory_fault = ""
-        self._store_id = ""
+        self._memory_fault = self._store_id = self._name = ""
         self._standing = Standing(id="")
         """As it was at the start; its format as last read."""
-        self._name = ""
-        self._has_reported = False
-        self._has_timeline = False
-        """Whether the server's timeline may be read."""
+        self._has_reported = self._has_timeline = False
+        """Whether others know of it, and whether the server's timeline may be read."""
         self._held = Held(shard=shard)
         self._positions: dict[int, Position] = {}
         """By sequence: what `follow` and `take` may go on from."""
@@ -197,18 +194,12 @@ class SqlJournal(SqlQueries, ABC):
         )  # fmt: skip
         standing.settle(connection, stands)
         taken = Taken(
-            epoch=held.epoch,
-            rest=rest,
-            until=until,
-            holder=held.holder,
-            is_own=taking.is_own(row, place=self._where, newest_epoch=position.mark.epoch),
-            before="" if row is None else row.name,
+            epoch=held.epoch, rest=rest, until=until, holder=held.holder, before="" if row is None else row.name,
+            is_own=taking.is_own(row, place=self._where, newest_epoch=position.mark.epoch), steady_at=steady_at,
             is_promoted=row is not None and (row.is_promoted or row.is_doubted),
-            reason=taking.reason(row, self._where),
-            last_at=reading.newest_moment(connection, shard=shard),
-            steady_at=steady_at,
+            reason=taking.reason(row, self._where), last_at=reading.newest_moment(connection, shard=shard),
             words=words.waiting(connection, shard=shard),
-        )
+        )  # fmt: skip
         return taken, held, replace(position, epoch=held.epoch)
 
     def _hold(self, done: tuple[Taken, Held, Position] | None) -> None:
@@ -222,10 +213,10 @@ class SqlJournal(SqlQueries, ABC):
         """`anchor`: the position of the steady clock, for the next start; None keeps the last one."""
         until = now + ttl_seconds
 
-        def work(connection: Connection) -> None:
+        def work(it: Connection) -> None:
             end = {"until": until, "ttl_seconds": ttl_seconds}
-            leases.renew(connection, self._held, **end, anchor=anchor, division=self.division)
-            standing.check_home(connection)
+            leases.renew(it, self._held, **end, anchor=anchor, division=self.division)
+            standing.check_home(it)
 
         await self._change("renew-lease", work)
         return until

@@ -77,7 +77,7 @@ class LeaseRow:
 
 def lease_row(connection: Connection, shard: str, *, has_timeline: bool = False) -> LeaseRow | None:
     """Return who holds the shard; None if nobody ever did. `has_timeline`: this user may read the server's timeline."""
-    row = connection.execute(_lease_row(connection, shard, has_timeline)).one_or_none()
+    row = connection.execute(_LEASE_ROWS[connection.dialect.name, has_timeline], {"of": shard}).one_or_none()
     return None if row is None else LeaseRow(**row._mapping)
 
 
@@ -87,8 +87,8 @@ def locked_lease_row(connection: Connection, shard: str, *, has_timeline: bool =
     Waits for a write that runs. In SQLite each transaction that writes is alone.
     """
     _make_row(connection, shard)
-    found = _lease_row(connection, shard, has_timeline).with_for_update(key_share=True)
-    locked = connection.execute(found).one_or_none()
+    found = _LEASE_ROWS[connection.dialect.name, has_timeline].with_for_update(key_share=True)
+    locked = connection.execute(found, {"of": shard}).one_or_none()
     return None if locked is None else LeaseRow(**locked._mapping)
 
 
@@ -111,16 +111,17 @@ def _make_row(connection: Connection, shard: str) -> None:
         connection.execute(postgresql.insert(LEASE).on_conflict_do_nothing(), row)
 
 
-def _lease_row(connection: Connection, shard: str, has_timeline: bool) -> Any:
-    now = statements.wall_time(connection.dialect.name)
+def row_columns(dialect: str, *, has_timeline: bool) -> tuple[Any, ...]:
+    """Return the columns of a LeaseRow."""
+    now = statements.wall_time(dialect)
     began = case((LEASE.c.anchor_at > LEASE.c.since, LEASE.c.anchor_at), else_=LEASE.c.since)
-    return select(
+    return (
         LEASE.c.name, LEASE.c.place, LEASE.c.epoch, LEASE.c.batch, LEASE.c.until,
         LEASE.c.released_by, LEASE.c.released_to, (LEASE.c.until < now).label("is_over"),
         (LEASE.c.until - now).label("rest_seconds"), (LEASE.c.until - began).label("ttl_seconds"),
         (now - LEASE.c.released_at).label("released_seconds"), LEASE.c.timeline, LEASE.c.is_doubted,
         (statements.SERVER_TIMELINE if has_timeline else null()).label("server_timeline"),
-    ).where(LEASE.c.shard == shard)  # fmt: skip
+    )  # fmt: skip
 
 
 class Advanced(NamedTuple):
@@ -302,6 +303,14 @@ def insert_into(dialect: str, table: Table) -> Any:
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
+_LEASE_ROWS: Final = {
+    (dialect, has_timeline): select(*row_columns(dialect, has_timeline=has_timeline)).where(
+        LEASE.c.shard == bindparam("of")
+    )
+    for dialect in ("sqlite", "postgresql")
+    for has_timeline in (False, True)
+}
+"""Built once: to build and to compile a statement takes longer than to run it."""
 _ADVANCE: Final = (
     update(LEASE)
     .where(

@@ -41,10 +41,7 @@ def say(connection: Connection, said: Said, shards: Sequence[str], format: int) 
 
 def waiting(connection: Connection, *, shard: str) -> tuple[Word, ...]:
     """Return the words that no record holds yet, in the order of their numbers."""
-    now = cast(statements.wall_time(connection.dialect.name), Double)
-    found = select(WORDS.c.number, WORDS.c.id, WORDS.c.by, WORDS.c.body, (now - WORDS.c.at).label("age"))
-    rows = connection.execute(found.where(WORDS.c.shard == shard).order_by(WORDS.c.number))
-    return tuple(_word(row) for row in rows)
+    return tuple(_word(row) for row in connection.execute(_WAITING[connection.dialect.name], {"of": shard}))
 
 
 def fold(connection: Connection, numbers: Collection[int], held: Held) -> None:
@@ -70,5 +67,12 @@ def _word(row: Any) -> Word:
     return Word(number=row.number, id=row.id, said=said, age_seconds=max(age, 0.0))
 
 
+_WAITING: Final = {
+    dialect: select(
+        WORDS.c.number, WORDS.c.id, WORDS.c.by, WORDS.c.body,
+        (cast(statements.wall_time(dialect), Double) - WORDS.c.at).label("age"),
+    ).where(WORDS.c.shard == bindparam("of")).order_by(WORDS.c.number)
+    for dialect in ("sqlite", "postgresql")
+}  # fmt: skip
 _COUNT: Final = select(func.count()).select_from(WORDS).where(WORDS.c.shard == bindparam("of"))
 _DELETE: Final = delete(WORDS).where(WORDS.c.number == bindparam("of"))

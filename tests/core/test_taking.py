@@ -93,6 +93,21 @@ def test_what_operators_said_is_set_again_once() -> None:
     assert decide(fleet, e.Started(words=words), NOW).entries == ()
 
 
+def test_what_operators_said_is_what_the_journal_has_of_it() -> None:
+    fleet = standby()
+    begun(fleet, e.Started(words=Words(maintenance=((OTHER, "a person", "a new fan", None),))))
+    assert taking.words_of(fleet).maintenance == (), "the batch is not durable yet"
+    fleet.settle()
+    said = taking.words_of(fleet).maintenance
+    assert [name for name, *_ in said] == [OTHER]
+    fleet.begin()
+    decide(fleet, e.MaintenanceAsked(host=OTHER, is_on=False, by="a person", reason="done"), NOW)
+    assert fleet.hosts[OTHER].maintenance is None
+    assert taking.words_of(fleet).maintenance == said
+    fleet.roll_back()
+    assert taking.words_of(fleet).maintenance == said
+
+
 def test_words_whose_time_is_over_stay_unsaid() -> None:
     fleet = standby()
     over = Words(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fenced.app.shares import FULLER_SECONDS, Shares
+from fenced.app.shares import FULLER_SECONDS, LOOKS_SECONDS, SAME_MOMENT_SECONDS, Shares, together
 from fenced.engine.beside import HeldHere
 from tests.world.loop import run
 from tests.world.network import WorldClock
@@ -77,5 +77,44 @@ def test_a_process_that_stops_takes_no_shard_any_more() -> None:
         stopping.stop()
         assert beside.takes is not None
         assert (beside.patience(), beside.takes()) == (math.inf, ())
+
+    run(story())
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 5.0])
+def test_engines_look_at_the_same_moments_and_none_later_than_alone(seconds: float) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        for begun in (0.0, 0.2, 0.499, 0.7):
+            await asyncio.sleep(begun)
+            pause = together(seconds)
+            assert seconds - LOOKS_SECONDS < pause <= seconds
+            assert (loop.time() + pause) % LOOKS_SECONDS == pytest.approx(0.0, abs=1e-6) or (
+                loop.time() + pause
+            ) % LOOKS_SECONDS == pytest.approx(LOOKS_SECONDS, abs=1e-6)
+
+    run(story())
+
+
+def test_a_shard_that_becomes_unfit_is_so_in_the_next_report_of_the_others() -> None:
+    async def story() -> None:
+        why: list[str] = []
+        asked: list[int] = []
+
+        def unfit_marked() -> tuple[str, ...]:
+            asked.append(1)
+            return tuple(why)
+
+        unfit = SimpleNamespace(giving_over=SimpleNamespace(unfit_marked=unfit_marked), held=None)
+        members: dict[str, Any] = {shard: SimpleNamespace(is_alive=True, engine=unfit) for shard in ("a", "b", "c")}
+        made = Shares(members, at_most=0, lease_seconds=15.0, clock=WorldClock())
+        for _ in range(3):
+            assert [made.beside(shard).unfit() for shard in members] == [(), (), ()]
+        assert len(asked) == len(members), "once each at one moment"
+        why.append("no proxy answers")
+        await asyncio.sleep(SAME_MOMENT_SECONDS)
+        assert made.beside("a").unfit() == ("no proxy answers",) * 2
+        members["b"].is_alive = False
+        assert made.beside("a").unfit() == ("no proxy answers",)
 
     run(story())

@@ -26,6 +26,7 @@ OWN_TASKS: Final = {
     "fenced/app/unit.py:_until_ended": "a life ends in a group that forgets a stop; who runs it waits for it",
     "fenced/bus/connection.py:_enter_loop": "aiomqtt's keepalive, which it starts itself otherwise; `close` ends it",
     "fenced/engine/race.py:_start": "a probe is cancelled alone when it loses; the race waits for each in a finally",
+    "fenced/journal/postgres/looking.py:of": "a look is for all who ask, whoever of them is cancelled; `close` ends it",
     "fenced/journal/database.py:_whole": "a transaction outlives the caller that was cancelled, who waits for it",
 }
 """Tasks outside a TaskGroup."""

@@ -28,8 +28,21 @@ async def database(tmp_path: Path, postgres: Server) -> AsyncIterator[PostgresRi
     await rig.close()
 
 
+@pytest.fixture
+async def glancing(tmp_path: Path, postgres: Server) -> AsyncIterator[PostgresRig]:
+    """An empty database, at which the journals look as those of several shards do; not opened yet."""
+    rig = PostgresRig(postgres, await postgres.empty_database(), tmp_path, has_glances=True)
+    yield rig
+    await rig.close()
+
+
 @pytest.fixture(
-    params=["memory", "sqlite", pytest.param("postgresql", marks=[needs("postgres"), pytest.mark.integration])]
+    params=[
+        "memory",
+        "sqlite",
+        pytest.param("postgresql", marks=[needs("postgres"), pytest.mark.integration]),
+        pytest.param("postgresql with glances", marks=[needs("postgres"), pytest.mark.integration]),
+    ]
 )
 def rig(request: pytest.FixtureRequest) -> Rig:
     """Each implementation in turn; the journal is not opened yet."""
@@ -38,6 +51,8 @@ def rig(request: pytest.FixtureRequest) -> Rig:
             return MemoryRig()
         case "sqlite":
             rig: Rig = request.getfixturevalue("sql")
-        case _:
+        case "postgresql":
             rig = request.getfixturevalue("database")
+        case _:
+            rig = request.getfixturevalue("glancing")
     return rig

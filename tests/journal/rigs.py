@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from fenced.journal.postgres.looking import SharedLooks
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.postgres.store import PostgresJournal, boottime
 from fenced.journal.sqlite.store import SqliteJournal
@@ -161,10 +162,12 @@ class PostgresRig:
     LEASE_SECONDS = 9.0
     taken: Taken
 
-    def __init__(self, server: Server, database: str, directory: Path) -> None:
-        self.server, self.database = server, database
+    def __init__(self, server: Server, database: str, directory: Path, *, has_glances: bool = False) -> None:
+        """`has_glances`: its journals first look at the store together, as those of several shards do."""
+        self.server, self.database, self.has_glances = server, database, has_glances
         self.directory = directory
         self._lives: list[PostgresJournal] = []
+        self._looks: list[SharedLooks] = []
         self.journal: Anchored = self.build()
 
     async def open(self) -> Loaded:
@@ -191,6 +194,7 @@ class PostgresRig:
 
     async def close(self) -> None:
         await asyncio.gather(*(journal.close() for journal in self._lives))
+        await asyncio.gather(*(looks.close() for looks in self._looks))
 
     def build(
         self, *, place: str = "this machine", lease_seconds: float = LEASE_SECONDS, directory: Path | None = None,
@@ -201,6 +205,8 @@ class PostgresRig:
         settings = PostgresSettings(
             url=PostgresUrl.parse(self.server.url(self.database)), lease_ttl_seconds=lease_seconds
         )
-        journal = PostgresJournal(settings, state_dir=directory, place=place, clock=clock, shard=shard)
+        looks = SharedLooks(settings) if self.has_glances else None
+        self._looks += [looks] if looks is not None else []
+        journal = PostgresJournal(settings, state_dir=directory, place=place, clock=clock, shard=shard, glances=looks)
         self._lives.append(journal)
         return journal

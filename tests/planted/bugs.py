@@ -14,6 +14,7 @@ from tests.planted.bugs_dividing import DIVIDING_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
 from tests.planted.bugs_drills import DRILL_BUGS
 from tests.planted.bugs_floors import FLOOR_BUGS
+from tests.planted.bugs_glances import GLANCE_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
@@ -45,6 +46,7 @@ BUGS: Final = (
     + BUDGET_BUGS
     + CLIENT_BUGS
     + FLOOR_BUGS
+    + GLANCE_BUGS
     + HEARING_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS

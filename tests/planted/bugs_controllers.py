@@ -22,9 +22,9 @@ CONTROLLER_BUGS: Final = (
         name="the lease counts from the answer of its renewal",
         rule="S20",
         file="engine/lease.py",
-        old="        self._deliver(e.LeaseRenewed(until=self.until))\n        self._renewed(began)\n",
+        old="        self._deliver(e.LeaseRenewed(until=self.until, format",
         new="        self.until += self._clock.now() - began\n"
-        "        self._deliver(e.LeaseRenewed(until=self.until))\n        self._renewed(began)\n",
+        "        self._deliver(e.LeaseRenewed(until=self.until, format",
         killers=(f"{TAKEN}::test_a_lease_counts_from_before_its_renewal",),
     ),
     Bug(
@@ -201,8 +201,8 @@ CONTROLLER_BUGS: Final = (
         name="control is handed over while commands are under way",
         rule="S21",
         file="engine/giving_over.py",
-        old='        await self.stop_acting()\n        self._reactor.give_up("handed over")\n',
-        new='        self._reactor.give_up("handed over")\n',
+        old='        await self.stop_acting()\n        await self._let_go("handed over"',
+        new='        await self._let_go("handed over"',
         killers=(f"{TAKEN}::test_control_is_handed_over_at_a_safe_point",),
     ),
     Bug(

@@ -241,7 +241,7 @@ POSTGRES_BUGS: Final = (
         name="two living controllers have one name",
         rule="S20",
         file="journal/controllers.py",
-        old="    is_free = or_(CONTROLLERS.c.instance == own.instance, not_(is_alive))",
+        old="    is_free = or_(CONTROLLERS.c.instance == our_instance, not_(is_alive))",
         new="    is_free = or_(CONTROLLERS.c.instance == CONTROLLERS.c.instance, not_(is_alive))",
         killers=(f"{CONTROLLERS}::test_a_name_belongs_to_the_living_controller_that_has_it",),
     ),

@@ -112,8 +112,8 @@ STANDING_BUGS: Final = (
         name="the end of one shard's engine ends the controller in the store",
         rule="S20",
         file="journal/controllers.py",
-        old="where(*mine, not_(holds))",
-        new="where(*mine)",
+        old="columns.instance == our_instance, not_(holds))",
+        new="columns.instance == our_instance)",
         killers=(f"{CONTROLLERS}::test_a_controller_lives_on_when_the_engine_of_one_of_its_shards_ends",),
     ),
     Bug(

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fenced.journal import codec, controllers, leases, migrations, statements
 from fenced.journal.database import MayTake, SqlJournal
+from fenced.journal.glances import Glance, Glances, Hints, Look
 from fenced.journal.leases import LeaseRow
 from fenced.journal.lock import NAME as LOCK_NAME
 from fenced.journal.lock import LockFile
@@ -32,7 +33,7 @@ from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
 from fenced.journal.seen import Server
 from fenced.journal.taking import LeaseWatch
 from fenced.model.names import MAIN_SHARD
-from fenced.ports.journal import EpochLost, Loaded, StoreError
+from fenced.ports.journal import EpochLost, Followed, Loaded, StoreError, Word
 
 LOOKS_PER_LEASE: Final = 10
 RETRY_SECONDS: Final = 0.2
@@ -54,15 +55,23 @@ class PostgresJournal(SqlJournal):
 
     def __init__(
         self, settings: PostgresSettings, *, state_dir: Path, place: str, shard: str = MAIN_SHARD,
-        clock: Callable[[], float] = boottime,
+        clock: Callable[[], float] = boottime, glances: Glances | None = None,
     ) -> None:  # fmt: skip
-        """`place`: this state directory in this boot of the machine, unlike any other in the world."""
+        """`place`: this state directory in this boot of the machine, unlike any other in the world. `glances`: looks
+        for all shards of this process; None: it looks alone."""
         super().__init__(
             place=str(settings.url), shard=shard, state_dir=state_dir, lease_ttl_seconds=settings.lease_ttl_seconds,
             where=place, instance=instance_of(place),
         )  # fmt: skip
         self._settings, self._clock = settings, clock
         self._watch = LeaseWatch(place=place, lease_seconds=settings.lease_ttl_seconds)
+        self._hints = Hints(
+            glances, shard=shard, place=place, lease_seconds=settings.lease_ttl_seconds, clock=clock
+        )  # fmt: skip
+        self._glance: Glance | None = None
+        """That of the last `follow`, for the `take` after it."""
+        self._has_words = False
+        """Whether words waited at the last look."""
         self._lock = LockFile(state_dir.resolve() / LOCK_NAME)
         self._writer: AsyncEngine | None = None
         self._readers: dict[Reader, AsyncEngine] = {}
@@ -110,13 +119,39 @@ class PostgresJournal(SqlJournal):
             await self._leave()
         await self._disconnect()
 
+    # -- looks that a glance may spare ---------------------------------------------------------------------------------
+
+    async def follow(self, *, after: int, limit: int) -> Followed:
+        self._check_open()
+        glance = self._glance = await self._hints.ask(has_timeline=self._has_timeline)
+        if not self._hints.has_records(glance, after=after):
+            return Followed(sequence=after)
+        followed = await super().follow(after=after, limit=limit)
+        self._hints.looked(Look.RECORDS, glance, known_to=followed.sequence, is_whole=not followed.behind)
+        return followed
+
+    async def words(self) -> Sequence[Word]:
+        """Once some are known, the reactor asks, and waits for no glance."""
+        self._check_open()
+        glance = None if self._has_words else await self._hints.ask(has_timeline=self._has_timeline)
+        if not self._hints.has_words(glance):
+            return ()
+        found = await super().words()
+        self._has_words = bool(found)
+        self._hints.looked(Look.WORDS, glance)
+        return found
+
     # -- the lease ----------------------------------------------------------------------------------------------------
 
     async def _look_at_lease(self, patience_seconds: float) -> MayTake | None:
+        glance, self._glance = self._glance, None
+        if not self._hints.may_take(glance, name=self._name, patience_seconds=patience_seconds):
+            return None
         at = self._clock()
         look = functools.partial(leases.lease_row, shard=self._held.shard, has_timeline=self._has_timeline)
         row = await self._read("lease", look, Reader.KEEPER)
         self._watch.saw(row, at=self._clock())
+        self._hints.looked(Look.LEASE, glance)
 
         def may_take(row: LeaseRow | None) -> bool:
             return self._watch.may_take(row, name=self._name, at=at, patience_seconds=patience_seconds)
