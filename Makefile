@@ -79,6 +79,10 @@ docs-screenshots: $(READY) ## run the lab and take the terminal pictures of docs
 docs-states: $(READY) ## write docs/states.md from the code
 	@text="$$($(BIN)/python -m tests.house.states)" && printf '%s\n' "$$text" > docs/states.md
 
+.PHONY: docs-gates
+docs-gates: $(READY) ## write the table of docs/gates.md from the code
+	@$(BIN)/python -m tests.house.gates
+
 .PHONY: venv
 venv: $(READY) ## make the virtual environment with the pinned packages
 

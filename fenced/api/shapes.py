@@ -87,11 +87,12 @@ class Result(Shape):
 
 
 class Gate(Shape):
-    """The verdict of one gate now, and its reason."""
+    """The verdict of one gate now, and its reason. `opens_when`: what opens it while it is closed."""
 
     gate: str
     open: bool
     why: str
+    opens_when: str
 
 
 class Operation(Shape):
@@ -229,9 +230,11 @@ class JournalRecord(Shape):
 
 
 class Explanation(Shape):
-    """Why a host is as it is: each gate now, what is known, the plan, and the records, newest first."""
+    """Why a host is as it is: each gate now, what is known, the plan, and the records, newest first. `summary`: the
+    answer in at most ten lines for a person."""
 
     host: Host
+    summary: list[str]
     gates: list[Gate]
     known: dict[str, Time | JsonValue]
     plan: list[dict[str, JsonValue]]

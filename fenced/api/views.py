@@ -6,11 +6,12 @@ Step times are milliseconds from the operation's start; moments stay `Moment`s. 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from pydantic import JsonValue
 
 from fenced.api import shapes
+from fenced.core.allowed.catalogue import GATES
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import DeviceRun, Drill, DrillStep, Fenceable, HostState, Operation, RaceEntry, Step
@@ -65,7 +66,7 @@ def operation(given: Operation) -> shapes.Operation:
         level=given.level,
         error=given.error or given.ending_why or None,
         known=list(given.explanation),
-        gates=[shapes.Gate(gate=gate.gate, open=gate.is_open, why=gate.why) for gate in given.gates],
+        gates=[_gate(it.gate, it.is_open, it.why) for it in given.gates],
         drill=given.is_drill,
     )
 
@@ -188,7 +189,8 @@ def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
     """Return why a host is as it is."""
     return shapes.Explanation(
         host=host(given.view),
-        gates=[_gate(gate) for gate in given.gates],
+        summary=list(given.summary),
+        gates=[_gate(str(it["gate"]), bool(it["open"]), str(it.get("why", ""))) for it in given.gates],
         known={str(key): value if isinstance(value, Moment) else plain(value) for key, value in given.known.items()},
         plan=[{str(key): plain(value) for key, value in line.items()} for line in given.plan],
         devices=_configured(given.view.state.name, inventory),
@@ -196,8 +198,9 @@ def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
     )
 
 
-def _gate(given: Mapping[str, Any]) -> shapes.Gate:
-    return shapes.Gate(gate=str(given["gate"]), open=bool(given["open"]), why=str(given.get("why", "")))
+def _gate(name: str, is_open: bool, why: str) -> shapes.Gate:
+    about = GATES.get(name)  # an old record may name a gate that there is no more
+    return shapes.Gate(gate=name, open=is_open, why=why, opens_when=about.opens_when if about is not None else "")
 
 
 def _configured(name: HostName, inventory: Inventory) -> list[shapes.ConfiguredDevice]:

@@ -18,6 +18,7 @@ from fenced.core.allowed import gates, match
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid
 from fenced.core.durable.state import HostState, Operation
+from fenced.core.explaining import summary
 from fenced.core.fleet import Fleet
 from fenced.core.reach.candidates import expand
 from fenced.core.storms import silent_of
@@ -221,7 +222,8 @@ class EngineControl:
             )
         entries = await _stored(self._journal.entries(host=name, limit=50))
         told = tuple({"gate": gate.gate, "open": gate.is_open, "why": gate.why} for gate in verdicts)
-        return Explanation(view=view, gates=told, known=known, plan=plan, entries=entries)
+        said = summary(fleet, name, now, verdicts)
+        return Explanation(view=view, gates=told, summary=said, known=known, plan=plan, entries=entries)
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)

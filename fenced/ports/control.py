@@ -141,6 +141,7 @@ class Explanation:
 
     view: HostView
     gates: tuple[Mapping[str, Any], ...]
+    summary: tuple[str, ...]
     known: Mapping[str, Any]
     plan: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     entries: Sequence[tuple[int, Entry]] = field(default_factory=tuple)

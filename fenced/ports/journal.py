@@ -252,9 +252,7 @@ class Journal(Protocol):
     """A store with one writer. Entries get rising numbers without gaps, in the order of `append`."""
 
     @property
-    def format(self) -> int:
-        """The format of the store's texts, as last read: an older one lacks the newest kinds of records."""
-        ...
+    def format(self) -> int: ...  # of the store's texts, as last read: an older one lacks the newest kinds of records
 
     async def open(self, *, holder: str, now: float) -> Loaded:
         """Take the lock of the state directory, migrate, read everything. Takes no lease, so another may hold it.
@@ -398,6 +396,4 @@ class Journal(Protocol):
         `events_before`; at most `limit` rows. Return how many were deleted."""
         ...
 
-    async def close(self) -> None:
-        """Release the lease and the lock; idempotent."""
-        ...
+    async def close(self) -> None: ...  # releases the lease and the lock; idempotent

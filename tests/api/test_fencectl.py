@@ -55,9 +55,14 @@ async def test_show_has_all_devices_and_reasons(api: Api) -> None:
     assert (await ctl(api.url, "show", "node-3", "--json")).json["name"] == "node-3"
 
 
-async def test_explain_prints_each_gate(api: Api) -> None:
-    run = await ctl(api.url, "explain", "node-3")
+async def test_explain_prints_ten_lines_at_most_and_each_gate_with_all(api: Api) -> None:
+    short = await ctl(api.url, "explain", "node-3")
+    assert short.out.splitlines() == [
+        "node-1 is healthy: heard 1.0 s ago, its grace is 15 s.", "If it died now: it would be fenced.",
+    ]  # fmt: skip
+    run = await ctl(api.url, "explain", "node-3", "--all")
     assert run.code == 0
+    assert run.out.startswith(short.out)
     assert "armed  CLOSED  the file says armed = false" in run.out
     assert "lease  open" in run.out
     assert "host_heard" in run.out

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from fenced.core.allowed.catalogue import GATES
 from fenced.core.durable.state import Step
 from fenced.model.names import ENGINE
 from fenced.model.power import Action, What
@@ -245,7 +246,10 @@ async def test_explain_shows_gates_plan_and_records_without_secrets(api: Api) ->
         found = await response.json()
     assert "hunter2" not in text
     assert found["host"]["name"] == "node-3"
-    assert found["gates"][0] == {"gate": "armed", "open": False, "why": "the file says armed = false"}
+    assert found["gates"][0] == {
+        "gate": "armed", "open": False, "why": "the file says armed = false", "opens_when": GATES["armed"].opens_when,
+    }  # fmt: skip
+    assert len(found["summary"]) == 2
     assert found["plan"] == [{"level": 1, "devices": ["pdu-a", "pdu-b"]}]
     assert [record["kind"] for record in found["records"]] == ["operation_started", "host_heard"]
     assert found["records"][0]["facts"] == {"operation": "1-7", "slot": "running"}

@@ -28,7 +28,7 @@ READY_SECONDS: Final = 60.0
 KINDS: Final = ("host.fenced", "host.healthy", "host.suspected", "host.fence_failed")
 NOT_LISTENED_TO: Final[Mapping[str, Json]] = {
     "detection": {"startup_quiet": "0s", "probe_ports": []},
-    "gates": {"witness": {"hosts": 0, "wait": "0s"}},
+    "gates": {"witness": {"hosts": 0, "wait": "0s"}, "storm": {"domains": []}},
 }
 """For rows without heartbeats: nothing is decided automatically, the row makes requests."""
 

@@ -37,6 +37,7 @@ TABLES: Final[dict[str, dict[str, Any]]] = {
     "power": {"verify_interval": "100ms"},
     "gates": {
         "witness": {"hosts": 1, "wait": "200ms"}, "cooldown": "0s", "connectivity": {"share": 90, "at_least": 3},
+        "storm": {"domains": []},
         "budget": {"hosts": 20, "percent": 100, "at_most": 20, "per": "10s", "unrecovered": 100},
     },
 }  # fmt: skip

@@ -62,6 +62,7 @@ def fast(state_dir: Path, *, bus: str, api_port: int, agents: Path) -> dict[str,
             "cooldown": "0s",
             "witness": {"hosts": 1, "wait": "200ms"},
             "connectivity": {"share": 90, "at_least": 3},
+            "storm": {"domains": []},  # many tests kill several hosts of one cluster
             "budget": {"hosts": 20, "percent": 100, "at_most": 20, "per": "10s", "unrecovered": 100},
         },
     }

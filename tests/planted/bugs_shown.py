@@ -125,7 +125,7 @@ SHOWN_BUGS: Final = (
         old="{topic.filter for topic in topics if not topic.is_optional}",
         new="{topic.filter for topic in topics}",
         killers=(
-            "tests/bus/test_refused_subscriptions.py::test_states_that_may_not_be_read_cost_one_warning_and_nothing_else",
+            "tests/bus/test_refused_subscriptions.py::test_states_and_controllers_that_may_not_be_read_cost_one_warning_and_nothing_else",
         ),
     ),
 )

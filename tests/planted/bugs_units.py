@@ -161,7 +161,7 @@ UNIT_BUGS: Final = (
         file="engine/asked.py",
         old="        for future in list(self._waiting):\n",
         new="        for future in ():\n",
-        killers=(f"{UNITS}::test_whoever_asks_while_a_life_ends_gets_an_answer",),
+        killers=("tests/engine/test_asked.py::test_those_who_wait_and_those_who_come_too_late_are_told",),
     ),
     Bug(
         name="a controller whose standby shard is unfit says that it is fit",

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from fenced.core.durable.records import Entry, StoreDoubted, StoreReleased
 from fenced.core.heard.others import Elsewhere
-from fenced.core.heard.own import NEWEST_FORMAT
 from fenced.journal.taking import LeaseWatch, is_own
 from fenced.ports.journal import (
     Batch,
@@ -211,10 +210,6 @@ class WorldJournal(MemoryJournal):
         if anchor is not None:
             self.durable.anchor, disk.anchored_at = anchor, disk.now()
         return now + ttl_seconds
-
-    @property
-    def format(self) -> int:
-        return NEWEST_FORMAT
 
     async def release(self, *, to: str, is_for_others: bool = True) -> None:
         await self._writing()

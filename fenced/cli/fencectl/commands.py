@@ -88,14 +88,15 @@ def show(session: Session, host: str) -> None:
 
 @main.command(cls=Command)
 @click.argument("host")
+@click.option("--all", "is_all", is_flag=True, help="Also each gate, what is known, the plan, the newest records.")
 @click.pass_obj
-def explain(session: Session, host: str) -> None:
-    """Explain the state of a host: each gate, the plan, the last records.
+def explain(session: Session, host: str, is_all: bool) -> None:
+    """Say why a host was, was not, or would not be fenced, and what would change that.
 
     Example: fencectl explain node-7
     """
     explained = session.client.get("hosts", host, "explain")
-    session.say(explained, lambda: text.explanation(explained))
+    session.say(explained, lambda: [*explained["summary"], *(["", *text.explanation(explained)] if is_all else ())])
 
 
 def _act(

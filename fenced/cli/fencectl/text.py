@@ -139,9 +139,6 @@ def device_table(host: Json, configured: Sequence[Json]) -> list[str]:
 
 def explanation(explained: Json) -> Iterator[str]:
     """Yield each gate with its reason, what is known, the plan, and the newest records."""
-    host = explained["host"]
-    yield f"{host['name']}: {host['state']} since {since(host['since'])}"
-    yield ""
     rows = [(gate["gate"], "open" if gate["open"] else "CLOSED", gate["why"]) for gate in explained["gates"]]
     yield from table(("GATE", "NOW", "WHY"), rows)
     if explained["known"]:

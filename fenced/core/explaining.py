@@ -1,0 +1,141 @@
+"""Says in at most ten lines why a host was, or was not, or would not be fenced, and what would change that.
+
+The closed gates of a host that is heard are no alarm: they are told as what would hold it. Times are counted back from
+now, because a person reads this in the middle of the night.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fenced.core.allowed import gates
+from fenced.core.allowed.catalogue import GATES
+from fenced.core.durable.state import GateVerdict, HostState
+from fenced.core.fleet import Fleet
+from fenced.model.names import HostName
+from fenced.model.power import State
+
+LINES_MAX: Final = 10
+GATES_TOLD_MAX: Final = 3
+"""Each takes two lines: why it is closed, and what opens it."""
+
+
+def summary(fleet: Fleet, name: HostName, now: float, verdicts: Sequence[GateVerdict]) -> tuple[str, ...]:
+    """`verdicts`: of all gates, now."""
+    state = fleet.durable(name)
+    lines = [_first(fleet, state, now)]
+    match state.state:
+        case State.HEALTHY:
+            lines += _if_it_died(fleet, name, now, verdicts)
+        case State.SUSPECT:
+            lines += _held(state, verdicts)
+        case State.FENCED | State.RESTORING:
+            lines += _off(state)
+        case State.FAILED:
+            lines += _failed(fleet, state, now)
+        case _:
+            pass
+    if state.operation is not None:
+        lines.append(f"Operation {state.operation.id} runs: `fencectl operation {state.operation.id}`.")
+    elif state.last_operation is not None:
+        lines.append(f"Its last operation: `fencectl operation {state.last_operation}`.")
+    return tuple(lines[:LINES_MAX])
+
+
+def _first(fleet: Fleet, state: HostState, now: float) -> str:
+    """Say what is known of the host, and since when."""
+    ago = lasted(now - state.since)
+    match state.state:
+        case State.HEALTHY:
+            silence, grace = fleet.silence_seconds(state.name, now), fleet.grace_seconds(state.name, now)
+            return f"{state.name} is healthy: heard {silence:.1f} s ago, its grace is {grace:.0f} s."
+        case State.SUSPECT:
+            why = state.suspicion_reason or (state.suspicion.value if state.suspicion is not None else "silence")
+            return f"{state.name} is suspect for {ago}: {why}. It may still run."
+        case State.FENCED:
+            proof = f", proven by {state.proof.kind.value}" if state.proof is not None else ""
+            return f"{state.name} is fenced for {ago}{proof}: it is off, and what it ran may be started elsewhere."
+        case State.RESTORING:
+            return f"{state.name} was off, and gets its power back for {ago}; no heartbeat came yet."
+        case State.FENCING:
+            return f"{state.name} is being fenced for {ago}: it may be on or off."
+        case State.FAILED:
+            return f"{state.name} could not be proven off, {ago} ago: it may still run. Look at it."
+        case State.LEFT:
+            return f"{state.name} said {ago} ago that it goes down: it is not fenced for that."
+        case State.MAINTENANCE:
+            upkeep = state.maintenance
+            by = f" by {upkeep.by}: {upkeep.reason}" if upkeep is not None else ""
+            return f"{state.name} is in maintenance for {ago}{by}. It is left alone."
+        case State.UNKNOWN:
+            return f"{state.name} is unknown: no heartbeat of it was ever heard, so it is never fenced by itself."
+        case _:
+            return f"{state.name} is {state.state.value} for {ago}."
+
+
+def _if_it_died(fleet: Fleet, name: HostName, now: float, verdicts: Sequence[GateVerdict]) -> list[str]:
+    host = fleet.host(name)
+    devices = ", ".join(str(device.name) for device in host.devices if device.level == host.levels[0])
+    action = host.settings.fence_action.value
+    told = [verdict for verdict in gates.closed(tuple(verdicts)) if not GATES[verdict.gate].is_of_silence]
+    after = f"after {fleet.grace_seconds(name, now):.0f} s of silence it would be suspect"
+    if not told:
+        return [f"If it died now: {after}, and {action} through {devices or 'no device'} would follow."]
+    return [f"If it died now: {after}, and held by {_names(told)}:", *_closed(told)]
+
+
+def _held(state: HostState, verdicts: Sequence[GateVerdict]) -> list[str]:
+    """Say what holds it: what held it last, if the suspicion waits for no gate now."""
+    shut = list(gates.closed(tuple(verdicts)))
+    now_named = {verdict.gate for verdict in shut}
+    shut += [verdict for verdict in state.held_by if not verdict.is_open and verdict.gate not in now_named | BY_NAME]
+    if not shut:
+        return ["Every gate is open: it is fenced as soon as it was probed."]
+    return [f"It is not fenced, because it is held by {_names(shut)}:", *_closed(shut)]
+
+
+BY_NAME: Final = frozenset(GATES) - {"release_grace"}
+"""Gates whose verdict of this moment is among the given ones."""
+
+
+def _closed(shut: Sequence[GateVerdict]) -> list[str]:
+    lines = []
+    for verdict in shut[:GATES_TOLD_MAX]:
+        lines.append(f"  {verdict.gate}: {verdict.why}")
+        lines.append(f"    opens when {GATES[verdict.gate].opens_when}")
+    if len(shut) > GATES_TOLD_MAX:
+        lines.append(f"  and {len(shut) - GATES_TOLD_MAX} more: `fencectl explain HOST --all`")
+    return lines
+
+
+def _names(shut: Sequence[GateVerdict]) -> str:
+    return ", ".join(verdict.gate for verdict in shut)
+
+
+def _off(state: HostState) -> list[str]:
+    lines = []
+    if state.is_stay_off:
+        lines.append(f"It stays off until somebody asks: `fencectl on {state.name} --reason R`.")
+    if state.owed:
+        lines.append(f"The daemon owes it power at {', '.join(map(str, state.owed))}.")
+    if state.restore_failed:
+        lines.append(f"Power could not be given back at {', '.join(map(str, state.restore_failed))}: look at them.")
+    return lines
+
+
+def _failed(fleet: Fleet, state: HostState, now: float) -> list[str]:
+    used, most = gates.attempts_in_window(fleet, state.name, now), fleet.inventory.daemon.gates.attempts_count
+    if state.record_fault:
+        return [f"Its records could not be read: {state.record_fault}."]
+    if used >= most:
+        return [f"{used} of {most} attempts of the window are used up: the daemon tries no more, a person must."]
+    again = max(state.next_attempt_at, state.cooldown_until)
+    when = f"in {again - now:.0f} s" if again > now else "as soon as it is suspect again"
+    return [f"{used} of {most} attempts of the window are used; the next one {when}."]
+
+
+def lasted(seconds: float) -> str:
+    """Return a time as a person says it."""
+    for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(seconds, 0.0):.0f} s"
