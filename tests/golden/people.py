@@ -21,11 +21,12 @@ PERSON_SECONDS: Final = 1.0
 
 
 class People:
-    """`say` is called with every answer other than the expected one."""
+    """`say` is called with every answer other than the expected one. `is_to_repeat`: the last request was not stored."""
 
     def __init__(self, world: World, say: Callable[[str], None]) -> None:
         self._world, self._say = world, say
         self._asking: dict[asyncio.Task[None], None] = {}
+        self.is_to_repeat = False
 
     def leave(self) -> None:
         """Stop waiting for answers."""
@@ -42,6 +43,7 @@ class People:
             task.result()
 
     async def _ask(self, rest: str) -> None:
+        self.is_to_repeat = False
         words, is_at_standby = rest.removesuffix(STANDBY), rest.endswith(STANDBY)
         engine = (self._world.standby if is_at_standby else self._world.daemon).engine
         if engine is None:
@@ -90,6 +92,7 @@ class People:
         except NotFound:
             self._say("finds nothing like that")
         except Unavailable:
+            self.is_to_repeat = True
             self._say("is told that the store takes no writes")
 
     async def _act(self, host: str, action: Action, *, is_forced: bool) -> None:

@@ -170,6 +170,8 @@ class Swept(Quiet):
         if daemon.engine is not engine:
             await self._ask_until_answered(words)
         await asking
+        if self.people.is_to_repeat:
+            await self._ask_until_answered(words)
 
     # -- the death ----------------------------------------------------------------------------------------------------
 
