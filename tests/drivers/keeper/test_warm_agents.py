@@ -1,6 +1,7 @@
 """A warm start and a plain start of a program do not differ, not even for the program itself."""
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -119,7 +120,8 @@ async def forks(warm: Keeper, path: Path, parameters: str = "action=metadata\n")
         forked: list[bool] = []
 
         async def on_started(started: Started) -> None:
-            forked.append(is_forked(started.pid))
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may be over by now: look again
+                forked.append(is_forked(started.pid))
 
         await warm.run(program(path, parameters), timeout_seconds=20, on_started=on_started)
         return forked == [True]
