@@ -21,7 +21,8 @@ PERSON_SECONDS: Final = 1.0
 
 
 class People:
-    """`say` is called with every answer other than the expected one. `is_to_repeat`: the last request was not stored."""
+    """`say` is called with every answer other than the expected one. `is_to_repeat`: the last request was not
+    stored."""
 
     def __init__(self, world: World, say: Callable[[str], None]) -> None:
         self._world, self._say = world, say
