@@ -49,6 +49,11 @@ class Switch:
         await self._bus.run(self._deliver)
 
     def _deliver(self, event: BusEvent) -> None:
+        if type(event) is Health:  # by far the most frequent
+            shard = self._shard_of(event.host)
+            if shard is not None and (line := self._lines.get(shard)) is not None:
+                line.hear(event)
+            return
         if isinstance(event, CONNECTION):
             for line in self._lines.values():
                 line.deliver(event)
@@ -89,11 +94,14 @@ class Line:
         """See ports.bus."""
         await self._bus.publish(message, timeout_seconds=timeout_seconds)
 
+    def hear(self, event: Health) -> None:
+        """Pass a heartbeat on. None is kept: the next life hears the next one."""
+        if self._listener is not None:
+            self._listener(event)
+
     def deliver(self, event: BusEvent) -> None:
-        """Pass an event on, and keep what the next life can't get otherwise."""
+        """Pass another event on, and keep what the next life can't get otherwise."""
         match event:
-            case Health():  # by far the most frequent
-                pass
             case BusConnected():
                 self._connected = event
             case BusDisconnected():  # with the next connection the broker sends all that it keeps

@@ -19,6 +19,10 @@ from fenced.model.names import ClusterName, HostName
 LONG_SECONDS: Final = 3600.0
 """A gate that stays closed for this long is reported."""
 HOSTS_TOLD_MAX: Final = 20
+LARGE: Final = 1000
+"""A cluster of more hosts is counted once a minute while its gate is open: each of its suspects counts by itself."""
+ROUND_SECONDS: Final = 10.0
+ROUNDS: Final = 6
 
 WHOLE_FLEET: Final = ""
 GATES: Final = ("armed", "lease", "warm_up", "connectivity", "budget", "concurrency")
@@ -58,9 +62,18 @@ def _verdicts(fleet: Fleet, now: float) -> Iterator[tuple[str, GateVerdict]]:
     for verdict in (*gates.owner_gates(fleet, now), gates.warm_up(fleet, now), gates.concurrency(fleet)):
         yield WHOLE_FLEET, verdict
     yield WHOLE_FLEET, gates.budget(fleet, None, now)
-    for cluster in fleet.by_cluster:
+    for number, cluster in enumerate(fleet.by_cluster):
         yield cluster, gates.budget(fleet, cluster, now)
-        yield cluster, gates.connectivity(fleet, cluster, now)
+        if _is_due(fleet, cluster, number, now):
+            yield cluster, gates.connectivity(fleet, cluster, now)
+
+
+def _is_due(fleet: Fleet, cluster: ClusterName, number: int, now: float) -> bool:
+    """Return whether to count the overdue hosts of a cluster now. `number`: spreads the large ones over the rounds."""
+    if len(fleet.by_cluster[cluster]) <= LARGE or ("connectivity", cluster) in fleet.own.closed_since:
+        return True
+    is_told = any((it.gate, it.cluster) == ("connectivity", cluster) for it in fleet.state.closed_gates)
+    return is_told or int(now / ROUND_SECONDS) % ROUNDS == number % ROUNDS
 
 
 def _hosts(fleet: Fleet, key: tuple[str, str], now: float) -> tuple[HostName, ...]:

@@ -18,7 +18,7 @@ from fenced.journal.leases import LeaseRow
 from fenced.journal.schema import LEASE, WORDS
 from fenced.journal.taking import LeaseWatch
 
-ALONE_SECONDS: Final = 5.0
+ALONE_SECONDS: Final = 10.0
 """How often a journal looks by itself, also if the glances show nothing: they may be of another server than its own."""
 EARLY_SECONDS: Final = 1.0
 """How long before a lease may be taken the journal begins to look by itself: its own looks alone count."""

@@ -1,16 +1,19 @@
 """Hosts that people switched off must not hold fences of the others, and a gate that stays closed is reported (S10)."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from fenced.core import closed_gates
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.allowed import gates
 from fenced.core.closed_gates import closed_seconds
 from fenced.core.durable import records as r
 from fenced.core.durable.standing import SILENT_BEFORE_SECONDS
-from fenced.model.names import HostName
+from fenced.core.fleet import Fleet
+from fenced.model.names import ClusterName, HostName
 from fenced.model.power import Action, State
 from tests.core.desk import CALM_PACE_SECONDS, FOR_EVER, Desk
 from tests.world.rack import Rack, Setting
@@ -197,3 +200,29 @@ def test_after_a_restart_a_closed_gate_is_not_announced_again() -> None:
     at.go(60.0, pace=CALM_PACE_SECONDS)
     assert len(told(at)) == 1
     assert closed_seconds(at.fleet, at.now)["armed"] > HOUR
+
+
+def test_a_large_cluster_is_counted_within_a_minute_and_each_time_while_its_gate_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(closed_gates, "LARGE", 2)
+    at = desk()
+    counted: list[float] = []
+    connectivity = gates.connectivity
+
+    def counting(fleet: Fleet, cluster: ClusterName, now: float, **more: Any) -> Any:
+        counted.append(now)
+        return connectivity(fleet, cluster, now, **more)
+
+    monkeypatch.setattr(gates, "connectivity", counting)
+    at.go(300.0, pace=CALM_PACE_SECONDS)
+    assert 4 <= len(counted) <= 6
+    at.do(e.PauseAsked(match="*", by="p", reason="r", until=None))
+    silent = [HostName(name) for name in SIX[:4]]
+    at.go(90.0, silent=silent, pace=CALM_PACE_SECONDS)
+    since = closed_seconds(at.fleet, at.now)["connectivity"]
+    assert 0.0 < since <= 80.0
+    at.go(90.0, silent=silent, pace=CALM_PACE_SECONDS)
+    assert closed_seconds(at.fleet, at.now)["connectivity"] == since + 90.0
+    at.go(30.0, pace=CALM_PACE_SECONDS)
+    assert closed_seconds(at.fleet, at.now)["connectivity"] == 0.0
