@@ -1,5 +1,7 @@
 """Begins, ends and releases storms (`allowed.storm` has the rule). A storm is durable, so that a restart ends none."""
 
+import hashlib
+
 from fenced.core import events as e
 from fenced.core.allowed import gates
 from fenced.core.allowed import storm as rule
@@ -35,7 +37,8 @@ def begin(work: Work, name: HostName) -> None:
 def _storm(work: Work, domain: Domain, hosts: tuple[HostName, ...]) -> Storm:
     key, value = domain
     shared = rule.shared_by([work.fleet.host(name) for name in hosts], but=key)
-    new_id = f"s-{work.fleet.next_token()}"
+    digest = hashlib.sha256(f"{key}={value}".encode()).hexdigest()[:8]  # shards of one store have equal tokens
+    new_id = f"s-{work.fleet.next_token()}-{digest}"
     return Storm(id=new_id, domain=key, value=value, since=work.now, hosts=hosts, common=shared)
 
 

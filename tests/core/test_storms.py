@@ -54,6 +54,15 @@ def test_the_first_of_three_to_pass_its_grace_is_held_and_the_other_rack_is_not(
     assert len(found(desk)) == 1
 
 
+def test_storms_of_two_shards_have_ids_of_their_own_although_their_tokens_are_equal() -> None:
+    ids = set()
+    for hosts in (R1[:3], R2[:3]):
+        desk = Desk(rack())
+        silence(desk, hosts)
+        ids |= {one.id for one in found(desk)}
+    assert len(ids) == 2, "a release of one must not release the other"
+
+
 def test_two_are_no_storm() -> None:
     desk = Desk(rack())
     silence(desk, R1[:2])

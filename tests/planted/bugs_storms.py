@@ -161,4 +161,12 @@ STORM_BUGS: Final = (
         new="    for known in ():\n",
         killers=(f"{STORMS}::{MOVED}",),
     ),
+    Bug(
+        name="a release of one rack's storm releases that of another shard, which has the same id",
+        rule="S10",
+        file=LIFE,
+        old='f"s-{work.fleet.next_token()}-{digest}"',
+        new='f"s-{work.fleet.next_token()}"',
+        killers=(f"{STORMS}::test_storms_of_two_shards_have_ids_of_their_own_although_their_tokens_are_equal",),
+    ),
 )

@@ -27,7 +27,7 @@ class Tally(NamedTuple):
 class Storms(NamedTuple):
     """The recorded storms, to be found fast. `of`: what they were read from. `last`: the last one of each domain.
     `naming`: those that last, by the hosts with which they began. `excused`: by the key of a domain, the hosts that
-    make no new storm until they are heard, and when that was said."""
+    make no new storm until they are heard, and when that was said; `released`: those of them that a person released."""
 
     of: tuple[Storm, ...]
     last: Mapping[Domain, Storm]
