@@ -88,6 +88,15 @@ def lasting(fleet: Fleet) -> list[Storm]:
     return [storm for storm in fleet.state.storms if storm.end is None]
 
 
+def warnings(fleet: Fleet) -> tuple[str, ...]:
+    """Return a line for each storm that lasts: nobody of its domain is fenced, and it may wait for a person."""
+    return tuple(
+        f"storm in {it.words}: {len(it.hosts)} hosts fell silent together, so none of it is fenced: `fencectl storms`"
+        for it in fleet.durable_state.storms
+        if it.end is None
+    )
+
+
 def silent_of(fleet: Fleet, storm: Storm, now: float) -> tuple[HostName, ...]:
     """Return the hosts of the storm's domain, and those with which it began, that are silent still, off or not.
 

@@ -288,6 +288,14 @@ def test_what_its_hosts_have_in_common_is_told() -> None:
     assert rule.shared_by(hosts[:1], but="datacenter")[:2] == ("cluster=c1", "rack=r1")
 
 
+def test_a_storm_that_lasts_is_a_warning_of_the_daemon() -> None:
+    desk = Desk(rack())
+    silence(desk, R1[:3])
+    assert [line.split(":")[0] for line in storms.warnings(desk.fleet)] == ["storm in rack=r1"]
+    desk.go(60.0)
+    assert storms.warnings(desk.fleet) == ()
+
+
 def test_how_long_the_gate_is_closed_is_a_metric() -> None:
     desk = Desk(rack())
     assert closed_gates.closed_seconds(desk.fleet, desk.now)["storm"] == 0.0
