@@ -11,8 +11,10 @@ from fenced.core.allowed import gates
 from fenced.core.allowed.catalogue import GATES
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
+from fenced.core.suspected.silence import released_at
 from fenced.model.names import HostName
 from fenced.model.power import State
+from fenced.model.text import one_line
 
 LINES_MAX: Final = 10
 GATES_TOLD_MAX: Final = 3
@@ -38,7 +40,7 @@ def summary(fleet: Fleet, name: HostName, now: float, verdicts: Sequence[GateVer
         lines.append(f"Operation {state.operation.id} runs: `fencectl operation {state.operation.id}`.")
     elif state.last_operation is not None:
         lines.append(f"Its last operation: `fencectl operation {state.last_operation}`.")
-    return tuple(lines[:LINES_MAX])
+    return tuple(one_line(line) for line in lines[:LINES_MAX])  # hosts and people chose some of the words
 
 
 def _first(fleet: Fleet, state: HostState, now: float) -> str:
@@ -46,8 +48,10 @@ def _first(fleet: Fleet, state: HostState, now: float) -> str:
     ago = lasted(now - state.since)
     match state.state:
         case State.HEALTHY:
+            is_ever = fleet.sights[state.name].heard_at is not None
             silence, grace = fleet.silence_seconds(state.name, now), fleet.grace_seconds(state.name, now)
-            return f"{state.name} is healthy: heard {silence:.1f} s ago, its grace is {grace:.0f} s."
+            heard = f"heard {silence:.1f} s ago" if is_ever else "not heard since the start"
+            return f"{state.name} is healthy: {heard}, its grace is {grace:.0f} s."
         case State.SUSPECT:
             why = state.suspicion_reason or (state.suspicion.value if state.suspicion is not None else "silence")
             return f"{state.name} is suspect for {ago}: {why}. It may still run."
@@ -77,10 +81,15 @@ def _if_it_died(fleet: Fleet, name: HostName, now: float, verdicts: Sequence[Gat
     devices = ", ".join(str(device.name) for device in host.devices if device.level == host.levels[0])
     action = host.settings.fence_action.value
     told = [verdict for verdict in gates.closed(tuple(verdicts)) if not GATES[verdict.gate].is_of_silence]
-    after = f"after {fleet.grace_seconds(name, now):.0f} s of silence it would be suspect"
+    if fleet.is_heard(name, now):
+        then = f"If it died now: after {fleet.grace_seconds(name, now):.0f} s of silence it would be suspect"
+    elif (left := released_at(fleet, name) - now) > 0:
+        then = f"It was silent through an outage, a hold or our start: in {left:.0f} s it would be suspect"
+    else:
+        then = "It is silent for longer than its grace: it is about to be suspect"
     if not told:
-        return [f"If it died now: {after}, and {action} through {devices or 'no device'} would follow."]
-    return [f"If it died now: {after}, and held by {_names(told)}:", *_closed(told)]
+        return [f"{then}, and {action} through {devices or 'no device'} would follow."]
+    return [f"{then}, and held by {_names(told)}:", *_closed(told)]
 
 
 def _held(state: HostState, verdicts: Sequence[GateVerdict]) -> list[str]:

@@ -1,5 +1,7 @@
 """Begins, ends and releases storms (`allowed.storm` has the rule). A storm is durable, so that a restart ends none."""
 
+import zlib
+
 from fenced.core import events as e
 from fenced.core.allowed import gates
 from fenced.core.allowed import storm as rule
@@ -24,10 +26,10 @@ def begin(work: Work, name: HostName) -> None:
     if fleet.own.format < STORMS_FORMAT:
         return
     for domain in rule.domains_of(fleet, name):
-        known = rule.last_of(fleet, domain)
+        known = rule.last_of(fleet, domain, now)
         if known is not None and known.end is None:
             continue
-        cause = rule.cause_in(fleet, domain, now)
+        cause = rule.cause_in(fleet, domain, name, now)
         if cause is not None:
             work.record_fleet(r.StormBegan(storm=_storm(work, domain, cause.hosts), why=cause.why))
 
@@ -35,7 +37,8 @@ def begin(work: Work, name: HostName) -> None:
 def _storm(work: Work, domain: Domain, hosts: tuple[HostName, ...]) -> Storm:
     key, value = domain
     shared = rule.shared_by([work.fleet.host(name) for name in hosts], but=key)
-    new_id = f"s-{work.fleet.next_token()}"
+    digest = f"{zlib.crc32(f'{key}={value}'.encode()):08x}"  # shards of one store have equal tokens
+    new_id = f"s-{work.fleet.next_token()}-{digest}"
     return Storm(id=new_id, domain=key, value=value, since=work.now, hosts=hosts, common=shared)
 
 
@@ -44,10 +47,14 @@ def look(work: Work) -> None:
     fleet, now = work.fleet, work.now
     if not gates.warm_up(fleet, now).is_open:
         return  # until then no host was heard, so it is unknown which are silent
-    longest = fleet.inventory.daemon.gates.storm_max_seconds
+    settings = fleet.inventory.daemon.gates
+    longest = settings.storm_max_seconds
     for storm in lasting(fleet):
         silent = silent_of(fleet, storm, now)
-        if len(silent) < min(fleet.inventory.daemon.gates.storm_hosts, len(storm.hosts)):
+        if storm.domain not in settings.storm_domains:
+            reason = f"gates.storm.domains names {storm.domain} no more"
+            end = _end(work, "over", by="fenced", reason=reason, hosts=silent)
+        elif len(silent) < min(settings.storm_hosts, len(storm.hosts)):
             reason = f"{len(silent)} of its hosts are silent still"
             end = _end(work, "over", by="fenced", reason=reason, hosts=silent)
         elif longest and now >= storm.since + longest:
@@ -81,32 +88,33 @@ def lasting(fleet: Fleet) -> list[Storm]:
     return [storm for storm in fleet.state.storms if storm.end is None]
 
 
+def warnings(fleet: Fleet) -> tuple[str, ...]:
+    """Return a line for each storm that lasts: nobody of its domain is fenced, and it may wait for a person."""
+    return tuple(
+        f"storm in {it.words}: {len(it.hosts)} hosts fell silent together, so none of it is fenced: `fencectl storms`"
+        for it in fleet.durable_state.storms
+        if it.end is None
+    )
+
+
 def silent_of(fleet: Fleet, storm: Storm, now: float) -> tuple[HostName, ...]:
-    """Return the hosts of the storm's domain that are silent still, off or not.
+    """Return the hosts of the storm's domain, and those with which it began, that are silent still, off or not.
 
     Cutting the power of some of them, by whom ever, does not explain the silence of the others: only maintenance takes
     a host out of a storm. One that was not heard since the start is silent still, although this life listened for a
     short time only.
     """
+    named = frozenset(storm.hosts)
+    began = (name for name in storm.hosts if name in fleet.hosts)  # a reload may have moved or renamed its domain
     return tuple(
         name
-        for name in fleet.by_domain.get((storm.domain, storm.value), ())
-        if _counts(fleet.hosts[name], storm, now)
+        for name in dict.fromkeys((*fleet.by_domain.get((storm.domain, storm.value), ()), *began))
+        if _counts(fleet.hosts[name], named, now)
         and (fleet.is_overdue(name, now) or fleet.sights[name].heard_at is None)
     )
 
 
-def _counts(state: HostState, storm: Storm, now: float) -> bool:
+def _counts(state: HostState, named: frozenset[HostName], now: float) -> bool:
     if state.maintenance is not None or state.state in NOT_MONITORED:
         return False
-    return state.name in storm.hosts or not is_in_hand(state, now)
-
-
-def is_released(fleet: Fleet, name: HostName, now: float) -> bool:
-    """Return whether a person ended the storm in which the host fell silent."""
-    for domain in rule.domains_of(fleet, name):
-        known = rule.last_of(fleet, domain)
-        end = known.end if known is not None else None
-        if end is not None and end.why == "released" and name in end.hosts:
-            return rule.silent_since(fleet, name, now) <= end.at
-    return False
+    return state.name in named or not is_in_hand(state, now)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from fenced.core import events as e
+from fenced.core import storms
 from fenced.core.fleet import Fleet
 from fenced.core.taking import words_of
 from fenced.engine.batch import Collected
@@ -132,6 +133,7 @@ class Engine:
             anchor=ports.anchor,
             epoch=lambda: fleet.epoch,
             renewed=lambda began: self.shown.renewed(began),
+            is_given_up=lambda: self.reactor.is_resting,
         )
         self.shown = Shown(
             fleet=fleet, clock=ports.clock, telemetry=ports.telemetry, controller=daemon.name,
@@ -322,7 +324,8 @@ class Engine:
     def _warnings(self) -> tuple[str, ...]:
         refusal = self.reactor.store_refusal
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
-        return (*of_store, *self.restricting.warnings(), *self.outbox.stuck_words(), *self.ports.remarks())
+        of_storms = storms.warnings(self.fleet)
+        return (*of_store, *of_storms, *self.restricting.warnings(), *self.outbox.stuck_words(), *self.ports.remarks())
 
     def _words(self) -> Words:
         """Return what operators said, as far as this controller knows: the store may have lost it."""

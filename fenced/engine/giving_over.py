@@ -28,6 +28,9 @@ from fenced.ports.proxies import ProxyView
 log = structlog.get_logger(__name__)
 
 DRAIN_LOOK_SECONDS = 0.1
+REST_SECONDS = 1.0
+"""How long a release waits for the last records of this life: one after it would be refused."""
+REST_LOOK_SECONDS = 0.01
 WENT_BACK = "store_went_back: "
 """Begins the reason of a standby that saw records which the store lacks now."""
 GATHER_SECONDS = 2.0
@@ -197,6 +200,9 @@ class GivingOver:
     async def _let_go(self, why: str, *, to: str, is_for_others: bool) -> None:
         self._reactor.give_up(why)
         await self._outbox.settle()
+        end = self._clock.now() + REST_SECONDS
+        while not self._reactor.is_resting and self._clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
+            await asyncio.sleep(REST_LOOK_SECONDS)
         self.has_let_go = True
         try:
             await self._journal.release(to=to, is_for_others=is_for_others)

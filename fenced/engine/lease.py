@@ -24,13 +24,14 @@ HURRY_SECONDS: Final = 1.0
 
 class LeaseKeeper:
     """Renews for ever. Raises EpochLost when another controller took over. `renewed`: called after each renewal with
-    the time at which it began."""
+    the time at which it began. `is_given_up`: whether this life gave the lease away itself."""
 
     def __init__(
         self, *, journal: Journal, clock: Clock, ttl_seconds: float, deliver: Callable[[e.Event], None],
         anchor: Callable[[], ClockAnchor | None], epoch: Callable[[], int] = lambda: 0,
-        renewed: Callable[[float], None] = lambda began: None,
+        renewed: Callable[[float], None] = lambda began: None, is_given_up: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
+        self._is_given_up = is_given_up
         self._journal, self._clock, self._ttl = journal, clock, ttl_seconds
         self._deliver, self._anchor, self._renewed = deliver, anchor, renewed
         self._epoch, self._met = epoch, 0
@@ -65,6 +66,8 @@ class LeaseKeeper:
         is_lost = False
         while True:
             await self._until_due()
+            if self._is_given_up():
+                continue  # it belongs to others, and this life ends
             try:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()

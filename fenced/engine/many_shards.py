@@ -237,14 +237,12 @@ class ManyShards:
         await self._loosen(doubted, lambda control: control.release_store(by=by, reason=reason))
 
     async def release_storm(self, storm_id: str, *, by: str, reason: str) -> None:
-        found = [
+        lasting = [
             shard
             for shard, control in self._shards.items()
-            if any(view.storm.id == storm_id for view in control.fleet().storms)
+            if any(view.storm.id == storm_id and view.storm.end is None for view in control.fleet().storms)
         ]
-        if not found:
-            raise NotFound(f"no storm {storm_id}")
-        await self._loosen(found, lambda control: control.release_storm(storm_id, by=by, reason=reason))
+        await self._loosen(lasting, lambda control: control.release_storm(storm_id, by=by, reason=reason))
 
     async def _restrict(self, ask: Callable[[Control], Awaitable[T]]) -> list[T]:
         """Ask all shards at once, also if one fails. Raises NotEverywhere, or what all of them raise."""

@@ -79,8 +79,7 @@ class Reactor:
         self._awake = asyncio.Event()
         self._is_waiting = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = float("inf")
-        self._turned_at = clock.now()
+        self._timer_at, self._turned_at = float("inf"), clock.now()
         self._dropped = 0
         self._losses = 0
         """Losses of the lease that were delivered and are not yet decided."""
@@ -139,10 +138,15 @@ class Reactor:
         self._awake.set()
 
     def give_up(self, why: str) -> None:
-        """Act and publish no more in this life, even if the lease is renewed once more: a message that is under way at
-        the release may come after the successor's."""
+        """Act, publish and record no more in this life, even if the lease is renewed once more: a message that is under
+        way at the release may come after the successor's, and a record after it would end this process as a fault."""
         self._is_given_up = True
         self.deliver(e.LeaseLost(why=why))
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether what came before it gave up is durable, so that it decides no more."""
+        return self._is_given_up and not self._losses
 
     def holds_lease(self) -> bool:
         """Whether this daemon owns the store. False as soon as the loss is delivered."""
@@ -186,7 +190,7 @@ class Reactor:
     # -- one turn -----------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
-        while asked := await self._next():
+        while not self.is_resting and (asked := await self._next()):
             await self._decide_durably(asked)
             if not self._has_work(self._clock.now()):
                 break
@@ -247,9 +251,7 @@ class Reactor:
         self.fleet.begin(heard_until=self._heard_until, is_lease_lost=bool(self._losses))
         now = self._clock.now()
         decisions = [decide(self.fleet, entry.event, now) for entry in asked]
-        collected = collect(
-            decisions, self.fleet, self._controller, now, self._wall, is_first=self._is_first
-        )  # fmt: skip
+        collected = collect(decisions, self.fleet, self._controller, now, self._wall, is_first=self._is_first)
         collected.words = folded(asked)
         if collected.entries or collected.words:
             try:
@@ -380,7 +382,7 @@ class Reactor:
         self._telemetry.loop_lag(max(now - self._tick_due, 0.0))
         self._tick_due = now + TICK_SECONDS
         self._tick_timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
-        if self._is_waiting and not self._has_work(now):
+        if self.is_resting or (self._is_waiting and not self._has_work(now)):
             self._turned_at = now  # a turn now would find nothing to do
         else:
             self._awake.set()

@@ -10,7 +10,9 @@ from fenced.api.server import build_app, serve
 from fenced.cli.fencectl.client import NotEverywhere, Unreachable
 from fenced.cli.fencectl.controllers import Controllers
 from fenced.cli.fencectl.overview import Level, Others, judged
-from fenced.ports.control import Unavailable
+from fenced.core.durable.fleet_state import Storm
+from fenced.model.names import HostName
+from fenced.ports.control import StormView, Unavailable
 from tests.api.conftest import expose
 from tests.api.ctl import ctl
 from tests.api.installation import call, controllers
@@ -145,6 +147,17 @@ async def test_the_store_is_released_where_it_is_in_doubt(split: Split) -> None:
         shards.fakes["dc2"].store_hold = "record 7 is gone"
     run = await ctl(split.a_url, "release", "store", "--reason", "looked")
     assert (run.code, split.b.fakes["dc2"].store_hold) == (0, ""), run
+
+
+async def test_storms_of_one_domain_in_several_shards_are_all_released(split: Split) -> None:
+    for shards in (split.a, split.b):
+        for number, name in enumerate(("main", "dc2")):
+            storm = Storm(id=f"s-1-{number}-7", domain="feed", value="a", since=0.0, hosts=())
+            shards.fakes[name].storms = [StormView(storm=storm, silent=(HostName(f"in-{name}"),))]
+    run = await ctl(split.a_url, "release", "feed=a", "--reason", "looked")
+    assert (run.code, "in-dc2, in-main" in run.out) == (0, True), run
+    assert [call[:2] for call in split.a.fakes["main"].calls] == [("release_storm", "s-1-0-7")]
+    assert [call[:2] for call in split.b.fakes["dc2"].calls] == [("release_storm", "s-1-1-7")]
 
 
 async def test_a_shard_is_handed_over_by_its_holder(split: Split) -> None:

@@ -98,3 +98,25 @@ _HEALTHY = Desk(Rack())
 )
 def test_times_are_said_as_a_person_says_them(seconds: float, text: str) -> None:
     assert lasted(seconds) == text
+
+
+def test_a_host_that_was_silent_through_an_outage_is_not_said_to_be_fenced_soon() -> None:
+    desk = Desk()
+    desk.do(e.BusDisconnected(at=desk.now, why="gone"))
+    desk.go(100.0, silent=list(desk.inventory.hosts))
+    desk.do(e.BusConnected(at=desk.now))
+    desk.go(60.0, silent=[NODE])
+    until = desk.fleet.own.released_from + desk.inventory.hosts[NODE].settings.detection.release_grace_seconds
+    assert said(desk)[1].startswith(
+        f"It was silent through an outage, a hold or our start: in {until - desk.now:.0f} s it would be suspect"
+    )
+
+
+def test_words_of_others_stay_on_their_line_and_move_no_cursor() -> None:
+    desk = Desk()
+    desk.do(e.MaintenanceAsked(host=NODE, is_on=True, by="p", reason="r\nnode-1 is fenced.\x1b[2J"))
+    assert all(line.isprintable() for line in said(desk))
+
+
+def test_what_opens_a_gate_names_no_domain_that_may_be_another_one() -> None:
+    assert "rack=" not in GATES["storm"].opens_when

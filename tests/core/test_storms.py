@@ -10,7 +10,8 @@ from fenced.core import events as e
 from fenced.core.allowed import gates
 from fenced.core.allowed import storm as rule
 from fenced.core.durable import records as r
-from fenced.core.durable.fleet_state import Storm
+from fenced.core.durable.fleet_state import Storm, StormEnd
+from fenced.core.durable.replacing import replace
 from fenced.model.names import HostName
 from tests.core.desk import Desk
 from tests.world.rack import Rack, Setting
@@ -51,6 +52,15 @@ def test_the_first_of_three_to_pass_its_grace_is_held_and_the_other_rack_is_not(
     silence(desk, [*R1[:3], R2[0]])
     assert fenced(desk) == {R2[0]}
     assert len(found(desk)) == 1
+
+
+def test_storms_of_two_shards_have_ids_of_their_own_although_their_tokens_are_equal() -> None:
+    ids = set()
+    for hosts in (R1[:3], R2[:3]):
+        desk = Desk(rack())
+        silence(desk, hosts)
+        ids |= {one.id for one in found(desk)}
+    assert len(ids) == 2, "a release of one must not release the other"
 
 
 def test_two_are_no_storm() -> None:
@@ -157,6 +167,83 @@ def test_a_start_that_heard_nobody_yet_ends_no_storm() -> None:
     assert len(storms.silent_of(again.fleet, again.fleet.state.storms[0], again.now)) == 3
 
 
+def test_hosts_that_fell_silent_with_an_outage_or_a_start_are_a_storm_when_their_release_grace_is_over() -> None:
+    desk = Desk(rack())
+    desk.do(e.BusDisconnected(at=desk.now, why="the switch died"))
+    silence(desk, list(desk.inventory.hosts), 100.0)
+    desk.do(e.BusConnected(at=desk.now))
+    silence(desk, R1[:3], 900.0)
+    assert ([one.hosts for one in found(desk)], fenced(desk)) == ([R1[:3]], set())
+    old = Desk(rack())
+    old.go(10_000.0, pace=5.0)
+    again = Desk(rack(), is_calm=False)
+    again.now = again.fleet.started = old.now + 60.0
+    again.fleet.restore({state.name: state for state in old.fleet.states()}, old.fleet.state)
+    again.calm_but(R1[:3])
+    silence(again, R1[:3], 900.0)
+    assert ([one.hosts for one in found(again)], fenced(again)) == ([R1[:3]], set())
+
+
+def test_hosts_that_were_heard_for_months_are_silent_since_the_start_and_no_earlier() -> None:
+    old = Desk(rack())
+    old.do(e.PauseAsked(match="*", by="p", reason="r", until=None))
+    for name in R1[:3]:  # their last records differ by more than `per`
+        silence(old, [name], 30.0)
+        old.go(1000.0, pace=5.0)
+    again = Desk(rack(), is_calm=False)
+    again.now = again.fleet.started = old.now + 60.0
+    again.fleet.restore({state.name: state for state in old.fleet.states()}, old.fleet.state)
+    again.calm_but(R1[:3])
+    silence(again, R1[:3], 900.0)
+    assert [one.hosts for one in found(again)] == [R1[:3]]
+
+
+def test_a_host_that_fell_silent_long_after_others_is_no_storm_with_them() -> None:
+    desk = Desk(rack())
+    desk.do(e.PauseAsked(match="rack=r1", by="p", reason="r", until=None))
+    silence(desk, R1[:2], 400.0)
+    silence(desk, [*R1[:3]], 60.0)
+    assert found(desk) == []
+
+
+def _moved(desk: Desk, names: Sequence[HostName], to: str) -> None:
+    hosts = {name: replace(it, rack=to) if name in names else it for name, it in desk.inventory.hosts.items()}
+    desk.do(e.InventoryRead(inventory=replace(desk.inventory, hosts=hosts)))
+
+
+def test_a_reload_that_renames_a_rack_or_moves_a_host_ends_no_storm_and_lets_go_of_none() -> None:
+    for names, to in ((R1, "r1-renamed"), (R1[:1], "r9")):
+        desk = Desk(rack())
+        silence(desk, R1[:3])
+        _moved(desk, names, to)
+        silence(desk, R1[:3], 1800.0)
+        assert (desk.records(r.StormEnded), fenced(desk)) == ([], set())
+        desk.go(60.0)
+        assert {ended.end.why for ended in desk.records(r.StormEnded)} == {"over"}
+        assert storms.lasting(desk.fleet) == []
+
+
+def test_what_a_person_released_is_no_storm_again_under_another_name() -> None:
+    desk = Desk(rack())
+    desk.do(e.PauseAsked(match="*", by="p", reason="r", until=None))
+    silence(desk, R1[:3])
+    desk.do(e.StormReleaseAsked(id=found(desk)[0].id, by="p", reason="looked"))
+    _moved(desk, R1, "r1-renamed")
+    silence(desk, R1[:3], 60.0)
+    assert len(found(desk)) == 1
+
+
+def test_a_storm_of_a_key_that_is_no_failure_domain_any_more_ends() -> None:
+    desk = Desk(rack())
+    silence(desk, R1[:3])
+    daemon = desk.inventory.daemon
+    none = replace(daemon, gates=replace(daemon.gates, storm_domains=()))
+    desk.do(e.InventoryRead(inventory=replace(desk.inventory, daemon=none)))
+    silence(desk, R1[:3], 20.0)
+    assert ["names rack no more" in ended.end.reason for ended in desk.records(r.StormEnded)] == [True]
+    assert rule.storm(desk.fleet, R1[0], desk.now).is_open
+
+
 def test_the_bus_that_is_away_ends_no_storm() -> None:
     desk = Desk(rack(storm_max_seconds=200.0))
     silence(desk, R1[:3])
@@ -201,12 +288,42 @@ def test_what_its_hosts_have_in_common_is_told() -> None:
     assert rule.shared_by(hosts[:1], but="datacenter")[:2] == ("cluster=c1", "rack=r1")
 
 
+def test_a_storm_that_lasts_is_a_warning_of_the_daemon() -> None:
+    desk = Desk(rack())
+    silence(desk, R1[:3])
+    assert [line.split(":")[0] for line in storms.warnings(desk.fleet)] == ["storm in rack=r1"]
+    desk.go(60.0)
+    assert storms.warnings(desk.fleet) == ()
+
+
 def test_how_long_the_gate_is_closed_is_a_metric() -> None:
     desk = Desk(rack())
     assert closed_gates.closed_seconds(desk.fleet, desk.now)["storm"] == 0.0
     silence(desk, R1[:3])
     began = found(desk)[0].since
     assert closed_gates.closed_seconds(desk.fleet, desk.now)["storm"] == desk.now - began
+
+
+def test_the_gates_of_thousands_that_a_person_released_take_no_square_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = tuple(f"node-{number}" for number in range(2000))
+    desk = Desk(Rack(hosts=hosts, racks=dict.fromkeys(hosts, "r1"), settings=rack().settings), is_calm=False)
+    names = tuple(desk.inventory.hosts)
+    end = StormEnd(at=1e9, why="released", by="p", reason="r", hosts=names, cooldown_until=0.0)
+    storm = Storm(id="s-1-1", domain="rack", value="r1", since=0.0, hosts=names, end=end)
+    desk.fleet.state = replace(desk.fleet.state, storms=(storm,))
+    read = 0
+    since = rule.silent_since
+
+    def reading(*given: object) -> float:
+        nonlocal read
+        read += 1
+        return since(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rule, "silent_since", reading)
+    for name in names:
+        assert rule.storm(desk.fleet, name, desk.now).is_open
+        assert rule.is_released(desk.fleet, name, desk.now)
+    assert read <= 4 * len(names)
 
 
 def test_a_storm_of_two_thousand_is_counted_once_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:

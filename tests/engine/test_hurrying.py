@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fenced.app import daemon
+from fenced.core import events as e
 from fenced.engine.giving_over import HandedOver
 from fenced.model.power import Action
 from tests.engine.pair import NODE, both, play
@@ -72,6 +73,22 @@ def test_a_daemon_that_stops_gives_its_lease_up_before_it_is_taken_down() -> Non
         second.engine.met("fenced-a")
         await asyncio.sleep(0.5)
         assert world.disk.row.name == "fenced-b"
+        await world.end()
+
+    play(main())
+
+
+def test_what_comes_after_the_release_is_not_recorded_so_that_the_daemon_still_says_goodbye() -> None:
+    async def main() -> None:
+        world, first, _ = await both()
+        assert first.engine is not None
+        engine = first.engine
+        await engine.giving_over.stop_acting()
+        await engine.giving_over.leave()
+        engine.reactor.deliver(e.PauseAsked(match="*", by="p", reason="r", until=None))
+        await asyncio.sleep(1.0)
+        assert first.engine is engine, "its end would cut off the word that it is offline"
+        assert engine.reactor.turned_at > engine.ports.clock.now() - 1.0, "the watchdog sees no fault"
         await world.end()
 
     play(main())

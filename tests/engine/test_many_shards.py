@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from fenced.core.durable.fleet_state import Storm, StormEnd
+from fenced.core.durable.replacing import replace
 from fenced.engine.controllers import Controllers
 from fenced.engine.many_shards import ManyShards
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action, OperationState, State
 from fenced.ports.bus import Health, HealthStatus
-from fenced.ports.control import NotEverywhere, NotFound, Refused, Standby, Unavailable
+from fenced.ports.control import NotEverywhere, NotFound, Refused, Standby, StormView, Unavailable
 from fenced.ports.journal import Words
 from tests.engine.pair import both
 from tests.fakes.controllers import controller
@@ -298,6 +300,18 @@ async def test_the_store_is_released_in_the_shards_that_doubt_it() -> None:
     await it.control.release_store(**SAID)
     assert it.control.fleet().store_hold is None
     assert it.fakes["main"].calls == []
+
+
+async def test_a_storm_is_released_where_it_lasts_and_nowhere_else() -> None:
+    it = Shards()
+    lasts = Storm(id="s-1-1", domain="rack", value="r7", since=0.0, hosts=())
+    end = StormEnd(at=1.0, why="over", by="fenced", reason="heard", hosts=(), cooldown_until=2.0)
+    it.fakes["dc2"].storms = [StormView(storm=lasts, silent=())]
+    it.fakes["main"].storms = [StormView(storm=replace(lasts, end=end), silent=())]
+    await it.control.release_storm("s-1-1", **SAID)
+    assert ([call[0] for call in it.fakes["dc2"].calls], it.fakes["main"].calls) == (["release_storm"], [])
+    with pytest.raises(Refused):
+        await it.control.release_storm("s-1-2", **SAID)
 
 
 # -- over a real engine -----------------------------------------------------------------------------------------------

@@ -363,15 +363,16 @@ def release(session: Session, what: str, reason: str) -> None:
         session.say(answer, lambda: [f"{answer['name']}: the store is released"])
         return
     items = session.client.get("storms")["items"]
-    lasting = {f"{it['domain']}={it['value']}": it for it in items if it["end"] is None}
-    if what not in lasting:
-        named = ", ".join(sorted(lasting)) or "none lasts"
+    lasting = [it for it in items if it["end"] is None]
+    found = [it for it in lasting if f"{it['domain']}={it['value']}" == what]
+    if not found:
+        named = ", ".join(sorted(f"{it['domain']}={it['value']}" for it in lasting)) or "none lasts"
         tell(f"refused: there is no storm in {what!r}; storms: {named}")
         fail(ExitCode.REFUSED)
-    storm = lasting[what]
-    session.client.send("POST", "storms", storm["id"], "release", body={"reason": reason})
-    silent = ", ".join(storm["silent"]) or "no host"
-    session.say(storm, lambda: [f"{what}: the storm is over; silent still: {silent}"])
+    for storm in found:  # a domain may have hosts in several shards
+        session.client.send("POST", "storms", storm["id"], "release", body={"reason": reason})
+    silent = ", ".join(sorted({name for storm in found for name in storm["silent"]})) or "no host"
+    session.say(found[0], lambda: [f"{what}: the storm is over; silent still: {silent}"])
 
 
 @main.command(cls=Command)

@@ -134,7 +134,7 @@ GATES: Final[dict[str, About]] = {
     "storm": About(
         closed_while="many hosts of one of its failure domains fell silent together ([below](#storms))",
         set_by="`[gates.storm]`",
-        opens_when="they are heard, or a person looked: `fencectl release rack=r7 --reason R`",
+        opens_when="they are heard, or a person looked: `fencectl release DOMAIN=VALUE --reason R`",
         who="other hosts, a person",
         fails="open: a host in no domain is judged by the other gates",
     ),

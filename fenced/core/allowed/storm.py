@@ -5,8 +5,10 @@ fenced until they are heard again or a person looked (StarlingX calls it multi-n
 are overdue hosts that fell silent within `per`: the first host to pass its grace already sees the others.
 """
 
+import bisect
 import ipaddress
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -14,15 +16,18 @@ from fenced.core.durable.fleet_state import Storm
 from fenced.core.durable.standing import NOT_MONITORED, is_in_hand
 from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
-from fenced.core.heard.counts import Domain, Tally
+from fenced.core.heard.counts import Domain, Storms, Tally
 from fenced.model.inventory import Host
 from fenced.model.names import HostName
+from fenced.model.power import State
 from fenced.model.text import one_line
 
 IMPROBABLE: Final = 1e-6
 """So many hosts that fail independently are less probable than this: they have one cause."""
 NETWORK_BITS: Final = {4: 24, 6: 64}
 """Addresses with so many bits in common are called one network."""
+
+_AT: Final = operator.itemgetter(0)
 
 
 class Cause(NamedTuple):
@@ -37,13 +42,15 @@ def storm(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     """Close while a storm of one of the host's domains lasts or cools down, or could begin."""
     margin = "it is in no failure domain"
     most = -1
+    for known in naming(fleet, name, now):
+        return _gate("storm", False, _why_held(known, now))
     for domain in domains_of(fleet, name):
-        known = last_of(fleet, domain)
-        if known is not None and (why := _why_held(known, now)):
+        recorded = last_of(fleet, domain, now)
+        if recorded is not None and (why := _why_held(recorded, now)):
             return _gate("storm", False, why)
-        if (cause := cause_in(fleet, domain, now)) is not None:
-            return _gate("storm", False, cause.why)
-        late = len(counted(fleet, domain, now))
+        if why := why_new(fleet, domain, name, now):
+            return _gate("storm", False, why)
+        late = len(tally(fleet, domain, now).late)
         if late > most:
             most, needed = late, fleet.inventory.daemon.gates.storm_hosts
             margin = f"{late} of {needed} hosts of {'='.join(domain)} fell silent lately"
@@ -76,49 +83,138 @@ def domains_of(fleet: Fleet, name: HostName) -> Iterator[Domain]:
             yield key, value
 
 
-def last_of(fleet: Fleet, domain: Domain) -> Storm | None:
+def last_of(fleet: Fleet, domain: Domain, now: float) -> Storm | None:
     """Return the storm of a domain that lasts, or the last one that ended."""
-    return next((it for it in fleet.state.storms if (it.domain, it.value) == domain), None)
+    return recorded(fleet, now).last.get(domain)
 
 
-def cause_in(fleet: Fleet, domain: Domain, now: float) -> Cause | None:
-    """Return what makes a new storm in a domain, or None."""
-    settings = fleet.inventory.daemon.gates
-    found, words = counted(fleet, domain, now), "=".join(domain)
-    if len(found) >= settings.storm_hosts:
-        minutes = settings.storm_per_seconds / 60
-        return Cause(domain, found, f"{len(found)} hosts of {words} fell silent within {minutes:.3g} min")
-    monitored = tally(fleet, domain, now).monitored
-    if settings.storm_mtbf_seconds and len(found) > 1:
-        expected = monitored * settings.storm_per_seconds / settings.storm_mtbf_seconds
-        chance = tail(expected, len(found))
-        if chance < IMPROBABLE:
-            why = (
-                f"{len(found)} of {monitored} hosts of {words} fell silent together: by chance once in {1 / chance:.1g}"
-            )
-            return Cause(domain, found, why)
-    return None
+def naming(fleet: Fleet, name: HostName, now: float) -> tuple[Storm, ...]:
+    """Return the storms that last and began with this host. A reload that moves the host ends none of them."""
+    keys = fleet.inventory.daemon.gates.storm_domains
+    return tuple(it for it in recorded(fleet, now).naming.get(name, ()) if it.domain in keys)
 
 
-def counted(fleet: Fleet, domain: Domain, now: float) -> tuple[HostName, ...]:
-    """Return the hosts of a domain that fell silent within `per`. A storm that a person released, or that reached its
-    longest time, was made by hosts that make no second one until they are heard."""
-    late, known = tally(fleet, domain, now).late, last_of(fleet, domain)
-    end = known.end if known is not None else None
-    if end is None or end.why == "over":
-        return late
-    excused = {name for name in end.hosts if silent_since(fleet, name, now) <= end.at}
-    return tuple(name for name in late if name not in excused)
+def is_released(fleet: Fleet, name: HostName, now: float) -> bool:
+    """Return whether a person ended the storm in which the host fell silent."""
+    released, since = recorded(fleet, now).released, silent_since(fleet, name, now)
+    keys = fleet.inventory.daemon.gates.storm_domains
+    return any(key in keys and since <= said.get(name, -math.inf) for key, said in released.items())
+
+
+def recorded(fleet: Fleet, now: float) -> Storms:
+    """Return the recorded storms as this moment's gates need them: read once for all suspects."""
+    memo = fleet.memo_at(now)
+    if memo.storms is None or memo.storms.of is not fleet.state.storms:
+        memo.storms = _storms(fleet.state.storms)
+        memo.tallies.clear()
+    return memo.storms
+
+
+def _storms(storms: tuple[Storm, ...]) -> Storms:
+    last: dict[Domain, Storm] = {}
+    naming: dict[HostName, tuple[Storm, ...]] = {}
+    excused: dict[str, dict[HostName, float]] = {}
+    released: dict[str, dict[HostName, float]] = {}
+    for it in storms:
+        last[it.domain, it.value] = it
+        if it.end is None:
+            naming |= {name: (*naming.get(name, ()), it) for name in it.hosts}
+            continue
+        for found, is_meant in ((excused, it.end.why != "over"), (released, it.end.why == "released")):
+            said = found.setdefault(it.domain, {})
+            for name in it.end.hosts if is_meant else ():
+                said[name] = max(it.end.at, said.get(name, it.end.at))
+    return Storms(of=storms, last=last, naming=naming, excused=excused, released=released)
+
+
+def cause_in(fleet: Fleet, domain: Domain, name: HostName, now: float) -> Cause | None:
+    """Return what makes a new storm in the domain of a suspect, or None."""
+    why = why_new(fleet, domain, name, now)
+    if not why:
+        return None
+    late = tally(fleet, domain, now).late
+    return Cause(domain, tuple(dict.fromkeys((*late, *_beside(fleet, domain, name, now)))), why)
+
+
+def why_new(fleet: Fleet, domain: Domain, name: HostName, now: float) -> str:
+    """Return why the domain of a suspect has a storm that is not recorded yet; "" if it has none.
+
+    Many fell silent lately, or together with this host: one that was silent through an outage, a hold or the start is
+    looked at long after it fell silent.
+    """
+    settings, found = fleet.inventory.daemon.gates, tally(fleet, domain, now)
+    words, minutes = "=".join(domain), settings.storm_per_seconds / 60
+    if len(found.late) >= settings.storm_hosts:
+        return f"{len(found.late)} hosts of {words} fell silent within {minutes:.3g} min"
+    if name in found.together:
+        return f"{settings.storm_hosts} or more hosts of {words} fell silent within {minutes:.3g} min, with this one"
+    if not settings.storm_mtbf_seconds:
+        return ""
+    count = max(len(found.late), _most(_beside_at(found, name, settings.storm_per_seconds), settings.storm_per_seconds))
+    chance = tail(found.monitored * settings.storm_per_seconds / settings.storm_mtbf_seconds, count)
+    if count < 2 or chance >= IMPROBABLE:
+        return ""
+    return f"{count} of {found.monitored} hosts of {words} fell silent together: by chance once in {1 / chance:.1g}"
+
+
+def _beside(fleet: Fleet, domain: Domain, name: HostName, now: float) -> tuple[HostName, ...]:
+    """Return the hosts of a domain that fell silent within `per` of a suspect, with it."""
+    per = fleet.inventory.daemon.gates.storm_per_seconds
+    return tuple(other for _, other in _beside_at(tally(fleet, domain, now), name, per))
+
+
+def _beside_at(found: Tally, name: HostName, per: float) -> tuple[tuple[float, HostName], ...]:
+    at = next((at for at, other in found.fell if other == name), None)
+    if at is None:
+        return ()
+    begin = bisect.bisect_left(found.fell, at - per, key=_AT)
+    return found.fell[begin : bisect.bisect_right(found.fell, at + per, key=_AT)]
+
+
+def _most(fell: Sequence[tuple[float, HostName]], per: float) -> int:
+    """Return how many fell silent within `per` at most."""
+    begin, most = 0, 0
+    for end, (at, _) in enumerate(fell):
+        while at - fell[begin][0] > per:
+            begin += 1
+        most = max(most, end - begin + 1)
+    return most
 
 
 def tally(fleet: Fleet, domain: Domain, now: float) -> Tally:
-    """Return who fell silent lately and how many are monitored: counted once for all suspects of a moment."""
+    """Return who fell silent, and how many are monitored: counted once for all suspects of a moment.
+
+    A storm that a person released, or that reached its longest time, was made by hosts that make no second one until
+    they are heard.
+    """
+    excused = recorded(fleet, now).excused.get(domain[0], {})
     memo = fleet.memo_at(now)
     if domain not in memo.tallies:
+        settings = fleet.inventory.daemon.gates
         names = [name for name in fleet.by_domain.get(domain, ()) if _is_monitored(fleet, name, now)]
-        late = tuple(name for name in names if _is_late(fleet, name, now))
-        memo.tallies[domain] = Tally(late=late, monitored=len(names))
+        silent = [
+            name for name in names
+            if fleet.is_overdue(name, now) and silent_since(fleet, name, now) > excused.get(name, -math.inf)
+        ]  # fmt: skip
+        fell = tuple(sorted((_fell_at(fleet, name, now), name) for name in silent))
+        memo.tallies[domain] = Tally(
+            late=tuple(name for name in silent if _is_late(fleet, name, now)), monitored=len(names), fell=fell,
+            together=_together(fell, settings.storm_hosts, settings.storm_per_seconds),
+        )  # fmt: skip
     return memo.tallies[domain]
+
+
+def _together(fell: Sequence[tuple[float, HostName]], hosts: int, per: float) -> frozenset[HostName]:
+    """Return those of which at least `hosts` fell silent within `per`."""
+    found: set[HostName] = set()
+    begin, told = 0, 0
+    for end, (at, _) in enumerate(fell):
+        while at - fell[begin][0] > per:
+            begin += 1
+        if end - begin + 1 >= hosts:
+            found.update(name for _, name in fell[max(begin, told) : end + 1])
+            told = end + 1
+    return frozenset(found)
 
 
 def _is_monitored(fleet: Fleet, name: HostName, now: float) -> bool:
@@ -128,15 +224,23 @@ def _is_monitored(fleet: Fleet, name: HostName, now: float) -> bool:
 
 def _is_late(fleet: Fleet, name: HostName, now: float) -> bool:
     within = fleet.inventory.daemon.gates.storm_per_seconds + fleet.grace_seconds(name, now)
-    return fleet.is_overdue(name, now) and now - silent_since(fleet, name, now) <= within
+    return now - silent_since(fleet, name, now) <= within
+
+
+def _fell_at(fleet: Fleet, name: HostName, now: float) -> float:
+    """Return when the host fell silent, in listening time: an outage moves nobody away from the others."""
+    sight = fleet.sights[name]
+    return sight.heard_ear if sight.heard_at is not None else silent_since(fleet, name, now) - fleet.started
 
 
 def silent_since(fleet: Fleet, name: HostName, now: float) -> float:
-    """Return when the host was last heard; one that was never heard since the start, and not suspected before, fell
-    silent with the start at the latest."""
-    heard_at = fleet.sights[name].heard_at
-    heard = heard_at if heard_at is not None else fleet.hosts[name].last_heard
-    return heard if heard is not None else now - fleet.silence_seconds(name, now)
+    """Return when the host was last heard. One that was never heard since the start, and not suspected before, fell
+    silent with the start at the latest: what the records say of it may be months old."""
+    heard_at, state = fleet.sights[name].heard_at, fleet.hosts[name]
+    if heard_at is not None:
+        return heard_at
+    was_silent = state.state is not State.HEALTHY and (state.suspected_at or 0.0) < fleet.started
+    return state.last_heard if was_silent and state.last_heard is not None else fleet.started
 
 
 def tail(expected: float, count: int) -> float:

@@ -2,7 +2,7 @@
 
 from fenced.core import commands as c
 from fenced.core import storms
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, storm
 from fenced.core.durable import records as r
 from fenced.core.durable.state import GateVerdict
 from fenced.core.operation import automatic
@@ -64,7 +64,7 @@ def _pass_gates(work: HostWork) -> None:
     verdicts = gates.all_gates(work.fleet, work.name, work.now)
     shut = gates.closed(verdicts)
     was_releasing = {verdict.gate for verdict in work.state.held_by} & gates.RELEASING
-    if storms.is_released(work.fleet, work.name, work.now):
+    if storm.is_released(work.fleet, work.name, work.now):
         was_releasing -= {"storm"}  # a person looked: these hosts don't boot slowly
     if was_releasing and not {verdict.gate for verdict in shut} & gates.RELEASING:
         until = work.now + work.host.settings.detection.release_grace_seconds

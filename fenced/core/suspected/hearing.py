@@ -75,7 +75,7 @@ def _hear_no_news(work: HostWork, health: Health) -> bool:
 
 def _keep_sight(work: HostWork, health: Health) -> None:
     sight = work.sight
-    is_release_over = is_silent_through(work)
+    is_release_over = is_silent_through(work.fleet, work.name)
     work.fleet.keep_beat(health, freshness.counted(sight, health), is_stopping=False)
     if sight.wake_at is None or sight.wake_at <= work.now or is_release_over:
         watch(work)

@@ -1,6 +1,8 @@
 """Measures how long a host was silent, and when its silence exceeds its grace (design.md#detection)."""
 
+from fenced.core.fleet import Fleet
 from fenced.core.work import HostWork
+from fenced.model.names import HostName
 
 
 def due_at(work: HostWork) -> float:
@@ -17,15 +19,20 @@ def due_at(work: HostWork) -> float:
 
 def release_until(work: HostWork) -> float:
     """Return until when a host that was silent through an outage, or the daemon's start, is not suspected."""
-    until = work.state.release_until
-    if is_silent_through(work):
-        until = max(until, work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)
+    return released_at(work.fleet, work.name)
+
+
+def released_at(fleet: Fleet, name: HostName) -> float:
+    """Return the same without work on the host."""
+    until = fleet.hosts[name].release_until
+    if is_silent_through(fleet, name):
+        until = max(until, fleet.own.released_from + fleet.host(name).settings.detection.release_grace_seconds)
     return until
 
 
-def is_silent_through(work: HostWork) -> bool:
+def is_silent_through(fleet: Fleet, name: HostName) -> bool:
     """Return whether the host was not heard since the last outage or the start: its next check may be far ahead."""
-    since, heard_at = work.fleet.own.released_since, work.sight.heard_at
+    since, heard_at = fleet.own.released_since, fleet.sights[name].heard_at
     return since is not None and (heard_at is None or heard_at < since)
 
 
