@@ -100,14 +100,14 @@ def screens(recording: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return what each command prints for what was recorded, below the command itself."""
     items = recording["hosts"]["items"]
     operation = recording["operation"]
-    explained = [*explanation(recording["explain"])]
+    explained = [*recording["explain"]["summary"], "", *explanation(recording["explain"])]
     gates = explained[: explained.index("known:") - 1]
     printed = {
         "hosts": ("fencectl hosts", hosts(items)),
         "status": ("fencectl status", judged(recording["readyz"], items)[1]),
         "operation": (f"fencectl operation {operation['id']}", render(operation)),
         "explain": (
-            f"fencectl explain {IN_MAINTENANCE}",
+            f"fencectl explain {IN_MAINTENANCE} --all",
             [*gates, "", f"... and {len(explained) - len(gates)} more lines"],
         ),
     }
