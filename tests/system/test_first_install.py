@@ -112,7 +112,7 @@ def test_a_cluster_is_armed_in_stages_and_back(bed: Machine) -> None:
     bed.run(armed)
     assert "node-2 was fenced" in bed.run(tried)
     assert bed.tried(look_at).returncode == bed.tried(opened).returncode == 1
-    assert re.search(r"^automatic +open ", bed.run("fencectl explain node-1"), re.MULTILINE)
+    assert re.search(r"^automatic +open ", bed.run("fencectl explain node-1 --all"), re.MULTILINE)
     (back,) = shell("back", __name__)
     bed.run(back)
     assert not asked(bed, "/readyz")["daemon"]["armed"]
