@@ -142,8 +142,8 @@ DECIDING_BUGS: Final = (
         rule="S11",
         file="core/suspected/silence.py",
         old="        until = max(until, "
-        "work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)",
-        new="        until = max(until, work.fleet.own.released_from)",
+        "fleet.own.released_from + fleet.host(name).settings.detection.release_grace_seconds)",
+        new="        until = max(until, fleet.own.released_from)",
         killers=(
             story("bus_lost_for_an_hour"),
             "tests/core/test_detector.py::test_an_outage_gives_release_grace_to_those_silent_through_it",
