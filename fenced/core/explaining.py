@@ -17,14 +17,17 @@ from fenced.model.power import State
 from fenced.model.text import one_line
 
 LINES_MAX: Final = 10
+REMARKS_MAX: Final = 2
 GATES_TOLD_MAX: Final = 3
 """Each takes two lines: why it is closed, and what opens it."""
 
 
-def summary(fleet: Fleet, name: HostName, now: float, verdicts: Sequence[GateVerdict]) -> tuple[str, ...]:
-    """`verdicts`: of all gates, now."""
+def summary(
+    fleet: Fleet, name: HostName, now: float, verdicts: Sequence[GateVerdict], remarks: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """`verdicts`: of all gates, now. `remarks`: what is odd about its heartbeats."""
     state = fleet.durable(name)
-    lines = [_first(fleet, state, now)]
+    lines = [_first(fleet, state, now), *remarks[:REMARKS_MAX]]
     match state.state:
         case State.HEALTHY:
             lines += _if_it_died(fleet, name, now, verdicts)

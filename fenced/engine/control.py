@@ -222,7 +222,8 @@ class EngineControl:
             )
         entries = await _stored(self._journal.entries(host=name, limit=50))
         told = tuple({"gate": gate.gate, "open": gate.is_open, "why": gate.why} for gate in verdicts)
-        said = summary(fleet, name, now, verdicts)
+        odd = (*self._misnamed.sentences(name), *filter(None, (freshness.warning(fleet, name, now),)))
+        said = summary(fleet, name, now, verdicts, odd)
         return Explanation(view=view, gates=told, summary=said, known=known, plan=plan, entries=entries)
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:

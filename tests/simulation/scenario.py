@@ -106,8 +106,11 @@ def scenario(seed: int) -> Scenario:
         fault(draft)
     for _ in range(dice.choice((0, 0, 1) if is_shared(seed) else (0, 1, 2, 3, 4))):
         aimed(draft)
+    if is_shared(seed) or (
+        seed >= STORMS_FROM and draft.rack.other_daemons
+    ):  # each daemon reads the files at its start
+        draft.lines = [line for line in draft.lines if not line[1].startswith("inventory ")]
     if is_shared(seed):
-        draft.lines = [line for line in draft.lines if not line[1].startswith("inventory ")]  # each reads its own files
         controllers.trouble(draft)
     while draft.faults < FAULTS_MIN:  # some need a proxy, which not every rack has
         devices.broken(draft)

@@ -54,6 +54,11 @@ def test_fresh_seeds() -> None:
     check([dice.randrange(10**6, 10**9) for _ in range(FRESH)])
 
 
+def test_seeds_that_found_a_fault_find_none() -> None:
+    """A host whose power is being given back, which a standby had heard, was suspected at the takeover."""
+    check((237719616, 941037141))
+
+
 def test_one_seed_is_one_execution() -> None:
     for seed in (3, 14, 15):
         assert simulate(seed, is_told=True) == simulate(seed, is_told=True)

@@ -77,17 +77,25 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
     for verdict in gates.closed(gates.owner_gates(work.fleet, work.now)):
         return RefusedBy(rule=verdict.gate, why=verdict.why)
     is_off = asked.action in {Action.OFF, Action.RESTART}
-    if is_off and not asked.is_forced and _is_living(work) and not _is_being_fenced(work):
+    if is_off and not asked.is_forced and (life := _life(work)) and not _is_being_fenced(work):
         return RefusedBy(
-            rule="alive", why=f"{work.name} is heard and not in maintenance; use force to switch off a living host"
+            rule="alive", why=f"{work.name} {life} and not in maintenance; use force to switch off a living host"
         )
     return None
 
 
-def _is_living(work: HostWork) -> bool:
-    is_left_alone = work.state.maintenance is not None or work.state.state is State.FENCED
-    is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
-    return is_alive and not is_left_alone
+def _life(work: HostWork) -> str:
+    """Return why the host counts as living; "" if it does not, or is left alone."""
+    if work.state.maintenance is not None or work.state.state is State.FENCED:
+        return ""
+    if work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now):
+        return "is heard"
+    running, fleet = work.operation, work.fleet
+    was_living = work.state.state is State.HEALTHY or (running is not None and running.is_drilling)
+    is_silent = fleet.silence_seconds(work.name, work.now) > fleet.grace_seconds(work.name, work.now)
+    if was_living and work.sight.heard_at is None and not is_silent:
+        return "was healthy, the daemon has just started and did not listen for its grace yet,"
+    return ""
 
 
 def _is_being_fenced(work: HostWork) -> bool:

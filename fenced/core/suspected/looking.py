@@ -120,8 +120,11 @@ def _look_restoring(work: HostWork) -> None:
     # A host may have booted and sent heartbeats while the daemon was deaf: boot_grace excludes that time (S11).
     deaf = work.fleet.own.ear.deaf_seconds(work.state.since, work.now)
     over = work.state.since + work.host.settings.detection.boot_grace_seconds + deaf
-    if work.now < max(over, release_until(work)):
-        work.wake(max(over, release_until(work), work.now + 0.05))
+    until = max(over, release_until(work))
+    if work.fleet.is_heard(work.name, work.now):  # by a standby, which decides nothing: its next heartbeat tells
+        until = max(until, due_at(work))
+    if work.now < until:
+        work.wake(max(until, work.now + 0.05))
     else:
         suspect(work, Cause.SILENCE, "power was given back and no heartbeat came within boot_grace")
 

@@ -126,7 +126,7 @@ class AutomaticOff(Rule):
         gates, detection = self.truth.inventory.daemon.gates, self.truth.inventory.hosts[name].settings.detection
         never = (float("-inf"), None)
         since = max(self.truth.heard.get(name, never)[0], self.truth.broker.reached.get(name, never)[0])
-        is_late = since < at - 2.0 * detection.heartbeat_interval_seconds
+        is_late = since < at - 2.5 * detection.heartbeat_interval_seconds
         return is_late and at - since < gates.storm_per_seconds and name not in self._touched | self._maintained
 
     def attempts(self, host: HostName, *, since: float) -> int:
