@@ -45,6 +45,7 @@ def test_a_lease_that_is_taken_too_early_or_under_an_old_epoch_is_found(
     changes: dict[str, object], finding: str
 ) -> None:
     async def plant(world: World) -> None:
+        renew(world)
         before = replace(world.disk.row, until=world.disk.now() + 5.0)
         world.checker.call("taken", before, replace(before, **changes))  # type: ignore[arg-type]
 
