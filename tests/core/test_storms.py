@@ -281,6 +281,13 @@ def test_the_tail_of_independent_failures(expected: float, count: int) -> None:
     assert rule.tail(expected, count) == pytest.approx(direct, rel=1e-6)
 
 
+def test_hosts_that_fail_all_the_time_make_no_storm_by_their_number() -> None:
+    assert rule.tail(3e6, 5) == 1.0
+    desk = Desk(rack(storm_mtbf_seconds=0.001))
+    silence(desk, R1[:2])
+    assert (found(desk), fenced(desk)) == ([], set(R1[:2]))
+
+
 def test_what_its_hosts_have_in_common_is_told() -> None:
     desk = Desk(rack())
     hosts = [desk.inventory.hosts[name] for name in (R1[0], R2[0])]

@@ -24,6 +24,7 @@ from fenced.model.text import one_line
 
 IMPROBABLE: Final = 1e-6
 """So many hosts that fail independently are less probable than this: they have one cause."""
+EXPECTED_MAX: Final = 500.0
 NETWORK_BITS: Final = {4: 24, 6: 64}
 """Addresses with so many bits in common are called one network."""
 
@@ -244,7 +245,12 @@ def silent_since(fleet: Fleet, name: HostName, now: float) -> float:
 
 
 def tail(expected: float, count: int) -> float:
-    """Return the probability of at least so many independent events where `expected` are expected (Poisson)."""
+    """Return the probability of at least so many independent events where `expected` are expected (Poisson).
+
+    1 where so many are expected that no number of them is improbable: the exponential would be 0 there.
+    """
+    if expected > EXPECTED_MAX:
+        return 1.0
     term, below = math.exp(-expected), 0.0
     for number in range(count):
         below += term
