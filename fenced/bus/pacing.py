@@ -13,8 +13,11 @@ from typing import Final
 from fenced.bus.reading import Incoming
 from fenced.bus.waiting import Waiting
 
-GATHER_SECONDS: Final = 0.01
+GATHER_SECONDS: Final = 0.03
 """How long messages gather. A host is heard that much later; its grace is seconds."""
+
+CLOSE_FACTOR: Final = 2
+"""Reads follow each other closely if the next one comes within so many times that: one that gathered does, too."""
 
 AWAITED_SECONDS: Final = 0.002
 """How long they gather while an acknowledgement is awaited."""
@@ -70,7 +73,8 @@ class Reader:
             return
         if self._incoming.open_socket() is None:
             return
-        is_close, self._read_at = self._loop.time() < self._read_at + GATHER_SECONDS, self._loop.time()
+        now = self._loop.time()
+        is_close, self._read_at = now < self._read_at + CLOSE_FACTOR * GATHER_SECONDS, now
         is_empty = self._waiting.look()
         if heard and is_close and is_empty:
             self._gather(AWAITED_SECONDS if self._is_awaited() else GATHER_SECONDS)

@@ -90,6 +90,28 @@ async def test_gathered_messages_are_read_in_time_and_the_next_at_once() -> None
         await it.send()
 
 
+async def test_under_load_no_read_is_for_a_single_message() -> None:
+    """A read that gathered is followed by one that gathers again."""
+    async with line() as it:
+        reads: list[int] = []
+        read = it.incoming.read
+
+        def counting() -> int:
+            reads.append(read())
+            return reads[-1]
+
+        it.incoming.read = counting  # type: ignore[method-assign]
+        end, sent_at, slow = now() + 20 * pacing.GATHER_SECONDS, now(), 0
+        while now() < end:
+            it.near.sendall(BEAT_SENT)
+            await asyncio.sleep(0.001)
+            slow += now() > sent_at + pacing.GATHER_SECONDS / 3  # this process had no processor: no load then
+            sent_at = now()
+        single = sum(heard == 1 for heard in reads)
+        assert len(reads) > 5
+        assert single <= 3 + slow, f"of {len(reads)} reads {single} were for one message"
+
+
 async def test_a_gathered_message_shows_how_long_it_waited_and_the_next_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
