@@ -1,9 +1,8 @@
 """Storms: their shapes, and the requests about them."""
 
-from typing import Literal
-
 from fenced.api import bodies, shapes
 from fenced.api.call import Call
+from fenced.core.durable.fleet_state import StormEnding
 from fenced.model.moments import Moment
 from fenced.ports.control import StormView
 
@@ -13,7 +12,7 @@ class StormEnd(shapes.Shape):
     The domain is held until `cooldown_until`."""
 
     at: shapes.Time
-    why: Literal["over", "released", "max"]
+    why: StormEnding
     by: str
     reason: str
     cooldown_until: shapes.Time

@@ -14,7 +14,17 @@ from fenced.api import shapes
 from fenced.core.allowed.catalogue import GATES
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Entry
-from fenced.core.durable.state import DeviceRun, Drill, DrillStep, Fenceable, HostState, Operation, RaceEntry, Step
+from fenced.core.durable.state import (
+    DeviceRun,
+    Drill,
+    DrillStep,
+    Fenceable,
+    GateVerdict,
+    HostState,
+    Operation,
+    RaceEntry,
+    Step,
+)
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName, Token
@@ -66,7 +76,7 @@ def operation(given: Operation) -> shapes.Operation:
         level=given.level,
         error=given.error or given.ending_why or None,
         known=list(given.explanation),
-        gates=[_gate(it.gate, it.is_open, it.why) for it in given.gates],
+        gates=[_gate(verdict) for verdict in given.gates],
         drill=given.is_drill,
     )
 
@@ -190,7 +200,7 @@ def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
     return shapes.Explanation(
         host=host(given.view),
         summary=list(given.summary),
-        gates=[_gate(str(it["gate"]), bool(it["open"]), str(it.get("why", ""))) for it in given.gates],
+        gates=[_gate(verdict) for verdict in given.gates],
         known={str(key): value if isinstance(value, Moment) else plain(value) for key, value in given.known.items()},
         plan=[{str(key): plain(value) for key, value in line.items()} for line in given.plan],
         devices=_configured(given.view.state.name, inventory),
@@ -198,9 +208,10 @@ def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
     )
 
 
-def _gate(name: str, is_open: bool, why: str) -> shapes.Gate:
-    about = GATES.get(name)  # an old record may name a gate that there is no more
-    return shapes.Gate(gate=name, open=is_open, why=why, opens_when=about.opens_when if about is not None else "")
+def _gate(given: GateVerdict) -> shapes.Gate:
+    about = GATES.get(given.gate)  # an old record may name a gate that there is no more
+    opens_when = about.opens_when if about is not None else ""
+    return shapes.Gate(gate=given.gate, open=given.is_open, why=given.why, opens_when=opens_when)
 
 
 def _configured(name: HostName, inventory: Inventory) -> list[shapes.ConfiguredDevice]:

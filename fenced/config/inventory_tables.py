@@ -23,6 +23,7 @@ from fenced.config.keys import (
     Text,
 )
 from fenced.config.tables import DefaultsTable, DetectionOfOne, PowerOfOne, ViaKeys
+from fenced.core.allowed.match import KEYS
 from fenced.model.inventory import CALLS_MAX, Tls
 from fenced.model.names import MAIN_SHARD
 
@@ -30,8 +31,6 @@ LISTS: Final = ("datacenter", "cluster", "proxy", "host")
 """The keys of an inventory file; each is a list of tables."""
 
 LEVEL_MAX: Final = 16
-LABELS_TAKEN: Final = ("host", "cluster", "datacenter", "rack", "role")
-"""Keys of the expressions of pauses and selections (`core.allowed.match`)."""
 
 
 class Overrides(PowerOfOne, DetectionOfOne, DefaultsTable):
@@ -73,7 +72,7 @@ class HostTable(Overrides):
     rack: Annotated[str, Text("its rack (gates.storm.domains)")] = ""
     labels: Annotated[
         tuple[tuple[str, str], ...],
-        Pairs('further properties, for gates, pauses and selections: { feed = "a" }', taken=LABELS_TAKEN),
+        Pairs('further properties, for gates, pauses and selections: { feed = "a" }', taken=KEYS),
     ] = ()
     roles: Annotated[tuple[str, ...], Listed("its roles, for grace_per_role", item=Name(""))] = ()
     protected: Annotated[bool, Flag("true: never fence it automatically")] = False

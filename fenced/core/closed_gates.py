@@ -4,7 +4,7 @@ A gate that is closed for one host alone is reported when that host is held. Mem
 memory; that it was reported is in the journal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final
 
 from fenced.core.allowed import gates
@@ -32,8 +32,9 @@ def look(work: Work) -> None:
     """Record gates that stay closed, and those that opened again."""
     fleet, now = work.fleet, work.now
     told = {(it.gate, it.cluster): it for it in fleet.state.closed_gates}
-    shut = {(verdict.gate, cluster): verdict for cluster, verdict in _verdicts(fleet, now) if not verdict.is_open}
     closed_since = fleet.own.closed_since
+    verdicts = _verdicts(fleet, now, known=closed_since.keys() | told.keys())
+    shut = {(verdict.gate, cluster): verdict for cluster, verdict in verdicts if not verdict.is_open}
     since = {key: closed_since.get(key, told[key].since if key in told else now) for key in shut}
     work.own(replace(fleet.own, closed_since=since))
     if ("lease", WHOLE_FLEET) in shut:
@@ -51,29 +52,23 @@ def look(work: Work) -> None:
 def closed_seconds(fleet: Fleet, now: float) -> dict[str, float]:
     """Return how long each gate has been closed, in the cluster where it is longest; 0 where it is open."""
     longest = dict.fromkeys((*GATES, "storm"), 0.0)
-    longest["storm"] = max((now - storm.since for storm in fleet.state.storms if storm.end is None), default=0.0)
+    longest["storm"] = max((now - storm.since for storm in fleet.state.lasting_storms), default=0.0)
     for (gate, _), since in fleet.own.closed_since.items():
         longest[gate] = max(longest[gate], now - since)
     return longest
 
 
-def _verdicts(fleet: Fleet, now: float) -> Iterator[tuple[str, GateVerdict]]:
-    """Yield the verdict of each gate for a host that would fall silent now, with the gate's cluster."""
+def _verdicts(fleet: Fleet, now: float, known: Container[tuple[str, str]]) -> Iterator[tuple[str, GateVerdict]]:
+    """Yield the verdict of each gate for a host that would fall silent now, with the gate's cluster. `known`: those
+    that were closed at the last look."""
     for verdict in (*gates.owner_gates(fleet, now), gates.warm_up(fleet, now), gates.concurrency(fleet)):
         yield WHOLE_FLEET, verdict
     yield WHOLE_FLEET, gates.budget(fleet, None, now)
     for number, cluster in enumerate(fleet.by_cluster):
         yield cluster, gates.budget(fleet, cluster, now)
-        if _is_due(fleet, cluster, number, now):
+        is_small, is_known = len(fleet.by_cluster[cluster]) <= LARGE, ("connectivity", cluster) in known
+        if is_small or is_known or int(now / ROUND_SECONDS) % ROUNDS == number % ROUNDS:
             yield cluster, gates.connectivity(fleet, cluster, now)
-
-
-def _is_due(fleet: Fleet, cluster: ClusterName, number: int, now: float) -> bool:
-    """Return whether to count the overdue hosts of a cluster now. `number`: spreads the large ones over the rounds."""
-    if len(fleet.by_cluster[cluster]) <= LARGE or ("connectivity", cluster) in fleet.own.closed_since:
-        return True
-    is_told = any((it.gate, it.cluster) == ("connectivity", cluster) for it in fleet.state.closed_gates)
-    return is_told or int(now / ROUND_SECONDS) % ROUNDS == number % ROUNDS
 
 
 def _hosts(fleet: Fleet, key: tuple[str, str], now: float) -> tuple[HostName, ...]:

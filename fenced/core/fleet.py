@@ -11,7 +11,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.evolve import evolve
 from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
-from fenced.core.durable.standing import BARRED, NOT_MONITORED, TROUBLED, is_in_hand
+from fenced.core.durable.standing import BARRED, TROUBLED, is_monitored
 from fenced.core.durable.state import HostState
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
@@ -362,7 +362,7 @@ class Fleet:
         """Return the hosts that should send heartbeats: not those that are switched off by an operator or in
         maintenance."""
         states = (self.hosts[name] for name in self.by_cluster.get(cluster, ()))
-        return [state.name for state in states if state.state not in NOT_MONITORED and not is_in_hand(state, now)]
+        return [state.name for state in states if is_monitored(state, now)]
 
     def why_candidate_barred(self, proxy: Proxy) -> str | None:
         """Return why a proxy can't be used now, because of itself or of its machine, or None."""

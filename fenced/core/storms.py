@@ -29,9 +29,9 @@ def begin(work: Work, name: HostName) -> None:
         known = rule.last_of(fleet, domain, now)
         if known is not None and known.end is None:
             continue
-        cause = rule.cause_in(fleet, domain, name, now)
-        if cause is not None:
-            work.record_fleet(r.StormBegan(storm=_storm(work, domain, cause.hosts), why=cause.why))
+        if why := rule.why_new(fleet, domain, name, now):
+            hosts = rule.made_by(fleet, domain, name, now)
+            work.record_fleet(r.StormBegan(storm=_storm(work, domain, hosts), why=why))
 
 
 def _storm(work: Work, domain: Domain, hosts: tuple[HostName, ...]) -> Storm:
@@ -49,7 +49,7 @@ def look(work: Work) -> None:
         return  # until then no host was heard, so it is unknown which are silent
     settings = fleet.inventory.daemon.gates
     longest = settings.storm_max_seconds
-    for storm in lasting(fleet):
+    for storm in fleet.state.lasting_storms:
         silent = silent_of(fleet, storm, now)
         if storm.domain not in settings.storm_domains:
             reason = f"gates.storm.domains names {storm.domain} no more"
@@ -67,7 +67,7 @@ def look(work: Work) -> None:
 def release(work: Work, event: e.StormReleaseAsked) -> Answer:
     """End a storm because a person looked: its silent hosts are fenced as single ones would be, at once."""
     fleet = work.fleet
-    storm = next((it for it in lasting(fleet) if it.id == event.id), None)
+    storm = next((it for it in fleet.state.lasting_storms if it.id == event.id), None)
     if storm is None:
         return RefusedBy(rule="storm", why=f"no storm {event.id} lasts")
     silent = silent_of(fleet, storm, work.now)
@@ -83,17 +83,11 @@ def _end(work: Work, why: StormEnding, *, by: str, reason: str, hosts: tuple[Hos
     return StormEnd(at=work.now, why=why, by=by, reason=reason, hosts=hosts, cooldown_until=work.now + cooldown)
 
 
-def lasting(fleet: Fleet) -> list[Storm]:
-    """Return the storms that last."""
-    return [storm for storm in fleet.state.storms if storm.end is None]
-
-
 def warnings(fleet: Fleet) -> tuple[str, ...]:
     """Return a line for each storm that lasts: nobody of its domain is fenced, and it may wait for a person."""
     return tuple(
         f"storm in {it.words}: {len(it.hosts)} hosts fell silent together, so none of it is fenced: `fencectl storms`"
-        for it in fleet.durable_state.storms
-        if it.end is None
+        for it in fleet.durable_state.lasting_storms
     )
 
 

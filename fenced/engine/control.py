@@ -185,6 +185,7 @@ class EngineControl:
         view = self.host(name)
         sight, host = fleet.sights[name], fleet.host(name)
         verdicts = gates.all_gates(fleet, name, now)
+        warning, misnamed = freshness.warning(fleet, name, now), self._misnamed.sentences(name)
         known: Mapping[str, Any] = {
             "last_heard": moment(view.last_heard),
             "heard_in_this_life": sight.heard_at is not None,
@@ -198,8 +199,8 @@ class EngineControl:
             "roles": sorted({*sight.roles, *host.roles}),
             "suspicion": view.state.suspicion.value if view.state.suspicion is not None else None,
             "suspicion_reason": view.state.suspicion_reason or None,
-            **({"warning": warning} if (warning := freshness.warning(fleet, name, now)) is not None else {}),
-            **({"misnamed": list(misnamed)} if (misnamed := self._misnamed.sentences(name)) else {}),
+            **({"warning": warning} if warning is not None else {}),
+            **({"misnamed": list(misnamed)} if misnamed else {}),
             "asked_itself": None if sight.life is None else sight.life.words,
             "attempts_in_window": gates.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],
@@ -221,10 +222,8 @@ class EngineControl:
                 }
             )
         entries = await _stored(self._journal.entries(host=name, limit=50))
-        told = tuple({"gate": gate.gate, "open": gate.is_open, "why": gate.why} for gate in verdicts)
-        odd = (*self._misnamed.sentences(name), *filter(None, (freshness.warning(fleet, name, now),)))
-        said = summary(fleet, name, now, verdicts, odd)
-        return Explanation(view=view, gates=told, summary=said, known=known, plan=plan, entries=entries)
+        said = summary(fleet, name, now, verdicts, (*misnamed, *filter(None, (warning,))))
+        return Explanation(view=view, gates=verdicts, summary=said, known=known, plan=plan, entries=entries)
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)

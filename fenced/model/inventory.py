@@ -115,6 +115,10 @@ class Device:
     identity: str = ""
 
 
+PLACES: Final = ("cluster", "datacenter", "rack")
+"""Keys of `Host.value_of` that every host may have; all others are labels."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """One host. `devices` in the order of the file; `levels` are derived from them, in rising order.

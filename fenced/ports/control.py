@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from fenced.core.durable.fleet_state import Pause, Storm
 from fenced.core.durable.records import Entry
-from fenced.core.durable.state import Fenceable, HostState, Operation
+from fenced.core.durable.state import Fenceable, GateVerdict, HostState, Operation
 from fenced.core.readiness.values import ClusterReadiness, HostReadiness, PathProof
 from fenced.model.inventory import Inventory
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
@@ -140,7 +140,7 @@ class Explanation:
     """Why a host is in its state: its gates at this moment, the decision record, the newest entries."""
 
     view: HostView
-    gates: tuple[Mapping[str, Any], ...]
+    gates: tuple[GateVerdict, ...]
     summary: tuple[str, ...]
     known: Mapping[str, Any]
     plan: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
@@ -268,7 +268,8 @@ class Control(Protocol):
         ...
 
     async def release_storm(self, storm_id: str, *, by: str, reason: str) -> None:
-        """End a storm, so that its silent hosts are fenced like any other. Raises NotFound."""
+        """End a storm, so that its silent hosts are fenced like any other. Raises Refused (rule `storm`) if none
+        of this id lasts."""
         ...
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:

@@ -252,7 +252,8 @@ class Journal(Protocol):
     """A store with one writer. Entries get rising numbers without gaps, in the order of `append`."""
 
     @property
-    def format(self) -> int: ...  # of the store's texts, as last read: an older one lacks the newest kinds of records
+    def format(self) -> int:
+        """The format of the store's texts, as last read: an older one lacks the newest kinds of records."""
 
     async def open(self, *, holder: str, now: float) -> Loaded:
         """Take the lock of the state directory, migrate, read everything. Takes no lease, so another may hold it.
@@ -295,9 +296,8 @@ class Journal(Protocol):
         ...
 
     async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
-        """Tell the others of this controller, and return all that the store knows, by name.
-
-        Call it about every third of a lease. Raises StoreHeld if another living controller has this name, StoreError.
+        """Tell the others of this controller, and return all that the store knows, by name. Call it about every third
+        of a lease. Raises StoreHeld if another living controller has this name, StoreError.
         """
         ...
 
@@ -396,4 +396,5 @@ class Journal(Protocol):
         `events_before`; at most `limit` rows. Return how many were deleted."""
         ...
 
-    async def close(self) -> None: ...  # releases the lease and the lock; idempotent
+    async def close(self) -> None:
+        """Release the lease and the lock; idempotent."""

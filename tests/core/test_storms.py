@@ -220,7 +220,7 @@ def test_a_reload_that_renames_a_rack_or_moves_a_host_ends_no_storm_and_lets_go_
         assert (desk.records(r.StormEnded), fenced(desk)) == ([], set())
         desk.go(60.0)
         assert {ended.end.why for ended in desk.records(r.StormEnded)} == {"over"}
-        assert storms.lasting(desk.fleet) == []
+        assert desk.fleet.state.lasting_storms == ()
 
 
 def test_what_a_person_released_is_no_storm_again_under_another_name() -> None:

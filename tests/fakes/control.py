@@ -181,8 +181,8 @@ class FakeControl(FakeControllers, FakeEvents):
         return Explanation(
             view=view,
             gates=(
-                {"gate": "armed", "open": not view.held_by, "why": "the file says armed = false"},
-                {"gate": "lease", "open": True, "why": "held for 12 s more"},
+                GateVerdict(gate="armed", is_open=not view.held_by, why="the file says armed = false"),
+                GateVerdict(gate="lease", is_open=True, why="held for 12 s more"),
             ),
             summary=("node-1 is healthy: heard 1.0 s ago, its grace is 15 s.", "If it died now: it would be fenced."),
             known={"boot": BootId("b1"), "silence_seconds": 21.0, "secret": Secret("hunter2-hunter2")},

@@ -101,8 +101,8 @@ def test_decisions_are_numbered_once_and_listed() -> None:
 
 
 def _gates() -> list[str]:
-    """Return the names in the source: each gate is made by `_gate("name", ...)`."""
+    """Return the names in the source: each gate is made by `judged("name", ...)`."""
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "fenced/core/allowed").glob("*.py"))
     assert all_gates.__module__ == "fenced.core.allowed.gates"
-    assert any(function == "_gate" for function, _ in functions(ROOT / "fenced/core/allowed/gates.py"))
-    return sorted(set(re.findall(r"_gate\(\s*\"(\w+)\"", source)))
+    assert any(function == "judged" for function, _ in functions(ROOT / "fenced/core/allowed/verdict.py"))
+    return sorted(set(re.findall(r"judged\(\s*\"(\w+)\"", source)))

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,16 @@ from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import ClockAnchor, Journal, Loaded, Taken
 from tests.fakes.journal import MemoryJournal
 from tests.postgres import Server
+
+
+@dataclass(slots=True)
+class Clock:
+    """A controller's own clock, that a test sets (seconds)."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Anchored(Journal, Protocol):

@@ -8,6 +8,7 @@ import pytest
 
 from fenced.journal.glances import ALONE_SECONDS, EARLY_SECONDS, Glance, Hints, Look
 from fenced.journal.leases import LeaseRow
+from tests.journal.rigs import Clock
 
 LEASE_SECONDS = 9.0
 MAIN = "main"
@@ -15,14 +16,6 @@ HELD = LeaseRow(
     name="fenced-a", place="there", epoch=3, batch=7, until=1e9, released_by="", released_to="", is_over=False,
     released_seconds=None, rest_seconds=5.0, ttl_seconds=15.0,
 )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass(slots=True)

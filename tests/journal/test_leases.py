@@ -14,7 +14,7 @@ from fenced.journal import leases
 from fenced.journal.postgres.store import PostgresJournal
 from fenced.journal.taking import HAND_OVER_SECONDS
 from fenced.ports.journal import Batch, ClockAnchor, EpochLost, StoreError, StoreWentBack, Taken
-from tests.journal.rigs import PostgresRig, start, taken_in_time
+from tests.journal.rigs import Clock, PostgresRig, start, taken_in_time
 from tests.journal.strategies import entry
 from tests.needs import needs
 
@@ -23,16 +23,6 @@ SHORT_LEASE = 3.0
 LEASE = PostgresRig.LEASE_SECONDS
 OVER = "UPDATE lease SET until = 1.0"
 """The database's clock jumps ahead by years: each lease is over by it."""
-
-
-@dataclass(slots=True)
-class Clock:
-    """A controller's own clock."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass(slots=True)

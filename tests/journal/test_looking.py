@@ -27,7 +27,7 @@ from fenced.journal.postgres.store import PostgresJournal, boottime
 from fenced.journal.queries import Reader
 from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import Batch, Said
-from tests.journal.rigs import PostgresRig, start
+from tests.journal.rigs import Clock, PostgresRig, start
 from tests.journal.strategies import entry
 from tests.needs import needs
 from tests.net import free_port
@@ -36,14 +36,6 @@ pytestmark = [needs("postgres"), pytest.mark.integration, pytest.mark.database]
 LEASE_SECONDS = 9.0
 DISARM = Said(what=DisarmSaid(by="a person", reason="at night"))
 MAIN, EAST = "main", "east"
-
-
-@dataclass(slots=True)
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Counting(PostgresJournal):

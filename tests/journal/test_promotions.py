@@ -13,7 +13,7 @@ from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.postgres.store import PostgresJournal
 from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import Batch, EpochLost, StoreError, StoreWentBack, Taken
-from tests.journal.rigs import PostgresRig, start
+from tests.journal.rigs import Clock, PostgresRig, start
 from tests.journal.strategies import entry
 from tests.needs import needs
 from tests.net import until
@@ -24,16 +24,6 @@ LEASE = PostgresRig.LEASE_SECONDS
 PATIENCE_SECONDS = 60.0
 OLDER_TIMELINE = "UPDATE lease SET timeline = timeline - 1"
 """As if the server's database had been promoted since the lease was taken."""
-
-
-@dataclass(slots=True)
-class Clock:
-    """A controller's own clock."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass(slots=True)

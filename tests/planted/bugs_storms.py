@@ -61,8 +61,8 @@ STORM_BUGS: Final = (
         name="hosts in an operator's hands make a storm",
         rule="S10",
         file=GATE,
-        old="    return state.state not in NOT_MONITORED and not is_in_hand(state, now)\n",
-        new="    return True\n",
+        old="fleet.by_domain.get(domain, ()) if is_monitored(fleet.hosts[name], now)]\n",
+        new="fleet.by_domain.get(domain, ())]\n",
         killers=(f"{STORMS}::test_hosts_in_maintenance_or_switched_off_do_not_count",),
     ),
     Bug(

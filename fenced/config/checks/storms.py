@@ -5,8 +5,8 @@ from typing import Final
 
 from fenced.config.checks.draft import Draft
 from fenced.config.checks.finding import Finding, error, warning
+from fenced.model.inventory import PLACES
 
-PLACES: Final = ("rack", "cluster", "datacenter")
 OF_ONE_HOST: Final = {"host": "a host is no failure domain", "role": "a host may have several roles"}
 
 

@@ -5,6 +5,7 @@ Gates count overdue hosts, not suspects: the first host of many to pass its grac
 
 from fenced.core.allowed.match import matches
 from fenced.core.allowed.storm import storm
+from fenced.core.allowed.verdict import judged
 from fenced.core.durable.fleet_state import Draw
 from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import GateVerdict, HostState
@@ -13,7 +14,6 @@ from fenced.core.heard.others import Room
 from fenced.core.heard.own import LEASE_MARGIN_SECONDS
 from fenced.model.names import ClusterName, HostName
 from fenced.model.power import Cause, State
-from fenced.model.text import one_line
 
 RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
 """Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first."""
@@ -86,13 +86,13 @@ def _quiet(fleet: Fleet, name: HostName, *, since: float) -> GateVerdict:
     for other in sorted(fleet.troubled - {name}):
         state = fleet.hosts[other]
         if state.drill is not None:
-            return _gate("quiet", False, f"{other} is drilled: one host at a time")
+            return judged("quiet", False, f"{other} is drilled: one host at a time")
         if _needs_a_fence(state) and state.since >= since:
             why = (
                 f"{other} is {state.state.value}: a drill gives way to another host, unless it is requested with force"
             )
-            return _gate("quiet", False, why)
-    return _gate("quiet", True, "no other host is suspect, being fenced or failed")
+            return judged("quiet", False, why)
+    return judged("quiet", True, "no other host is suspect, being fenced or failed")
 
 
 def _needs_a_fence(state: HostState) -> bool:
@@ -121,26 +121,21 @@ def why(verdicts: tuple[GateVerdict, ...]) -> str:
     return "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in verdicts)
 
 
-def _gate(gate: str, is_open: bool, why: str) -> GateVerdict:
-    """`why` may contain text from outside (an answer, a file), so it becomes one line without control characters."""
-    return GateVerdict(gate=gate, is_open=is_open, why=one_line(why))
-
-
 def armed(fleet: Fleet) -> GateVerdict:
     if not fleet.inventory.daemon.is_armed_by_file:
-        return _gate("armed", False, "daemon.armed is false in the configuration file")
+        return judged("armed", False, "daemon.armed is false in the configuration file")
     if fleet.state.is_disarmed:
-        return _gate("armed", False, "an operator disarmed the daemon; `fencectl arm` ends that")
-    return _gate("armed", True, "armed")
+        return judged("armed", False, "an operator disarmed the daemon; `fencectl arm` ends that")
+    return judged("armed", True, "armed")
 
 
 def lease(fleet: Fleet, now: float) -> GateVerdict:
     left = fleet.own.lease_until - now
     if fleet.own.is_stopping:
-        return _gate("lease", False, "the daemon is stopping")
+        return judged("lease", False, "the daemon is stopping")
     if fleet.is_lease_lost or left < LEASE_MARGIN_SECONDS:
-        return _gate("lease", False, "the lease of the store is lost or in doubt")
-    return _gate("lease", True, f"held for {left:.1f} s more")
+        return judged("lease", False, "the lease of the store is lost or in doubt")
+    return judged("lease", True, f"held for {left:.1f} s more")
 
 
 _AFTER_STORE_HOLD = "repeat disarm, pauses and maintenance that must hold, then `fencectl release store --reason R`"
@@ -148,25 +143,25 @@ _AFTER_STORE_HOLD = "repeat disarm, pauses and maintenance that must hold, then 
 
 def _store(fleet: Fleet) -> GateVerdict:
     if fleet.state.store_hold:
-        return _gate("store", False, f"{fleet.state.store_hold}; {_AFTER_STORE_HOLD}")
-    return _gate("store", True, "the store that this daemon had before")
+        return judged("store", False, f"{fleet.state.store_hold}; {_AFTER_STORE_HOLD}")
+    return judged("store", True, "the store that this daemon had before")
 
 
 def warm_up(fleet: Fleet, now: float) -> GateVerdict:
     if now < fleet.quiet_until:
-        return _gate("warm_up", False, f"startup_quiet lasts {fleet.quiet_until - now:.0f} s more")
+        return judged("warm_up", False, f"startup_quiet lasts {fleet.quiet_until - now:.0f} s more")
     if fleet.own.bus_connected_at is None:
-        return _gate("warm_up", False, "the bus is not connected")
+        return judged("warm_up", False, "the bus is not connected")
     if fleet.own.ear.opened_at is None or now < fleet.own.ear.opened_at:
-        return _gate("warm_up", False, "bus_settle after the (re)connection is not over")
-    return _gate("warm_up", True, f"listening since {now - fleet.own.ear.opened_at:.0f} s")
+        return judged("warm_up", False, "bus_settle after the (re)connection is not over")
+    return judged("warm_up", True, f"listening since {now - fleet.own.ear.opened_at:.0f} s")
 
 
 def witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     """Close unless enough other hosts were heard since the host fell silent: else the daemon may be cut off."""
     wanted = fleet.inventory.daemon.gates.witness_hosts
     if wanted == 0:
-        return _gate("witness", True, "no witness wanted")
+        return judged("witness", True, "no witness wanted")
     state, sight = fleet.hosts[name], fleet.sights[name]
     last = sight.heard_at if sight.heard_at is not None else fleet.started
     if state.proof is not None:
@@ -177,8 +172,8 @@ def witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
         if other != name and other_sight.heard_at is not None and other_sight.heard_at > after:
             heard += fleet.can_witness(other) and not fleet.is_overdue(other, now)
             if heard >= wanted:
-                return _gate("witness", True, f"{heard} other hosts heard after its last beat")
-    return _gate("witness", False, f"{heard} of {wanted} other hosts heard after its last beat: we may be cut off")
+                return judged("witness", True, f"{heard} other hosts heard after its last beat")
+    return judged("witness", False, f"{heard} of {wanted} other hosts heard after its last beat: we may be cut off")
 
 
 def _eligible(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
@@ -187,27 +182,27 @@ def _eligible(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
     is_ours = not host.is_own_machine
     is_automatic = host.settings.automatic
     return (
-        _gate("own_machine", is_ours, "another machine" if is_ours else f"{host.own_words} (S18)"),
-        _gate("automatic", is_automatic, "configured" if is_automatic else "automatic = false in the configuration"),
+        judged("own_machine", is_ours, "another machine" if is_ours else f"{host.own_words} (S18)"),
+        judged("automatic", is_automatic, "configured" if is_automatic else "automatic = false in the configuration"),
         _record(state),
         _maintenance(state),
-        _gate("paused", not pauses, f"paused by {pauses[0].by}: {pauses[0].reason}" if pauses else "not paused"),
-        _gate("protected", not host.is_protected, "protected" if host.is_protected else "not protected"),
-        _gate("known", state.is_known, "heard before" if state.is_known else "never heard"),
-        _gate("devices", bool(host.devices), f"{len(host.devices)} devices" if host.devices else "no power device"),
+        judged("paused", not pauses, f"paused by {pauses[0].by}: {pauses[0].reason}" if pauses else "not paused"),
+        judged("protected", not host.is_protected, "protected" if host.is_protected else "not protected"),
+        judged("known", state.is_known, "heard before" if state.is_known else "never heard"),
+        judged("devices", bool(host.devices), f"{len(host.devices)} devices" if host.devices else "no power device"),
     )  # fmt: skip
 
 
 def _record(state: HostState) -> GateVerdict:
     if state.record_fault:
-        return _gate("record", False, f"its records could not be taken up: {state.record_fault}")
-    return _gate("record", True, "its records were taken up")
+        return judged("record", False, f"its records could not be taken up: {state.record_fault}")
+    return judged("record", True, "its records were taken up")
 
 
 def _maintenance(state: HostState) -> GateVerdict:
     if state.maintenance is not None:
-        return _gate("maintenance", False, f"in maintenance by {state.maintenance.by}: {state.maintenance.reason}")
-    return _gate("maintenance", True, "not in maintenance")
+        return judged("maintenance", False, f"in maintenance by {state.maintenance.by}: {state.maintenance.reason}")
+    return judged("maintenance", True, "not in maintenance")
 
 
 def attempts_in_window(fleet: Fleet, name: HostName, now: float) -> int:
@@ -219,15 +214,15 @@ def attempts_in_window(fleet: Fleet, name: HostName, now: float) -> int:
 def _attempts(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     most = fleet.inventory.daemon.gates.attempts_count
     used = attempts_in_window(fleet, name, now)
-    return _gate("attempts", used < most, f"{used} of {most} attempts used in the window")
+    return judged("attempts", used < most, f"{used} of {most} attempts used in the window")
 
 
 def _cooldown(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     state = fleet.hosts[name]
     until = max(state.cooldown_until, state.next_attempt_at)
     if now < until:
-        return _gate("cooldown", False, f"{until - now:.0f} s since the last automatic operation are left")
-    return _gate("cooldown", True, "over")
+        return judged("cooldown", False, f"{until - now:.0f} s since the last automatic operation are left")
+    return judged("cooldown", True, "over")
 
 
 def is_living_fenced(fleet: Fleet, name: HostName) -> bool:
@@ -241,20 +236,20 @@ def _life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     detection, sight = fleet.host(name).settings.detection, fleet.sights[name]
     if fleet.is_heard(name, now):
         if is_living_fenced(fleet, name):
-            return _gate("alive_but_silent", True, "heard, but on_report = fence")
-        return _gate("alive_but_silent", False, "heard within its grace")
+            return judged("alive_but_silent", True, "heard, but on_report = fence")
+        return judged("alive_but_silent", False, "heard within its grace")
     life = sight.life
     if sight.spoke_at is not None and fleet.is_speaking(name, now):
         ago = now - sight.spoke_at
         why = f"{ago:.0f} s ago it sent a beat that is no news (an old sequence or boot): something of it is alive"
-        return _gate("alive_but_silent", is_living_fenced(fleet, name), why)
+        return judged("alive_but_silent", is_living_fenced(fleet, name), why)
     if life is None:
-        return _gate("alive_but_silent", False, "the host itself was not asked yet")
+        return judged("alive_but_silent", False, "the host itself was not asked yet")
     if life.answered is None:
-        return _gate("alive_but_silent", True, life.words)
+        return judged("alive_but_silent", True, life.words)
     if detection.alive_but_silent == "fence":
-        return _gate("alive_but_silent", True, f"{life.answered} answers, but alive_but_silent = fence")
-    return _gate("alive_but_silent", False, f"{life.answered} answers: the reporter is dead, not the host")
+        return judged("alive_but_silent", True, f"{life.answered} answers, but alive_but_silent = fence")
+    return judged("alive_but_silent", False, f"{life.answered} answers: the reporter is dead, not the host")
 
 
 def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
@@ -262,8 +257,8 @@ def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     kinds = fleet.inventory.daemon.gates.live_evidence
     for source, (kind, until) in (fleet.sights[name].evidence or {}).items():
         if kind in kinds and now < until:
-            return _gate("live_evidence", False, f"{source} says {kind} is alive for {until - now:.0f} s more")
-    return _gate("live_evidence", True, "none")
+            return judged("live_evidence", False, f"{source} says {kind} is alive for {until - now:.0f} s more")
+    return judged("live_evidence", True, "none")
 
 
 def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: HostName | None = None) -> GateVerdict:
@@ -274,8 +269,8 @@ def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: Hos
         overdue >= settings.connectivity_at_least and 100 * overdue >= settings.connectivity_share_percent * monitored
     )
     if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):
-        return _gate("connectivity", False, "every host of the cluster that could be heard is overdue")
-    return _gate("connectivity", not is_closed, f"{overdue} of {monitored} hosts of the cluster are overdue")
+        return judged("connectivity", False, "every host of the cluster that could be heard is overdue")
+    return judged("connectivity", not is_closed, f"{overdue} of {monitored} hosts of the cluster are overdue")
 
 
 def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
@@ -315,14 +310,14 @@ def _budget_of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> GateVe
     used = sum(1 for draw in _recent_draws(fleet, now) if draw.cluster == cluster)
     most = _budget_size(fleet, len(fleet.by_cluster.get(cluster, ())))
     if used >= most:
-        return _gate("budget", False, f"{used} of {most} automatic fences of the cluster drawn in the window")
-    return _gate("budget", True, f"{used} drawn in the window")
+        return judged("budget", False, f"{used} of {most} automatic fences of the cluster drawn in the window")
+    return judged("budget", True, f"{used} drawn in the window")
 
 
 def _budget_of_fleet(fleet: Fleet, now: float, but: HostName | None) -> GateVerdict:
     settings, others = fleet.inventory.daemon.gates, fleet.own.others
     if now < others.locked_until:
-        return _gate("budget", False, "another shard draws from the fleet's budget at this moment")
+        return judged("budget", False, "another shard draws from the fleet's budget at this moment")
     elsewhere, most = others.drawn(now), _budget_size(fleet, fleet.inventory.size)
     used = drawn(fleet, now) + elsewhere
     of_others = ""
@@ -330,13 +325,13 @@ def _budget_of_fleet(fleet: Fleet, now: float, but: HostName | None) -> GateVerd
         minutes = settings.budget_per_seconds / 60
         of_others = f"; other shards have fenced {elsewhere} hosts in the last {minutes:.3g} min"
     if used >= most:
-        return _gate("budget", False, f"{used} of {most} automatic fences of the fleet drawn in the window{of_others}")
+        return judged("budget", False, f"{used} of {most} automatic fences of the fleet drawn in the window{of_others}")
     not_back = away(fleet, now, but) + others.unrecovered
     if not_back >= settings.budget_unrecovered:
         shared = f", {others.unrecovered} of them of other shards" if others.unrecovered else ""
         why = f"{not_back} fenced hosts have not recovered (at most {settings.budget_unrecovered}){shared}"
-        return _gate("budget", False, why)
-    return _gate("budget", True, f"{used} drawn in the window{of_others}")
+        return judged("budget", False, why)
+    return judged("budget", True, f"{used} drawn in the window{of_others}")
 
 
 def budget_room(fleet: Fleet, name: HostName, now: float) -> Room:
@@ -384,4 +379,4 @@ def is_unrecovered(state: HostState, now: float) -> bool:
 def concurrency(fleet: Fleet) -> GateVerdict:
     most = fleet.inventory.daemon.gates.concurrency
     running = sum(1 for state in fleet.operations_in_flight() if state.operation and state.operation.is_automatic)
-    return _gate("concurrency", running < most, f"{running} of {most} automatic operations run")
+    return judged("concurrency", running < most, f"{running} of {most} automatic operations run")

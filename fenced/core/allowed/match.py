@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from fenced.model.inventory import Host
+from fenced.model.inventory import PLACES, Host
 
 LABEL_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
-KEYS = ("host", "cluster", "datacenter", "rack", "role")
+KEYS = ("host", *PLACES, "role")
+"""Keys that no label can have."""
 
 
 class BadMatch(ValueError):

@@ -10,33 +10,26 @@ import ipaddress
 import math
 import operator
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+from fenced.core.allowed.verdict import judged
 from fenced.core.durable.fleet_state import Storm
-from fenced.core.durable.standing import NOT_MONITORED, is_in_hand
+from fenced.core.durable.standing import is_monitored
 from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
 from fenced.core.heard.counts import Domain, Storms, Tally
-from fenced.model.inventory import Host
+from fenced.model.inventory import PLACES, Host
 from fenced.model.names import HostName
 from fenced.model.power import State
-from fenced.model.text import one_line
 
 IMPROBABLE: Final = 1e-6
 """So many hosts that fail independently are less probable than this: they have one cause."""
 EXPECTED_MAX: Final = 500.0
+"""Where more independent failures are expected, no number of them is improbable."""
 NETWORK_BITS: Final = {4: 24, 6: 64}
 """Addresses with so many bits in common are called one network."""
 
 _AT: Final = operator.itemgetter(0)
-
-
-class Cause(NamedTuple):
-    """Why a domain is held although no storm of it is recorded yet. `hosts`: who fell silent."""
-
-    domain: Domain
-    hosts: tuple[HostName, ...]
-    why: str
 
 
 def storm(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
@@ -44,22 +37,18 @@ def storm(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     margin = "it is in no failure domain"
     most = -1
     for known in naming(fleet, name, now):
-        return _gate("storm", False, _why_held(known, now))
+        return judged("storm", False, _why_held(known, now))
     for domain in domains_of(fleet, name):
         recorded = last_of(fleet, domain, now)
         if recorded is not None and (why := _why_held(recorded, now)):
-            return _gate("storm", False, why)
+            return judged("storm", False, why)
         if why := why_new(fleet, domain, name, now):
-            return _gate("storm", False, why)
+            return judged("storm", False, why)
         late = len(tally(fleet, domain, now).late)
         if late > most:
             most, needed = late, fleet.inventory.daemon.gates.storm_hosts
             margin = f"{late} of {needed} hosts of {'='.join(domain)} fell silent lately"
-    return _gate("storm", True, margin)
-
-
-def _gate(gate: str, is_open: bool, why: str) -> GateVerdict:
-    return GateVerdict(gate=gate, is_open=is_open, why=one_line(why))
+    return judged("storm", True, margin)
 
 
 def _why_held(storm: Storm, now: float) -> str:
@@ -128,13 +117,10 @@ def _storms(storms: tuple[Storm, ...]) -> Storms:
     return Storms(of=storms, last=last, naming=naming, excused=excused, released=released)
 
 
-def cause_in(fleet: Fleet, domain: Domain, name: HostName, now: float) -> Cause | None:
-    """Return what makes a new storm in the domain of a suspect, or None."""
-    why = why_new(fleet, domain, name, now)
-    if not why:
-        return None
-    late = tally(fleet, domain, now).late
-    return Cause(domain, tuple(dict.fromkeys((*late, *_beside(fleet, domain, name, now)))), why)
+def made_by(fleet: Fleet, domain: Domain, name: HostName, now: float) -> tuple[HostName, ...]:
+    """Return the hosts of a domain that fell silent lately, or within `per` of a suspect, with it."""
+    found, per = tally(fleet, domain, now), fleet.inventory.daemon.gates.storm_per_seconds
+    return tuple(dict.fromkeys((*found.late, *(other for _, other in _beside(found, name, per)))))
 
 
 def why_new(fleet: Fleet, domain: Domain, name: HostName, now: float) -> str:
@@ -151,20 +137,17 @@ def why_new(fleet: Fleet, domain: Domain, name: HostName, now: float) -> str:
         return f"{settings.storm_hosts} or more hosts of {words} fell silent within {minutes:.3g} min, with this one"
     if not settings.storm_mtbf_seconds:
         return ""
-    count = max(len(found.late), _most(_beside_at(found, name, settings.storm_per_seconds), settings.storm_per_seconds))
+    per = settings.storm_per_seconds
+    most = max((end - begin for begin, end in _windows(_beside(found, name, per), per)), default=0)
+    count = max(len(found.late), most)
     chance = tail(found.monitored * settings.storm_per_seconds / settings.storm_mtbf_seconds, count)
     if count < 2 or chance >= IMPROBABLE:
         return ""
     return f"{count} of {found.monitored} hosts of {words} fell silent together: by chance once in {1 / chance:.1g}"
 
 
-def _beside(fleet: Fleet, domain: Domain, name: HostName, now: float) -> tuple[HostName, ...]:
-    """Return the hosts of a domain that fell silent within `per` of a suspect, with it."""
-    per = fleet.inventory.daemon.gates.storm_per_seconds
-    return tuple(other for _, other in _beside_at(tally(fleet, domain, now), name, per))
-
-
-def _beside_at(found: Tally, name: HostName, per: float) -> tuple[tuple[float, HostName], ...]:
+def _beside(found: Tally, name: HostName, per: float) -> tuple[tuple[float, HostName], ...]:
+    """Return who fell silent within `per` of a suspect, with it, and when."""
     at = next((at for at, other in found.fell if other == name), None)
     if at is None:
         return ()
@@ -172,14 +155,13 @@ def _beside_at(found: Tally, name: HostName, per: float) -> tuple[tuple[float, H
     return found.fell[begin : bisect.bisect_right(found.fell, at + per, key=_AT)]
 
 
-def _most(fell: Sequence[tuple[float, HostName]], per: float) -> int:
-    """Return how many fell silent within `per` at most."""
-    begin, most = 0, 0
-    for end, (at, _) in enumerate(fell):
+def _windows(fell: Sequence[tuple[float, HostName]], per: float) -> Iterator[tuple[int, int]]:
+    """Yield for each that fell silent the longest slice that ends with it and fits into `per`."""
+    begin = 0
+    for last, (at, _) in enumerate(fell):
         while at - fell[begin][0] > per:
             begin += 1
-        most = max(most, end - begin + 1)
-    return most
+        yield begin, last + 1
 
 
 def tally(fleet: Fleet, domain: Domain, now: float) -> Tally:
@@ -192,7 +174,7 @@ def tally(fleet: Fleet, domain: Domain, now: float) -> Tally:
     memo = fleet.memo_at(now)
     if domain not in memo.tallies:
         settings = fleet.inventory.daemon.gates
-        names = [name for name in fleet.by_domain.get(domain, ()) if _is_monitored(fleet, name, now)]
+        names = [name for name in fleet.by_domain.get(domain, ()) if is_monitored(fleet.hosts[name], now)]
         silent = [
             name for name in names
             if fleet.is_overdue(name, now) and silent_since(fleet, name, now) > excused.get(name, -math.inf)
@@ -208,19 +190,12 @@ def tally(fleet: Fleet, domain: Domain, now: float) -> Tally:
 def _together(fell: Sequence[tuple[float, HostName]], hosts: int, per: float) -> frozenset[HostName]:
     """Return those of which at least `hosts` fell silent within `per`."""
     found: set[HostName] = set()
-    begin, told = 0, 0
-    for end, (at, _) in enumerate(fell):
-        while at - fell[begin][0] > per:
-            begin += 1
-        if end - begin + 1 >= hosts:
-            found.update(name for _, name in fell[max(begin, told) : end + 1])
-            told = end + 1
+    told = 0
+    for begin, end in _windows(fell, per):
+        if end - begin >= hosts:
+            found.update(name for _, name in fell[max(begin, told) : end])
+            told = end
     return frozenset(found)
-
-
-def _is_monitored(fleet: Fleet, name: HostName, now: float) -> bool:
-    state = fleet.hosts[name]
-    return state.state not in NOT_MONITORED and not is_in_hand(state, now)
 
 
 def _is_late(fleet: Fleet, name: HostName, now: float) -> bool:
@@ -267,7 +242,7 @@ def tail(expected: float, count: int) -> float:
 
 def shared_by(hosts: Sequence[Host], but: str) -> tuple[str, ...]:
     """Return what all these hosts have in common besides the domain `but`, as KEY=VALUE."""
-    keys = dict.fromkeys(("cluster", "datacenter", "rack", *(key for host in hosts for key, _ in host.labels)))
+    keys = dict.fromkeys((*PLACES, *(key for host in hosts for key, _ in host.labels)))
     found = []
     for key in keys:
         values = {host.value_of(key) for host in hosts}

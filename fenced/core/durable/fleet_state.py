@@ -117,6 +117,11 @@ class FleetState:
     released_store: str = ""
     listened: tuple[Listening, ...] = ()
 
+    @property
+    def lasting_storms(self) -> tuple[Storm, ...]:
+        """Return the storms that nothing ended yet."""
+        return tuple(storm for storm in self.storms if storm.end is None)
+
     def answered(self, request_id: str) -> AnsweredRequest | None:
         """Return the request of this id that was answered; None if there was none, or not lately."""
         return next((request for request in self.requests if request.id == request_id), None)

@@ -40,6 +40,11 @@ def is_in_hand(state: HostState, now: float) -> bool:
     return state.state is State.FENCING and was_living and operation is not None and not operation.is_automatic
 
 
+def is_monitored(state: HostState, now: float) -> bool:
+    """Return whether the host should send heartbeats: it is not switched off by an operator or in maintenance."""
+    return state.state not in NOT_MONITORED and not is_in_hand(state, now)
+
+
 def is_watched_as_off(state: HostState) -> bool:
     """Return whether only the watch reads its power: it is fenced, failed, or its restore was stopped after an ON."""
     return state.state in {State.FENCED, State.FAILED} or (state.state is State.RESTORING and state.is_on_forbidden)
