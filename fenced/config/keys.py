@@ -251,6 +251,17 @@ class Listed(Check):
         return items
 
 
+def checked_pairs(table: Mapping[str, object], key: Check, value: Check) -> tuple[tuple[str, Any], ...]:
+    """Return a table's pairs, checked and sorted by key. A mistake names the key that it is in."""
+    pairs = []
+    for name, item in table.items():
+        try:
+            pairs.append((key.check(name), value.check(item)))
+        except PydanticCustomError as error:
+            raise refuse(f"{name!r}: {error.message()}") from error
+    return tuple(sorted(pairs))
+
+
 @dataclass(frozen=True, slots=True)
 class PerRole(Check):
     """Role -> duration, held as pairs sorted by role."""
@@ -263,8 +274,7 @@ class PerRole(Check):
     def check(self, value: object) -> tuple[tuple[str, float], ...]:
         if not isinstance(value, Mapping):
             raise refuse('must be a table of durations, as {spm = "20s"}')
-        role, grace = Name("role"), Seconds("grace", least="0s", most="1d")
-        return tuple(sorted((role.check(key), grace.check(item)) for key, item in value.items()))
+        return checked_pairs(value, Name("role"), Seconds("grace", least="0s", most="1d"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +294,7 @@ class Pairs(Check):
         for key in value:
             if key in self.taken:
                 raise refuse(f"{key} is no key of a label: it is a key of its own")
-        return tuple(sorted((Name("key").check(key), Name("label").check(item)) for key, item in value.items()))
+        return checked_pairs(value, Name("key"), Name("label"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,24 @@ SETTINGS = {
     "storm of one host": ("[gates.storm]\nhosts = 1\n", "gates.storm.hosts", "1", "must be 2"),
     "storm of hosts": ('[gates.storm]\ndomains = ["host"]\n', "gates.storm.domains[0]", "host", "no failure domain"),
     "a label that is a key": (HOST + 'labels = { rack = "r1" }', "host[0].labels", "(a table)", "a key of its own"),
+    "a label with a key of Kubernetes": (
+        HOST + 'labels = { feed = "a", "topology.kubernetes.io/zone" = "z1" }',
+        "host[0].labels",
+        "(a table)",
+        "'topology.kubernetes.io/zone': a name",
+    ),
+    "a label with an empty value": (
+        HOST + 'labels = { feed = "a", zone = "" }',
+        "host[0].labels",
+        "(a table)",
+        "'zone': must not be empty",
+    ),
+    "a grace of a role": (
+        '[detection]\ngrace_per_role = { spm = "20s", hosted = "soon" }\n',
+        "detection.grace_per_role",
+        "(a table)",
+        "'hosted': ",
+    ),
     "identity": (HOST + 'identity = "4c4c"\n', "host[0].identity", "4c4c", "never be compared"),
     "one identity of two hosts": (
         host("n", BMC.format(ip="10.9.0.1"), more='identity = "4C4C4544-0042-3510-8043-B7C04F4E3332"')
