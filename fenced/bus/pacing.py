@@ -13,7 +13,7 @@ from typing import Final
 from fenced.bus.reading import Incoming
 from fenced.bus.waiting import Waiting
 
-GATHER_SECONDS: Final = 0.03
+GATHER_SECONDS: Final = 0.05
 """How long messages gather. A host is heard that much later; its grace is seconds."""
 
 CLOSE_FACTOR: Final = 2

@@ -123,15 +123,16 @@ class SharedLooks:
         has_timeline = asked.has_timeline
         async with self._engine.connect() as connection:
             try:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
                 began = self._clock()
-                found = await connection.execute(*glances.statement(asked.shards, has_timeline=has_timeline))
+                found = await driver.fetch(glances.STATEMENTS[has_timeline], sorted(asked.shards))
             except BaseException:
                 await connection.invalidate()
                 raise
             came = self._clock()
             return {
-                row["shard"]: glances.glance_of(row, has_timeline=has_timeline, asked=began, came=came)
-                for row in found.mappings()
+                row["shard"]: glances.glance_of(row, has_timeline=has_timeline, asked=began, came=came) for row in found
             }
 
     def _failed(self, asked: _Asked, why: str) -> None:
