@@ -16,7 +16,7 @@ from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
 from fenced.app.note import Note
 from fenced.app.reload import Reloader, status
-from fenced.core.allowed import gates
+from fenced.core.allowed import limits
 from fenced.engine.engine import Engine
 from fenced.host.notify import Notify
 from fenced.proxy.client import ProxyCaller
@@ -121,6 +121,6 @@ def shard_facts(engine: Engine, clocks: Clocks) -> ShardFacts:
     left, others, is_held = engine.lease.until - now, fleet.own.others, engine.held is not None
     return ShardFacts(
         shard=engine.shard, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0,
-        lag=engine.standby.lag if fleet.is_standby else 0, drawn=gates.drawn(fleet, now),
+        lag=engine.standby.lag if fleet.is_standby else 0, drawn=limits.drawn(fleet, now),
         drawn_elsewhere=others.drawn(now), unrecovered_elsewhere=others.unrecovered,
     )  # fmt: skip

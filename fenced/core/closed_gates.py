@@ -7,7 +7,7 @@ memory; that it was reported is in the journal.
 from collections.abc import Container, Iterator
 from typing import Final
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, limits, of_daemon, of_many
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import ClosedGate
 from fenced.core.durable.replacing import replace
@@ -61,14 +61,14 @@ def closed_seconds(fleet: Fleet, now: float) -> dict[str, float]:
 def _verdicts(fleet: Fleet, now: float, known: Container[tuple[str, str]]) -> Iterator[tuple[str, GateVerdict]]:
     """Yield the verdict of each gate for a host that would fall silent now, with the gate's cluster. `known`: those
     that were closed at the last look."""
-    for verdict in (*gates.owner_gates(fleet, now), gates.warm_up(fleet, now), gates.concurrency(fleet)):
+    for verdict in (*gates.owner_gates(fleet, now), of_daemon.warm_up(fleet, now), limits.concurrency(fleet)):
         yield WHOLE_FLEET, verdict
-    yield WHOLE_FLEET, gates.budget(fleet, None, now)
+    yield WHOLE_FLEET, limits.budget(fleet, None, now)
     for number, cluster in enumerate(fleet.by_cluster):
-        yield cluster, gates.budget(fleet, cluster, now)
+        yield cluster, limits.budget(fleet, cluster, now)
         is_small, is_known = len(fleet.by_cluster[cluster]) <= LARGE, ("connectivity", cluster) in known
         if is_small or is_known or int(now / ROUND_SECONDS) % ROUNDS == number % ROUNDS:
-            yield cluster, gates.connectivity(fleet, cluster, now)
+            yield cluster, of_many.connectivity(fleet, cluster, now)
 
 
 def _hosts(fleet: Fleet, key: tuple[str, str], now: float) -> tuple[HostName, ...]:
@@ -77,5 +77,5 @@ def _hosts(fleet: Fleet, key: tuple[str, str], now: float) -> tuple[HostName, ..
     if gate == "connectivity":
         return fleet.overdue_hosts(ClusterName(cluster), now)[:HOSTS_TOLD_MAX]
     if gate == "budget" and cluster == WHOLE_FLEET:
-        return gates.unrecovered(fleet, now)[:HOSTS_TOLD_MAX]
+        return limits.unrecovered(fleet, now)[:HOSTS_TOLD_MAX]
     return ()

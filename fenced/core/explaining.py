@@ -7,7 +7,7 @@ now, because a person reads this in the middle of the night.
 from collections.abc import Sequence
 from typing import Final
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_host
 from fenced.core.allowed.catalogue import GATES
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
@@ -135,7 +135,7 @@ def _off(state: HostState) -> list[str]:
 
 
 def _failed(fleet: Fleet, state: HostState, now: float) -> list[str]:
-    used, most = gates.attempts_in_window(fleet, state.name, now), fleet.inventory.daemon.gates.attempts_count
+    used, most = of_host.attempts_in_window(fleet, state.name, now), fleet.inventory.daemon.gates.attempts_count
     if state.record_fault:
         return [f"Its records could not be read: {state.record_fault}."]
     if used >= most:

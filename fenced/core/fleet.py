@@ -21,11 +21,11 @@ from fenced.core.heard.own import LEASE_MARGIN_SECONDS, Own
 from fenced.core.heard.sight import SET, Counters, Seen, Sight, keep_beat, kept, put_back
 from fenced.core.reach.candidates import Paths
 from fenced.core.undo import ABSENT, Undoable
-from fenced.model.addresses import is_loopback
-from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
+from fenced.model.inventory import Host, Inventory, Proxy
 from fenced.model.names import ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power
 
+OVERDUE_INTERVALS = 1.5  # a host is overdue once its beat is this late
 SLOWEST_INTERVALS = 4  # a heartbeat may name an interval of at most so many configured ones
 
 
@@ -337,16 +337,26 @@ class Fleet:
 
     def is_overdue(self, name: HostName, now: float) -> bool:
         """Return whether the last beat is older than one and a half intervals."""
-        return self.silence_seconds(name, now) > 1.5 * self.interval_seconds(name)
+        return self.silence_seconds(name, now) > OVERDUE_INTERVALS * self.interval_seconds(name)
 
     def overdue(self, cluster: ClusterName, now: float) -> tuple[int, int]:
         """Return the counts of (overdue, monitored) hosts of a cluster."""
         memo = self.memo_at(now)
         if cluster not in memo.overdue:
-            monitored = self._monitored(cluster, now)
-            late = sum(1 for name in monitored if self.is_overdue(name, now))
-            memo.overdue[cluster] = (late, len(monitored))
+            memo.overdue[cluster] = self._count_overdue(cluster, now)
         return memo.overdue[cluster]
+
+    def _count_overdue(self, cluster: ClusterName, now: float) -> tuple[int, int]:
+        """Count as `is_overdue` and `is_monitored` do, in one pass: a cluster may have ten thousand hosts, and a host
+        that was heard within its shortest possible interval needs no second look."""
+        ear, hosts, sights = self.own.ear.now(min(now, self.heard_until)), self.hosts, self.sights
+        late = monitored = 0
+        for name in self.by_cluster.get(cluster, ()):
+            if is_monitored(hosts[name], now):
+                monitored += 1
+                silence = ear - sights[name].heard_ear
+                late += silence > 0.0 and silence > OVERDUE_INTERVALS * self.interval_seconds(name)
+        return late, monitored
 
     def memo_at(self, now: float) -> Memo:
         """Return the counts made in this batch at this time."""
@@ -374,17 +384,6 @@ class Fleet:
             if why is not None:
                 return f"runs on {machine}, which {why}"
         return None
-
-    def can_witness(self, name: HostName) -> bool:
-        """Return whether the host's beats show that the network is up. Beats that need no network to reach the daemon
-        or the broker don't."""
-        host = self.host(name)
-        return not host.is_own_machine and not host.is_beside_broker and not is_loopback(host.address)
-
-    def calls_max(self, name: ProxyName) -> int:
-        """Return how many simultaneous calls the daemon may make to a proxy."""
-        proxy = self.inventory.proxies.get(name)
-        return proxy.calls if proxy is not None else CALLS_MAX
 
     def operations_in_flight(self) -> Iterator[HostState]:
         for name in self.troubled:

@@ -3,7 +3,7 @@
 import zlib
 
 from fenced.core import events as e
-from fenced.core.allowed import gates
+from fenced.core.allowed import of_daemon
 from fenced.core.allowed import storm as rule
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Storm, StormEnd, StormEnding
@@ -45,7 +45,7 @@ def _storm(work: Work, domain: Domain, hosts: tuple[HostName, ...]) -> Storm:
 def look(work: Work) -> None:
     """End the storms whose hosts are heard again, and those whose longest time is over."""
     fleet, now = work.fleet, work.now
-    if not gates.warm_up(fleet, now).is_open:
+    if not of_daemon.warm_up(fleet, now).is_open:
         return  # until then no host was heard, so it is unknown which are silent
     settings = fleet.inventory.daemon.gates
     longest = settings.storm_max_seconds

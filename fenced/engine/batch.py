@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fenced import __version__
 from fenced.bus.topics import Topics
-from fenced.core.allowed import gates
+from fenced.core.allowed import limits
 from fenced.core.decide import Decision
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
@@ -56,7 +56,7 @@ def collect(
     collected.fleet = fleet.state if fleet.is_fleet_changed else None
     collected.room = tightest([decision.room for decision in decisions if decision.room is not None])
     if is_first or _is_away_changed(collected, now):
-        collected.unrecovered = gates.away(fleet, now)
+        collected.unrecovered = limits.away(fleet, now)
     site = fleet.inventory.daemon.site
     source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
     for name, state in collected.after.items():
@@ -90,7 +90,7 @@ def _is_away_changed(collected: Collected, now: float) -> bool:
     counted with the next of them."""
 
     def is_away(state: HostState) -> bool:
-        return not state.is_removed and gates.is_unrecovered(state, now)
+        return not state.is_removed and limits.is_unrecovered(state, now)
 
     return any(is_away(before) != is_away(collected.after[name]) for name, before in collected.before.items())
 

@@ -14,7 +14,7 @@ import structlog
 
 from fenced.core import closed_gates
 from fenced.core import events as e
-from fenced.core.allowed import gates, match
+from fenced.core.allowed import gates, match, of_host
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid
 from fenced.core.durable.state import HostState, Operation
@@ -202,7 +202,7 @@ class EngineControl:
             **({"warning": warning} if warning is not None else {}),
             **({"misnamed": list(misnamed)} if misnamed else {}),
             "asked_itself": None if sight.life is None else sight.life.words,
-            "attempts_in_window": gates.attempts_in_window(fleet, name, now),
+            "attempts_in_window": of_host.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],
             "orphans": [f"{orphan.device} ({orphan.plug_id or 'plug not known'})" for orphan in view.state.orphans],
             "distrusted": [str(device) for device in view.state.distrusted],

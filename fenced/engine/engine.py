@@ -113,7 +113,7 @@ class Engine:
         self.workers = DeviceWorkers(
             local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,
             agent_processes=daemon.agent_processes, has_lease=self.reactor.has_lease,
-            calls_max=fleet.calls_max, reach=ports.reach,
+            calls_max=lambda name: fleet.inventory.calls_max(name), reach=ports.reach,
         )  # fmt: skip
         memory = PathMemory()
         self.effects = EngineEffects(

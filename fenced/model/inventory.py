@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from fenced.model.addresses import names_nobody
+from fenced.model.addresses import is_loopback, names_nobody
 from fenced.model.names import (
     MAIN_SHARD,
     ClusterName,
@@ -158,6 +158,12 @@ class Host:
                 return dict(self.labels).get(key, "")
 
     @property
+    def can_witness(self) -> bool:
+        """Whether its beats show that the network is up. Beats that need no network to reach the daemon or the broker
+        don't."""
+        return not self.is_own_machine and not self.is_beside_broker and not is_loopback(self.address)
+
+    @property
     def own_words(self) -> str:
         """Why the host counts as the daemon's machine, to follow "it is". Only for a host that does."""
         if self.is_own_by_word:
@@ -259,6 +265,11 @@ class Inventory:
         if len(hosts) == len(self.hosts):
             return self
         return replace(self, hosts=hosts, machines=self._machines_beside(hosts), fleet_size=self.size)
+
+    def calls_max(self, name: ProxyName) -> int:
+        """Return how many simultaneous calls the daemon may make to a proxy."""
+        proxy = self.proxies.get(name)
+        return proxy.calls if proxy is not None else CALLS_MAX
 
     def machine_of(self, proxy: Proxy) -> Host | None:
         """Return the host on which the proxy runs, of whichever shard; None: no host of the inventory."""

@@ -8,7 +8,7 @@ import pytest
 from fenced.core import closed_gates
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, limits, of_many
 from fenced.core.closed_gates import closed_seconds
 from fenced.core.durable import records as r
 from fenced.core.durable.standing import SILENT_BEFORE_SECONDS
@@ -86,10 +86,10 @@ def test_a_living_host_that_a_person_switches_off_is_at_no_moment_one_that_has_n
     at = desk()
     at.ask(Action.OFF, OFF[0])
     while at.state(OFF[0]).state is not State.FENCED:
-        assert gates.unrecovered(at.fleet, at.now) == ()
+        assert limits.unrecovered(at.fleet, at.now) == ()
         if not at.serve_one():
             at.go(0.25, silent=OFF[:1])
-    assert gates.unrecovered(at.fleet, at.now) == ()
+    assert limits.unrecovered(at.fleet, at.now) == ()
 
 
 def test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand() -> None:
@@ -208,13 +208,13 @@ def test_a_large_cluster_is_counted_within_a_minute_and_each_time_while_its_gate
     monkeypatch.setattr(closed_gates, "LARGE", 2)
     at = desk()
     counted: list[float] = []
-    connectivity = gates.connectivity
+    connectivity = of_many.connectivity
 
     def counting(fleet: Fleet, cluster: ClusterName, now: float, **more: Any) -> Any:
         counted.append(now)
         return connectivity(fleet, cluster, now, **more)
 
-    monkeypatch.setattr(gates, "connectivity", counting)
+    monkeypatch.setattr(of_many, "connectivity", counting)
     at.go(300.0, pace=CALM_PACE_SECONDS)
     assert 4 <= len(counted) <= 6
     at.do(e.PauseAsked(match="*", by="p", reason="r", until=None))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fenced.core import events as e
 from fenced.core import following
-from fenced.core.allowed import gates
+from fenced.core.allowed import limits
 from fenced.core.decide import Decision, decide
 from fenced.core.durable import records as r
 from fenced.core.fleet import Fleet
@@ -130,10 +130,10 @@ def test_the_gate_is_open_exactly_while_others_stay_within_the_room(
         record = r.BudgetDrawn(host=HostName(f"node-{number + 1}"), cluster="elsewhere")
         fleet.apply(r.Entry(at=1.0, host=None, record=record))
         fleet.put(replace(fleet.hosts[record.host], state=State.FENCED))
-    room = gates.budget_room(fleet, NODE, 2.0)
+    room = limits.budget_room(fleet, NODE, 2.0)
     fleet.own = replace(fleet.own, others=Others(until=(9.0,) * others, unrecovered=away))
     is_within = others <= room.drawn and away <= room.unrecovered
-    assert gates.budget(fleet, None, 2.0, but=NODE).is_open == is_within
+    assert limits.budget(fleet, None, 2.0, but=NODE).is_open == is_within
 
 
 @pytest.mark.parametrize("elsewhere", [Elsewhere(lasting_seconds=(9.0,), unrecovered=2), None])

@@ -92,7 +92,7 @@ BUDGET_BUGS: Final = (
     Bug(
         name="the gate does not count what other shards have drawn",
         rule="S20",
-        file="core/allowed/gates.py",
+        file="core/allowed/limits.py",
         old="    used = drawn(fleet, now) + elsewhere\n",
         new="    used = drawn(fleet, now)\n",
         killers=(f"{GATE}::test_draws_of_other_shards_close_the_gate_until_they_expire",),
@@ -100,7 +100,7 @@ BUDGET_BUGS: Final = (
     Bug(
         name="the gate does not count hosts of other shards that are not back",
         rule="S20",
-        file="core/allowed/gates.py",
+        file="core/allowed/limits.py",
         old="    not_back = away(fleet, now, but) + others.unrecovered\n",
         new="    not_back = away(fleet, now, but)\n",
         killers=(f"{GATE}::test_hosts_of_other_shards_that_are_not_back_count",),
@@ -108,7 +108,7 @@ BUDGET_BUGS: Final = (
     Bug(
         name="a draw leaves to others what it takes itself",
         rule="S20",
-        file="core/allowed/gates.py",
+        file="core/allowed/limits.py",
         old=" - drawn(fleet, now) - 1,",
         new=" - drawn(fleet, now),",
         killers=(
@@ -175,7 +175,7 @@ BUDGET_BUGS: Final = (
     Bug(
         name="a draw at the moment of another shard's is tried again and again",
         rule="S20",
-        file="core/allowed/gates.py",
+        file="core/allowed/limits.py",
         old="    if now < others.locked_until:",
         new="    if False:",
         killers=(f"{GATE}::test_another_shard_that_draws_at_the_same_moment_closes_the_gate_for_a_moment",),

@@ -41,7 +41,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the lease gate fails open",
         rule="S10",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_daemon.py",
         old="    if fleet.is_lease_lost or left < LEASE_MARGIN_SECONDS:",
         new="    if left < -1e9:",
         killers=("tests/core/test_gates.py::test_the_lease_must_last_a_moment",),
@@ -49,7 +49,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the armed gate fails open",
         rule="S10",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_daemon.py",
         old="    if fleet.state.is_disarmed:\n",
         new="    if fleet.state.is_disarmed and False:\n",
         killers=(
@@ -61,7 +61,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the maintenance gate fails open",
         rule="S10",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_host.py",
         old="    if state.maintenance is not None:\n",
         new="    if state.maintenance is None and False:\n",
         killers=("tests/core/test_gates.py::test_maintenance_ends_by_its_time",),
@@ -69,7 +69,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="witness counts hosts that were heard before",
         rule="S10",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_many.py",
         old="other_sight.heard_at > after:",
         new="other_sight.heard_at > 0.0:",
         killers=(
@@ -81,8 +81,8 @@ DECIDING_BUGS: Final = (
         name="gates count suspects in place of overdue hosts",
         rule="S10",
         file="core/fleet.py",
-        old="            late = sum(1 for name in monitored if self.is_overdue(name, now))",
-        new="            late = sum(1 for name in monitored if self.hosts[name].state.value == 'suspect')",
+        old="                late += silence > 0.0 and silence > OVERDUE_INTERVALS * self.interval_seconds(name)",
+        new="                late += self.hosts[name].state.value == 'suspect'",
         killers=("tests/core/test_gates.py::test_the_first_suspect_already_sees_the_others_as_overdue",),
     ),
     Bug(
@@ -104,7 +104,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a last will alone fences a living host",
         rule="S10",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_life.py",
         old="    is_report = state.suspicion is Cause.REPORT and state.suspicion_reason != LAST_WILL",
         new="    is_report = state.suspicion is Cause.REPORT",
         killers=("tests/core/test_last_words.py::test_a_last_will_alone_never_fences_a_host_that_lives",),
@@ -365,7 +365,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the engine fences its own machine",
         rule="S18",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_host.py",
         old="    is_ours = not host.is_own_machine",
         new="    is_ours = bool(host.name)",
         killers=(

@@ -45,8 +45,8 @@ DRILL_BUGS: Final = (
         name="silence without a witness proves a drill",
         rule="S11",
         file="core/operation/silencing.py",
-        old="    shut = gates.closed((gates.witness(fleet, name, now), gates.connectivity(",
-        new="    shut = gates.closed((gates.connectivity(",
+        old="    shut = gates.closed((of_many.witness(fleet, name, now), of_many.connectivity(",
+        new="    shut = gates.closed((of_many.connectivity(",
         killers=(
             story("a_drill_without_a_witness"),
             TESTS + "test_without_a_witness_its_silence_proves_nothing_and_power_is_given_back",

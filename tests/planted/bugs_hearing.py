@@ -85,9 +85,9 @@ HEARING_BUGS: Final = (
     Bug(
         name="our own machine is a witness",
         rule="S10",
-        file="core/fleet.py",
-        old="        return not host.is_own_machine and not host.is_beside_broker and not is_loopback(host.address)",
-        new="        return not host.is_beside_broker and not is_loopback(host.address)",
+        file="model/inventory.py",
+        old="        return not self.is_own_machine and not self.is_beside_broker and not is_loopback(self.address)",
+        new="        return not self.is_beside_broker and not is_loopback(self.address)",
         killers=(
             story("the_own_machine_is_no_witness"),
             "tests/core/test_gates.py::test_who_reaches_the_broker_without_the_network_is_no_witness",
@@ -96,15 +96,15 @@ HEARING_BUGS: Final = (
     Bug(
         name="a witness need not be heard still",
         rule="S10",
-        file="core/allowed/gates.py",
-        old="            heard += fleet.can_witness(other) and not fleet.is_overdue(other, now)",
-        new="            heard += fleet.can_witness(other)",
+        file="core/allowed/of_many.py",
+        old="            heard += fleet.host(other).can_witness and not fleet.is_overdue(other, now)",
+        new="            heard += fleet.host(other).can_witness",
         killers=("tests/core/test_gates.py::test_a_witness_must_be_heard_still",),
     ),
     Bug(
         name="a small cluster of which no host is heard is fenced",
         rule="S10",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_many.py",
         old="    if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):",
         new="    if not is_closed and suspect == cluster and _is_all_overdue(fleet, suspect, now):",
         killers=(
@@ -114,7 +114,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a host that speaks old words is silent",
         rule="S10",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_life.py",
         old="    if sight.spoke_at is not None and fleet.is_speaking(name, now):",
         new="    if sight.spoke_at is None and fleet.is_speaking(name, now):",
         killers=("tests/core/test_freshness.py::test_a_host_that_speaks_stale_beats_is_held",),

@@ -84,7 +84,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="a host that was put aside is still fenced",
         rule="S13",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_host.py",
         old="    if state.record_fault:\n",
         new="    if state.record_fault and False:\n",
         killers=(f"{ASIDE}::test_a_host_that_cannot_be_taken_up_is_put_aside_and_all_others_go_on",),
@@ -92,7 +92,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="the store gate fails open",
         rule="S19",
-        file="core/allowed/gates.py",
+        file="core/allowed/of_daemon.py",
         old="    if fleet.state.store_hold:\n",
         new="    if fleet.state.store_hold and False:\n",
         killers=("tests/core/test_gates.py::test_another_store_than_before_holds_all_until_a_person_releases_it",),

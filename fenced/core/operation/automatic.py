@@ -1,6 +1,6 @@
 """Starts the daemon's own operations: fence a suspect; give back what a host that is heard is owed."""
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import limits, of_host
 from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
@@ -14,7 +14,7 @@ from fenced.model.power import Action, Cause
 
 def automatic_action(work: HostWork) -> Action:
     """Return the action of an automatic fence: the configured one, or OFF for the last attempt of the window."""
-    used = gates.attempts_in_window(work.fleet, work.name, work.now)
+    used = of_host.attempts_in_window(work.fleet, work.name, work.now)
     is_last = used + 1 >= work.fleet.inventory.daemon.gates.attempts_count
     return Action.OFF if is_last else work.host.settings.fence_action
 
@@ -25,7 +25,7 @@ def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     operation = starting.new(work, action, cause=cause, by="fenced", reason=work.state.suspicion_reason)
     operation = replace(operation, gates=verdicts, explanation=_known(work))
     if trust.has_believed_level(work):  # otherwise it fails without an OFF, and costs no budget
-        room = gates.budget_room(work.fleet, work.name, work.now)
+        room = limits.budget_room(work.fleet, work.name, work.now)
         work.work.draw(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)), room)
     work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     advance(work)

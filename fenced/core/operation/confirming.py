@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_life
 from fenced.core.durable import records as r
 from fenced.core.events import ConfirmOffAsked
 from fenced.core.operation import paths
@@ -78,6 +78,6 @@ def _lives(work: HostWork) -> Iterator[RefusedBy]:
         yield RefusedBy(rule="alive", why=f"{work.name} was heard within its grace")
     if work.fleet.is_speaking(work.name, work.now):
         yield RefusedBy(rule="alive", why=f"{work.name} sent beats within its grace, though old ones")
-    evidence = gates.live_evidence(work.fleet, work.name, work.now)
+    evidence = of_life.live_evidence(work.fleet, work.name, work.now)
     if not evidence.is_open:
         yield RefusedBy(rule="live_evidence", why=evidence.why)

@@ -6,7 +6,7 @@ host that was silent before the OFF can't show that these devices feed it.
 
 from collections.abc import Iterator
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_life
 from fenced.core.durable.state import Operation
 from fenced.core.work import HostWork
 from fenced.model.answers import RefusedBy
@@ -42,7 +42,7 @@ def unready(work: HostWork, *, is_forced: bool) -> Iterator[RefusedBy]:
         yield RefusedBy(rule="no_boot", why=why)
     if sight.workloads > 0:
         yield RefusedBy(rule="in_use", why=f"{name} reports {sight.workloads} workloads; move them away first")
-    evidence = gates.live_evidence(fleet, name, work.now)
+    evidence = of_life.live_evidence(fleet, name, work.now)
     if not evidence.is_open and not is_forced:
         why = f"{evidence.why}: it may be in use, and a fence would be held; use force to drill it all the same"
         yield RefusedBy(rule=evidence.gate, why=why)

@@ -5,7 +5,7 @@ BMC that had no power needs time to boot, so its path is sought until the restor
 """
 
 from fenced.core import commands as c
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_daemon
 from fenced.core.believed.sharing import shared
 from fenced.core.durable import records as r
 from fenced.core.durable.outcome import beside, speaking, targets
@@ -41,7 +41,7 @@ def _is_called_off(work: HostWork, operation: Operation) -> bool:
         return True
     if operation.is_stopped:
         return False
-    shut = gates.closed((gates.armed(work.fleet),))
+    shut = gates.closed((of_daemon.armed(work.fleet),))
     if shut and operation.action is Action.ON:  # a fence's own restore goes on (S19)
         phases.stop(work, shut[0].why)
         return True

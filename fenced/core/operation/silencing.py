@@ -8,7 +8,7 @@ host that goes on beating.
 
 from collections.abc import Iterator
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_many
 from fenced.core.durable.outcome import dark_since
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.standing import NOT_MONITORED, is_in_hand
@@ -55,7 +55,7 @@ def _why_it_proves_nothing(work: HostWork, operation: Operation) -> str | None:
     """Return why the host's silence may have another cause than its own power; None: it has none that is known."""
     fleet, name, now = work.fleet, work.name, work.now
     cluster = work.host.cluster
-    shut = gates.closed((gates.witness(fleet, name, now), gates.connectivity(fleet, cluster, now, suspect=name)))
+    shut = gates.closed((of_many.witness(fleet, name, now), of_many.connectivity(fleet, cluster, now, suspect=name)))
     if shut:
         return f"its silence proves nothing: {shut[0].why}"
     other = next(_silent_since(work, operation), None)
@@ -69,7 +69,7 @@ def silenced_besides(work: HostWork, operation: Operation) -> HostName | None:
     probably cut off, and the silence of others says nothing.
     """
     fleet, now = work.fleet, work.now
-    if not fleet.troubled - {work.name} or not gates.witness(fleet, work.name, now).is_open:
+    if not fleet.troubled - {work.name} or not of_many.witness(fleet, work.name, now).is_open:
         return None
     silent = (other for other in _silent_since(work, operation) if not fleet.is_heard(other, now))
     return next(silent, None)

@@ -1,6 +1,6 @@
 """Builds a new operation from the inventory, and starts the one that waited. `edited.new_run` builds its devices."""
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_daemon
 from fenced.core.durable import machine
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation
@@ -71,5 +71,5 @@ def _why_not(work: HostWork, waiting: Operation) -> str | None:
         return f"the host is {work.host.own_words} now (S18)"
     if work.now >= waiting.deadline:
         return "its deadline passed while it waited for another operation"
-    shut = gates.closed((gates.armed(work.fleet),))
+    shut = gates.closed((of_daemon.armed(work.fleet),))
     return shut[0].why if shut else None

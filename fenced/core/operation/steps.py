@@ -1,7 +1,7 @@
 """Starts a race, a read or a command for one device of an operation: first the record, then the command."""
 
 from fenced.core import commands as c
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_daemon
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, Operation, Phase
 from fenced.core.reach.candidates import Candidates, expand
@@ -176,7 +176,7 @@ def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> 
 
     Without the lease nothing is sent; the operation tries again while it can.
     """
-    if gates.closed((gates.lease(work.fleet, work.now),)):
+    if gates.closed((of_daemon.lease(work.fleet, work.now),)):
         work.wake(work.now + 1.0)
         return
     proxy: ProxyName | None = run.proxy or run.last_proxy

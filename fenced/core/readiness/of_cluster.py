@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import of_daemon
 from fenced.core.durable.held_suspicion import ARMING, SuspicionEnd
 from fenced.core.fleet import Fleet
 from fenced.core.listening import observed_seconds
@@ -86,7 +86,7 @@ def _of_all(fleet: Fleet, cluster: str, now: float, observed: float) -> Iterator
         yield Finding(found=Found.OBSERVED_TOO_SHORT, text=text)
     if fleet.durable_state.store_hold:
         yield Finding(found=Found.STORE, text=f"{fleet.durable_state.store_hold}; {ADVICE[Found.STORE]}")
-    warm_up = gates.warm_up(fleet, now)
+    warm_up = of_daemon.warm_up(fleet, now)
     if not warm_up.is_open:
         yield Finding(found=Found.WARM_UP, text=f"{warm_up.why}; {ADVICE[Found.WARM_UP]}")
     for (gate, of), since in sorted(fleet.own.closed_since.items()):
@@ -98,7 +98,7 @@ def _of_all(fleet: Fleet, cluster: str, now: float, observed: float) -> Iterator
     wanted = fleet.inventory.daemon.gates.witness_hosts
     able = 0
     for name in fleet.hosts:
-        able += fleet.can_witness(name)
+        able += fleet.host(name).can_witness
         if able > wanted:
             return
     if wanted:

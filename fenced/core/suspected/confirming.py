@@ -2,7 +2,7 @@
 
 from fenced.core import commands as c
 from fenced.core import storms
-from fenced.core.allowed import gates, storm
+from fenced.core.allowed import gates, of_daemon, of_life, storm
 from fenced.core.durable import records as r
 from fenced.core.durable.state import GateVerdict
 from fenced.core.operation import automatic
@@ -23,7 +23,7 @@ def look_suspect(work: HostWork) -> None:
         _hold(work, (GateVerdict(gate="release_grace", is_open=False, why=why),))
         work.wake(release)
         return
-    is_reported_only = not is_silent(work) and not gates.is_living_fenced(work.fleet, work.name)
+    is_reported_only = not is_silent(work) and not of_life.is_living_fenced(work.fleet, work.name)
     if is_reported_only:
         work.wake(max(due_at(work), work.now + 0.05))
         return
@@ -59,7 +59,7 @@ def _is_asking(work: HostWork) -> bool:
 
 
 def _pass_gates(work: HostWork) -> None:
-    if gates.warm_up(work.fleet, work.now).is_open:
+    if of_daemon.warm_up(work.fleet, work.now).is_open:
         storms.begin(work.work, work.name)
     verdicts = gates.all_gates(work.fleet, work.name, work.now)
     shut = gates.closed(verdicts)

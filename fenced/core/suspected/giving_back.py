@@ -4,7 +4,7 @@
 If some devices stay off, it is retried with growing pauses. Devices that an operator keeps off stay off (S19).
 """
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_daemon
 from fenced.core.durable.evolve_owed import still_off
 from fenced.core.operation.automatic import give_back
 from fenced.core.operation.endings import report_left_off
@@ -17,7 +17,7 @@ def look(work: HostWork) -> None:
     state = work.state
     if not state.owed or state.operation is not None or not work.fleet.is_heard(work.name, work.now):
         return
-    if state.state not in {State.HEALTHY, State.MAINTENANCE} or gates.closed((gates.lease(work.fleet, work.now),)):
+    if state.state not in {State.HEALTHY, State.MAINTENANCE} or gates.closed((of_daemon.lease(work.fleet, work.now),)):
         return
     why = _why_not(work)
     if why is not None:

@@ -5,7 +5,7 @@ ended boots and retained messages prove no life. `operation.life` decides what a
 being cut.
 """
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import of_life
 from fenced.core.durable import records as r
 from fenced.core.durable.state import ProofOfOff
 from fenced.core.events import Evidence, Health, HealthStatus, Presence
@@ -188,7 +188,7 @@ def _why_heard(before: State, *, is_first: bool) -> str:
 def hear_presence(work: HostWork, presence: Presence) -> None:
     """Suspect a host after its last will, and no more: the broker may have sent it, not the host."""
     if not presence.is_retained and not presence.is_online:
-        suspect(work, Cause.REPORT, gates.LAST_WILL)
+        suspect(work, Cause.REPORT, of_life.LAST_WILL)
 
 
 def hear_evidence(work: HostWork, evidence: Evidence) -> None:

@@ -3,7 +3,7 @@
 `look` is harmless at any time, as often as you like: a wake-up is a hint, not a fact.
 """
 
-from fenced.core.allowed import gates
+from fenced.core.allowed import gates, of_host
 from fenced.core.durable import records as r
 from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.state import Operation
@@ -130,7 +130,7 @@ def _look_restoring(work: HostWork) -> None:
 
 
 def _look_failed(work: HostWork) -> None:
-    """Watch the devices, and retry with back-off as far as `gates.attempts` allows."""
+    """Watch the devices, and retry with back-off as far as `of_host.attempts` allows."""
     look_watch(work)
     if work.state.state is not State.FAILED:
         return
@@ -143,7 +143,7 @@ def _look_failed(work: HostWork) -> None:
 
 def _has_attempts(work: HostWork) -> bool:
     most = work.fleet.inventory.daemon.gates.attempts_count
-    return gates.attempts_in_window(work.fleet, work.name, work.now) < most
+    return of_host.attempts_in_window(work.fleet, work.name, work.now) < most
 
 
 def _look_left(work: HostWork) -> None:

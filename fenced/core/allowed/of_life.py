@@ -1,0 +1,46 @@
+"""The gates about signs of life of a silent host: its own, and evidence of others."""
+
+from fenced.core.allowed.verdict import judged
+from fenced.core.durable.state import GateVerdict
+from fenced.core.fleet import Fleet
+from fenced.model.names import HostName
+from fenced.model.power import Cause
+
+LAST_WILL = "last will of its reporter"
+"""The reason of a suspicion that rests on a last will alone, which is a weak sign."""
+
+
+def is_living_fenced(fleet: Fleet, name: HostName) -> bool:
+    """Return whether a host that is heard may be fenced: reported, with on_report = fence. A last will is no report."""
+    state = fleet.hosts[name]
+    is_report = state.suspicion is Cause.REPORT and state.suspicion_reason != LAST_WILL
+    return is_report and fleet.host(name).settings.detection.on_report == "fence"
+
+
+def life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    detection, sight = fleet.host(name).settings.detection, fleet.sights[name]
+    if fleet.is_heard(name, now):
+        if is_living_fenced(fleet, name):
+            return judged("alive_but_silent", True, "heard, but on_report = fence")
+        return judged("alive_but_silent", False, "heard within its grace")
+    life = sight.life
+    if sight.spoke_at is not None and fleet.is_speaking(name, now):
+        ago = now - sight.spoke_at
+        why = f"{ago:.0f} s ago it sent a beat that is no news (an old sequence or boot): something of it is alive"
+        return judged("alive_but_silent", is_living_fenced(fleet, name), why)
+    if life is None:
+        return judged("alive_but_silent", False, "the host itself was not asked yet")
+    if life.answered is None:
+        return judged("alive_but_silent", True, life.words)
+    if detection.alive_but_silent == "fence":
+        return judged("alive_but_silent", True, f"{life.answered} answers, but alive_but_silent = fence")
+    return judged("alive_but_silent", False, f"{life.answered} answers: the reporter is dead, not the host")
+
+
+def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    """Evaluate evidence from others that the host lives, of the kinds that stop a fence."""
+    kinds = fleet.inventory.daemon.gates.live_evidence
+    for source, (kind, until) in (fleet.sights[name].evidence or {}).items():
+        if kind in kinds and now < until:
+            return judged("live_evidence", False, f"{source} says {kind} is alive for {until - now:.0f} s more")
+    return judged("live_evidence", True, "none")
