@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fenced.core.heard.looks import Observer, Target
 from fenced.model.answers import Answer
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import What
@@ -17,9 +18,14 @@ class Wake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskLife:
-    """Probe the host itself; answers with LifeAsked."""
+    """Look whether the host lives; answers with LifeAsked once all observers answered or their time is over.
+
+    Each of `observers` looks at each of `targets`. Both empty: there is nothing to look at.
+    """
 
     host: HostName
+    observers: tuple[Observer, ...] = ()
+    targets: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

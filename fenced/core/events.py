@@ -11,6 +11,7 @@ from fenced.core.durable.fleet_state import Words
 from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import RaceEntry
 from fenced.core.heard.checks import NOTHING
+from fenced.core.heard.looks import Look
 from fenced.core.heard.messages import BusRequest as BusRequest
 from fenced.core.heard.messages import Evidence as Evidence
 from fenced.core.heard.messages import Health as Health
@@ -102,9 +103,13 @@ class DrainStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxiesSeen:
-    """All proxies that can't be used even if their machine is well, and why. Replaces the earlier set."""
+    """All proxies that can't be used even if their machine is well, and why. Replaces the earlier set.
+
+    `observers`: those whose own file lets them look at hosts, also while they can't be reached.
+    """
 
     faults: Mapping[ProxyName, str]
+    observers: frozenset[ProxyName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,11 +189,13 @@ class WordsRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeAsked:
-    """The probe of a host ended. `answered`: who answered, or None. `was_asked`: False: nothing to probe."""
+    """The probe of a host ended. `answered`: who answered, or None. `was_asked`: False: nothing to probe. `looks`: what
+    each observer saw."""
 
     host: HostName
     answered: str | None
     was_asked: bool = True
+    looks: tuple[Look, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ def condition(fleet: Fleet, event: OwnEvent) -> Own:
         case e.BudgetSeen():
             return replace(own, others=_others(own.others, event))
         case e.ProxiesSeen():
-            return replace(own, proxy_faults=event.faults)
+            return replace(own, proxy_faults=event.faults, observers=event.observers)
         case _:
             assert_never(event)
 

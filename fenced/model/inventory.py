@@ -124,7 +124,8 @@ class Host:
     """One host. `devices` in the order of the file; `levels` are derived from them, in rising order.
 
     `is_beside_broker`: the MQTT broker runs on this host, so its heartbeats reach the broker without the network.
-    `labels`: pairs of key and value, sorted. `is_drill`: a spare host that may be fenced for a drill.
+    `addresses`: pairs of network and address beside `address`, sorted. `labels`: pairs of key and value, sorted.
+    `is_drill`: a spare host that may be fenced for a drill.
     `is_own_by_word`: the daemon's machine because `daemon.runs_on` names it, not because a name or an address matches.
     """
 
@@ -132,6 +133,7 @@ class Host:
     cluster: ClusterName
     datacenter: DatacenterName
     address: str = ""
+    addresses: tuple[tuple[str, str], ...] = ()
     aliases: tuple[str, ...] = ()
     rack: str = ""
     labels: tuple[tuple[str, str], ...] = ()
@@ -144,6 +146,11 @@ class Host:
     identity: str = ""
     devices: tuple[Device, ...] = ()
     settings: HostSettings = field(default_factory=HostSettings)
+
+    @property
+    def networks(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of network and address, with `address` as that of the network ""."""
+        return (("", self.address), *self.addresses) if self.address else self.addresses
 
     def value_of(self, key: str) -> str:
         """Return its cluster, data centre, rack or the label of that key; "" if it has none."""

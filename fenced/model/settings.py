@@ -103,9 +103,18 @@ class CheckSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """An address that an observer must reach to count. `network`: as in a host's `addresses`; "": that of `address`."""
+
+    address: str
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
     """Settings of the whole daemon. `address`: the URL of its API for others, or ""; no part of what two controllers
-    must agree on."""
+    must agree on, as is `domain`: the failure domain of the daemon's machine; "": not known. `observers`: how many
+    domains must see a silent host as silent."""
 
     name: str
     address: str = field(default="", compare=False, repr=False)
@@ -117,6 +126,9 @@ class DaemonSettings:
     announce_wait_seconds: float = 10.0
     request_max_age_seconds: float = 60.0
     accept_requests: tuple[str, ...] = ()
+    domain: str = field(default="", compare=False)
+    observers: int = 2
+    references: tuple[Reference, ...] = ()
     lease_ttl_seconds: float = 15.0
     keep_seconds: float = 400 * 86400.0
     agent_processes: int = 32
