@@ -84,8 +84,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
         case e.ReloadEnded():
             work.record_fleet(r.ReloadRefused(why=event.refused) if event.refused else r.Reloaded())
         case e.DoubtReported():
-            if not fleet.state.store_hold:
-                work.record_fleet(r.StoreDoubted(why=event.why, is_older=True))
+            taking.doubt(work, event.why)
         case e.HandOverAsked():
             name = fleet.inventory.daemon.name
             work.record_fleet(r.ControlHandedOver(controller=name, to=event.to, by=event.by, reason=event.reason))

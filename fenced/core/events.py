@@ -124,13 +124,14 @@ class Started:
     """The journal was replayed and the lease is held; operations in flight continue (S13).
 
     `before`: who held the lease, if that was another controller; else "". `outlast`: until when its commands may act,
-    by host and token. `words`: what operators said, as kept beside a store that lost its newest records (S22). `said`:
-    what other controllers accepted and no record holds yet.
+    by host and token. `words`: what operators said, as kept beside a store that lost its newest records (S22).
+    `doubts`: what other controllers saw that the store lacks. `said`: what they accepted and no record holds yet.
     """
 
     before: str = ""
     outlast: Mapping[HostName, tuple[tuple[Token, float], ...]] = field(default_factory=lambda: NOTHING)
     words: Words | None = None
+    doubts: tuple[str, ...] = ()
     said: tuple[Word, ...] = ()
 
 

@@ -4,10 +4,16 @@ They were accepted, so none can be refused any more. Each becomes the request th
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from fenced.core import events as e
+from fenced.core.durable.fleet_state import Words
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid, Restriction, Word
 from fenced.core.fleet import Fleet
+
+LOST: Final = "set again: the store had lost it"
+AGAIN: Final = "fenced"
+"""Who says again that the fleet is disarmed: who said it first is not kept."""
 
 Request = e.ArmAsked | e.PauseAsked | e.MaintenanceAsked
 
@@ -30,6 +36,26 @@ def requests_of(
             yield e.Keyed(key=said.key, content=said.content, event=request)
         else:
             yield request
+
+
+def lost_words(fleet: Fleet, words: Words, now: float) -> Iterator[Restriction]:
+    """Yield what operators said, as a controller kept it, and the fleet's records lack (S22)."""
+    if words.is_disarmed and not fleet.durable_state.is_disarmed:
+        yield DisarmSaid(by=AGAIN, reason=LOST)
+    known = {pause.id for pause in fleet.durable_state.pauses}
+    for pause in words.pauses:
+        if pause.id not in known and (pause.until is None or pause.until > now):
+            yield PauseSaid(
+                match=pause.match, by=pause.by, reason=pause.reason, seconds=_left(pause.until, now), id=pause.id
+            )
+    for host, by, reason, until in words.maintenance:
+        is_known = host in fleet.hosts and fleet.durable(host).maintenance is not None
+        if not is_known and (until is None or until > now):
+            yield MaintenanceSaid(host=host, by=by, reason=f"{reason} ({LOST})", seconds=_left(until, now))
+
+
+def _left(until: float | None, now: float) -> float | None:
+    return None if until is None else until - now
 
 
 def _request(fleet: Fleet, word: Word, now: float, is_recovered: bool) -> Request:

@@ -9,9 +9,8 @@ from fenced.core.durable.fleet_state import Words
 from fenced.core.events import Started
 from fenced.core.fleet import Fleet
 from fenced.core.operation import requests
+from fenced.core.restricting import AGAIN, LOST
 from fenced.core.work import Work
-
-LOST = "set again: the store had lost it"
 
 
 def begin(work: Work, event: Started) -> None:
@@ -22,9 +21,17 @@ def begin(work: Work, event: Started) -> None:
         work.record_fleet(r.ControlTaken(controller=name, before=event.before, epoch=fleet.epoch))
     for name, until in event.outlast.items():
         work.record(name, r.CommandsOutlast(until=until))
+    for why in event.doubts:
+        doubt(work, why)
     if event.words is not None:
         _say_again(work, event.words)
     _bus(work)
+
+
+def doubt(work: Work, why: str) -> None:
+    """Hold automatic fencing: another controller saw records that the store lacks (S22)."""
+    if not work.fleet.state.store_hold:
+        work.record_fleet(r.StoreDoubted(why=why, is_older=True))
 
 
 def _bus(work: Work) -> None:
@@ -39,7 +46,7 @@ def _bus(work: Work) -> None:
 def _say_again(work: Work, words: Words) -> None:
     fleet = work.fleet
     if words.is_disarmed and not fleet.state.is_disarmed:
-        work.record_fleet(r.Disarmed(by="fenced", reason=LOST))
+        work.record_fleet(r.Disarmed(by=AGAIN, reason=LOST))
     known = {pause.id for pause in fleet.state.pauses}
     for pause in words.pauses:
         if pause.id not in known and (pause.until is None or pause.until > work.now):

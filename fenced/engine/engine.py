@@ -6,7 +6,7 @@ journal.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -232,7 +232,10 @@ class Engine:
 
     async def _stand_by(self) -> None:
         """Follow until the lease is taken, then act."""
+        assert self._group is not None
+        saying = self._group.create_task(self.restricting.say_lost(lambda: self.takeover.words), name="lost words")
         taken = await self.standby.until_taken()
+        saying.cancel()  # what it did not say comes with the takeover
         log.warning("lease_taken", before=taken.before, epoch=taken.epoch)
         await self._take_over(taken, await self.takeover.hold(taken))
 
@@ -251,6 +254,7 @@ class Engine:
         keeping = self._group.create_task(self.lease.run(), name="lease")
         self.ports.telemetry.lease_taken(self.shard, taken.reason)
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
+        started = replace(started, doubts=await self.giving_over.doubts())
         if keeping.done():  # after a standstill both may come at once; the group ends with it
             keeping.result()
         self.workers.remember(highest_tokens(self.fleet))

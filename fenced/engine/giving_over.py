@@ -5,7 +5,7 @@ that is not gives over to one that is. Fitness chooses who should act; only the 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -22,7 +22,7 @@ from fenced.model.names import HostName
 from fenced.ports.bus import Bus
 from fenced.ports.clock import Clock
 from fenced.ports.control import NotFound, Refused, Standby
-from fenced.ports.journal import ControllerReport, Journal, StoreError
+from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError
 from fenced.ports.proxies import ProxyView
 
 log = structlog.get_logger(__name__)
@@ -145,15 +145,24 @@ class GivingOver:
 
     def _hear_doubts(self) -> None:
         """Hold automatic fencing if another controller saw more of the store than there is now."""
-        if self._fleet.is_standby:
-            return
+        if not self._fleet.is_standby:
+            for doubt in self._new_doubts(self._controllers.views):
+                self._reactor.deliver(e.DoubtReported(why=doubt))
+
+    async def doubts(self) -> tuple[str, ...]:
+        """Return what other controllers saw that the store lacks, as they report it now: asked at a takeover, before
+        anything is decided."""
+        return tuple(self._new_doubts(await self._controllers.now()))
+
+    def _new_doubts(self, views: Sequence[ControllerView]) -> Iterator[str]:
+        """Yield each doubt once: an operator's release of it stands."""
         went_back = f"{self._beside.mark}{WENT_BACK}"
-        for view in self._controllers.views:
+        for view in views:
             for reason in view.report.unfit if view.is_alive and not view.is_self else ():
                 doubt = f"{view.report.name} says that {reason.removeprefix(went_back)}"
                 if reason.startswith(went_back) and doubt not in self._doubts:
-                    self._doubts.add(doubt)  # once: an operator's release of it stands
-                    self._reactor.deliver(e.DoubtReported(why=doubt))
+                    self._doubts.add(doubt)
+                    yield doubt
 
     async def hand_over(self, *, to: str, by: str, reason: str) -> None:
         """Give the lease over at a safe point: `to` is a controller's name, or "" for any.

@@ -15,7 +15,7 @@ from fenced.core.durable.fleet_state import Pause, Words
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid, Restriction, Said
 from fenced.core.fleet import Fleet
 from fenced.core.fleet_decisions import answered_before, pause_refused
-from fenced.core.restricting import pause_id
+from fenced.core.restricting import lost_words, pause_id
 from fenced.engine.beside import Beside
 from fenced.engine.refusals import Refusal
 from fenced.model.answers import Accepted, RefusedBy
@@ -102,6 +102,25 @@ class Restricting:
         self._unfolded[word_id] = Unfolded(what, at)
         await self._until_shown(word_id, what)
         return self._answer(said, word_id, what)
+
+    async def say_lost(self, words: Callable[[], Words | None]) -> None:
+        """Say once, at a standby, what operators said and the store lost: who decides may never have known it (S22).
+
+        `words`: what they said; None as long as, or once, the store lacks nothing.
+        """
+        said: set[Restriction] = set()
+        while (lost := words()) is not None:
+            try:
+                for what in lost_words(self._fleet, lost, self._clock.now()):
+                    if what not in said:
+                        word_id = await self._journal.say(Said(what=what), shards=(self._beside.shard,))
+                        said.add(what)
+                        log.warning("lost_word_said_again", word=word_id, what=what.kind, reason=what.reason)
+            except (StoreError, OSError) as exc:  # includes WordsNotRead: a program that knows no words holds the lease
+                self._refusal.met(exc)
+            else:
+                return
+            await asyncio.sleep(self._beside.pause(LOOK_SECONDS))
 
     async def pause(self, what: PauseSaid, *, key: tuple[str, str] | None) -> Pause:
         """Set a pause, as `say` does; return it as it is followed, or else as it was said."""

@@ -36,7 +36,7 @@ def _why_not(work: HostWork) -> str | None:
         return "its records could not be restored; an operator must handle it first"
     if work.host.is_own_machine:
         return f"the host is {work.host.own_words} (S18)"
-    shut = gates.closed(gates.owner_gates(work.fleet, work.now))
+    shut = gates.closed((*gates.owner_gates(work.fleet, work.now), of_daemon.store(work.fleet)))
     if shut:
         return shut[0].why
     return "an operator keeps them off" if set(state.owed) <= set(state.withheld) else None

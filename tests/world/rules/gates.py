@@ -23,6 +23,8 @@ class AutomaticOff(Rule):
         self._is_disarmed = False
         self._pauses: dict[str, Pause] = {}
         self._maintained: set[HostName] = set()
+        self._given_back: dict[HostName, float] = {}
+        """When its last maintenance ended."""
         self._known: set[HostName] = set()
         self._attempts: dict[HostName, list[float]] = {}
         self._begun: list[float] = []
@@ -60,6 +62,7 @@ class AutomaticOff(Rule):
                 self._maintained.add(host)
             case r.MaintenanceEnded():
                 self._maintained.discard(host)
+                self._given_back[host] = at
             case r.StepStarted() if record.token is not None and record.what is What.OFF:
                 op = self.truth.operations[record.operation]
                 if not op.has_sent_off:
@@ -126,6 +129,8 @@ class AutomaticOff(Rule):
         gates, detection = self.truth.inventory.daemon.gates, self.truth.inventory.hosts[name].settings.detection
         never = (float("-inf"), None)
         since = max(self.truth.heard.get(name, never)[0], self.truth.broker.reached.get(name, never)[0])
+        if since < self._given_back.get(name, since):
+            return False  # a person took it out of the count, and it was not heard since
         is_late = since < at - 2.5 * detection.heartbeat_interval_seconds
         return is_late and at - since < gates.storm_per_seconds and name not in self._touched | self._maintained
 
