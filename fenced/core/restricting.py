@@ -14,6 +14,7 @@ from fenced.core.fleet import Fleet
 LOST: Final = "set again: the store had lost it"
 AGAIN: Final = "fenced"
 """Who says again that the fleet is disarmed: who said it first is not kept."""
+DISARMED_AGAIN: Final = DisarmSaid(by=AGAIN, reason=LOST)
 
 Request = e.ArmAsked | e.PauseAsked | e.MaintenanceAsked
 
@@ -31,6 +32,8 @@ def requests_of(
     `is_recovered`: as at MaintenanceAsked.
     """
     for word in words:
+        if word.said.what == DISARMED_AGAIN and fleet.state.is_disarmed:
+            continue  # each controller that knew it says so
         request, said = _request(fleet, word, now, is_recovered), word.said
         if said.key and not _has_another(fleet, said.key, said.content):
             yield e.Keyed(key=said.key, content=said.content, event=request)
@@ -41,7 +44,7 @@ def requests_of(
 def lost_words(fleet: Fleet, words: Words, now: float) -> Iterator[Restriction]:
     """Yield what operators said, as a controller kept it, and the fleet's records lack (S22)."""
     if words.is_disarmed and not fleet.durable_state.is_disarmed:
-        yield DisarmSaid(by=AGAIN, reason=LOST)
+        yield DISARMED_AGAIN
     known = {pause.id for pause in fleet.durable_state.pauses}
     for pause in words.pauses:
         if pause.id not in known and (pause.until is None or pause.until > now):

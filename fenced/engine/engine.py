@@ -6,7 +6,7 @@ journal.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -166,6 +166,7 @@ class Engine:
         self.takeover = Takeover(
             fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
             around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
+            ask_others=lambda: self.giving_over.doubts(),
         )  # fmt: skip
         self.restricting = Restricting(
             fleet=fleet, journal=ports.journal, clock=ports.clock, tell=self.reactor.look_at_words,
@@ -254,7 +255,6 @@ class Engine:
         keeping = self._group.create_task(self.lease.run(), name="lease")
         self.ports.telemetry.lease_taken(self.shard, taken.reason)
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
-        started = replace(started, doubts=await self.giving_over.doubts())
         if keeping.done():  # after a standstill both may come at once; the group ends with it
             keeping.result()
         self.workers.remember(highest_tokens(self.fleet))

@@ -57,17 +57,21 @@ class Surroundings:
 
 
 class Takeover:
-    """`is_older`, `words`: as the store was loaded. `spawn`: run a task beside."""
+    """`is_older`, `words`: as the store was loaded. `spawn`: run a task beside. `ask_others`: returns what other
+    controllers saw that the store lacks."""
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, standby: Standby, lease: LeaseKeeper,
         around: Surroundings, is_older: bool, words: Words | None,
         spawn: Callable[[Coroutine[Any, Any, Any], str], object],
+        ask_others: Callable[[], Awaitable[tuple[str, ...]]],
     ) -> None:  # fmt: skip
         self._fleet, self._journal, self._clock, self._standby = fleet, journal, clock, standby
         self._lease, self._around, self._spawn = lease, around, spawn
         self._was_older, self._lost_words = is_older, words
         self._echoes: Mapping[ProxyName, FloorEcho] = {}
+        self._ask_others = ask_others
+        self._doubts: tuple[str, ...] = ()
 
     @property
     def is_older(self) -> bool:
@@ -76,7 +80,7 @@ class Takeover:
 
     def must_wait(self, taken: Taken) -> bool:
         """Return whether commands may act that the store lacks."""
-        return taken.is_promoted or self.is_older
+        return taken.is_promoted or self.is_older or bool(self._doubts)
 
     @property
     def words(self) -> Words | None:
@@ -84,7 +88,8 @@ class Takeover:
         return self._lost_words if self.is_older else None
 
     async def hold(self, taken: Taken) -> float:
-        """Continue the time of the records, and renew the lease. Return by how many seconds the clock moved.
+        """Continue the time of the records, renew the lease, and ask the others. Return by how many seconds the clock
+        moved.
 
         Raises EpochLost, StoreError.
         """
@@ -92,6 +97,7 @@ class Takeover:
         moved = await self._around.advance(max(known)) if known else 0.0
         self._lease.until = taken.until + moved
         await self._lease.renew()
+        self._doubts = await self._ask_others()
         return moved
 
     async def prepare(self, taken: Taken, *, moved_seconds: float) -> tuple[int, e.Started]:
@@ -116,13 +122,14 @@ class Takeover:
         if taken.is_own and (moved := moved_seconds + self._around.moved_seconds):
             outlast = self._standby.moved(moved)
         before = taken.before if taken.reason != "start" else ""
-        return epoch, e.Started(before=before, outlast=outlast, words=self.words)
+        return epoch, e.Started(before=before, outlast=outlast, words=self.words, doubts=self._doubts)
 
     async def _outlast_lost_commands(self) -> None:
         """Wait as long as a command may act that the store lacks. A predecessor can record no further one."""
         seconds = longest_command_seconds(self._fleet.inventory)
-        if self.is_older:
-            log.warning("store_went_back", reason=self._fleet.own.store_doubt, waiting_seconds=round(seconds, 1))
+        if self.is_older or self._doubts:
+            reason = self._fleet.own.store_doubt if self.is_older else "; ".join(self._doubts)
+            log.warning("store_went_back", reason=reason, waiting_seconds=round(seconds, 1))
         else:
             log.warning(
                 "store_promoted", waiting_seconds=round(seconds, 1),

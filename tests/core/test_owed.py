@@ -365,3 +365,16 @@ def test_an_on_switches_on_what_reads_off_owed_or_not() -> None:
     at.serve(until="operation_ended", seconds=60.0)
     assert sorted(ons(at)) == ["on pdu-a", "on pdu-b"]
     assert at.ended(said).restored is Restored.ALL
+
+
+def test_nothing_is_given_back_in_a_store_that_may_have_forgotten_a_word() -> None:
+    """S22: somebody may work on the host, and the record of it is lost."""
+    at = failed(gates__cooldown_seconds=0.0)
+    at.do(e.DoubtReported(why="fenced-b says that the store lacks record 7"))
+    at.beat()
+    at.serve(silent=(), seconds=30.0)
+    assert ons(at) == [] and left_off(at) == [("pdu-a",)]
+    at.do(e.StoreReleaseAsked(by="p", reason="looked"))
+    at.beat()
+    at.serve(silent=(), until="operation_ended", seconds=30.0)
+    assert ons(at) == ["on pdu-a"]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.planted.bug import Bug
+from tests.planted.bug import Bug, story
 
 STANDBY: Final = "tests/engine/test_standby.py"
 HURRYING: Final = "tests/engine/test_hurrying.py"
@@ -10,6 +10,7 @@ TAKEOVER: Final = "tests/engine/test_takeover.py"
 WENT_BACK: Final = "tests/engine/test_store_went_back.py"
 STRUCK: Final = "tests/simulation/test_controllers.py"
 TAKEN: Final = "tests/simulation/test_takeovers.py"
+ONLY_THE_STANDBY: Final = story("only_the_standby_knows_what_the_store_lost")
 
 
 def struck(trouble: str) -> str:
@@ -156,6 +157,38 @@ CONTROLLER_BUGS: Final = (
         old="        _say_again(work, event.words)\n",
         new="        pass\n",
         killers=(f"{WENT_BACK}::test_a_disarming_that_the_store_lost_at_once_is_set_again",),
+    ),
+    Bug(
+        name="who decides hears from no standby what the store lost",
+        rule="S22",
+        file="engine/restricting.py",
+        old="                for what in lost_words(self._fleet, lost, self._clock.now()):\n",
+        new="                for what in ():\n",
+        killers=(ONLY_THE_STANDBY,),
+    ),
+    Bug(
+        name="a takeover decides before it asks what others saw",
+        rule="S22",
+        file="engine/takeover.py",
+        old="        self._doubts = await self._ask_others()\n",
+        new="",
+        killers=(ONLY_THE_STANDBY,),
+    ),
+    Bug(
+        name="a fence goes on in a store that may lack its end",
+        rule="S22",
+        file="core/operation/recovery.py",
+        old="    elif operation.is_automatic and work.fleet.state.store_hold:\n",
+        new="    elif False:\n",
+        killers=(ONLY_THE_STANDBY,),
+    ),
+    Bug(
+        name="power is given back in a store that is in doubt",
+        rule="S22",
+        file="core/suspected/giving_back.py",
+        old="gates.closed((*gates.owner_gates(work.fleet, work.now), of_daemon.store(work.fleet)))",
+        new="gates.closed(gates.owner_gates(work.fleet, work.now))",
+        killers=("tests/core/test_owed.py::test_nothing_is_given_back_in_a_store_that_may_have_forgotten_a_word",),
     ),
     Bug(
         name="a life that the store ended keeps no words",

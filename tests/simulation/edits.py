@@ -31,7 +31,7 @@ def edited(draft: Draft, host: str, moment: float) -> None:
         draft.first(f"inventory {host} forgets {one}")
     restart(draft, moment, f"inventory {host} {what}", down_seconds=draft.dice.choice(DOWN_SECONDS))
     if what == "leaves out":
-        back = min(moment + 8.0 + draft.dice.choice(LEFT_OUT_SECONDS), MENDED)
+        back = min(moment + 8.0 + draft.dice.choice(LEFT_OUT_SECONDS), MENDED - 1.0)  # all is started at MENDED
         restart(draft, back, f"inventory {host} comes back", down_seconds=0.3)
 
 

@@ -109,8 +109,8 @@ def _has_lease(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_store_known(world: World, host: HostName, state: HostState) -> bool:
-    """Always open: all daemons of this world share one store from the first day, and it is never replaced."""
-    return True
+    """A store that went back holds until a person releases it, and the person may have come too early."""
+    return not world.engine.fleet.state.store_hold
 
 
 def _is_taken_up(world: World, host: HostName, state: HostState) -> bool:

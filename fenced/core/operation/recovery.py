@@ -166,6 +166,8 @@ def _resume_proving(work: HostWork, operation: Operation) -> None:
         _resume_late(work, operation)
     elif work.state.maintenance is not None:
         read_and_end(work, "the daemon was restarted and the host is in maintenance")
+    elif operation.is_automatic and work.fleet.state.store_hold:
+        read_and_end(work, "the store is not the one of before, and may lack how this fence ended: no new OFF")
     elif operation.phase is Phase.INSPECTING:
         enter_level_again(work, operation)
 

@@ -42,6 +42,8 @@ class DrillsProve(Rule):
         self._told: dict[OperationId, _Told] = {}
         self._suspect: dict[HostName, float] = {}
         self._begun: dict[OperationId, float] = {}
+        self._removed: set[HostName] = set()
+        """Hosts that the inventory lacks: the daemon does not hear them."""
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
@@ -59,6 +61,10 @@ class DrillsProve(Rule):
                     self._fenced(host, self._told[record.operation])
             case r.DrillEnded():
                 self._ended(host, record)
+            case r.HostRemoved():
+                self._removed.add(host)
+            case r.HostReturned():
+                self._removed.discard(host)
             case _:
                 pass
 
@@ -103,7 +109,7 @@ class DrillsProve(Rule):
             self.found(f"the drill of {host} announces it as fenced, and it beats")
         if machine.is_stopping:
             self.found(f"the drill of {host} announces it as fenced, and it said that it stops")
-        for other in sorted(self.truth.machines):
+        for other in sorted(self.truth.machines.keys() - self._removed):
             if other != host and self._fell_silent(other, told.off_at):
                 self.found(f"the drill of {host} announces it as fenced, and {other} fell silent with it")
 
