@@ -6,6 +6,7 @@ lease: the store does.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -91,6 +92,15 @@ class Controllers:
             log.error(
                 "words_not_kept", error=str(exc), advice="check the disk of state_dir; then check pauses and arming"
             )
+
+    async def say_unfit(self, why: str) -> None:
+        """Report once more before this life ends, so that whoever takes the lease meanwhile knows."""
+        report = self._report()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._journal.report(replace(report, unfit=(why, *report.unfit)), is_last=True)
+        except (StoreError, OSError) as exc:  # includes TimeoutError; the next life reports it
+            self._refusal.met(exc)
 
     async def _remember(self) -> None:
         words = self._words()

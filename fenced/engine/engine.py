@@ -194,8 +194,9 @@ class Engine:
         HandedOver, and StoreHeld if another living controller has this name."""
         try:
             await self._run(on_running)
-        except* StoreWentBack:
+        except* StoreWentBack as group:
             await self.controllers.keep_words()  # the store may have lost the newest of them
+            await self.controllers.say_unfit(self.giving_over.went_back(group))
             raise
         except* EpochLost as lost:
             if not self.giving_over.has_let_go:

@@ -22,7 +22,7 @@ from fenced.model.names import HostName
 from fenced.ports.bus import Bus
 from fenced.ports.clock import Clock
 from fenced.ports.control import NotFound, Refused, Standby
-from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError
+from fenced.ports.journal import ControllerReport, ControllerView, Journal, StoreError, StoreWentBack
 from fenced.ports.proxies import ProxyView
 
 log = structlog.get_logger(__name__)
@@ -126,6 +126,13 @@ class GivingOver:
             unfit=(*self.unfit_marked(), *self._beside.unfit()), lag=self._standby.lag + self._beside.lag(),
             configuration=self._configuration, takes=None if takes is None else takes(),
         )  # fmt: skip
+
+    def went_back(self, group: BaseExceptionGroup[StoreWentBack]) -> str:
+        """Return what this life says of itself once it noticed that the store went back."""
+        fault: BaseException = group
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        return f"{self._beside.mark}{WENT_BACK}{fault}"
 
     def look(self) -> None:
         """Give over to a fit controller once this one has been unfit for a whole lease, and hear its doubts."""

@@ -117,10 +117,10 @@ class SqlJournal(SqlQueries, ABC):
         with files.translated():
             await asyncio.to_thread(self._memory.write)
 
-    async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
+    async def report(self, report: ControllerReport, *, is_last: bool = False) -> Sequence[ControllerView]:
         assert report.name == self._name, "a controller reports under the name with which it opened the store"
         await self._keep_memory()
-        self._has_reported = True
+        self._has_reported = not is_last
 
         def work(connection: Connection) -> tuple[int, Sequence[ControllerView]]:
             return standing.checked_format(connection), reports.report(connection, report, self._self())

@@ -295,9 +295,9 @@ class Journal(Protocol):
         EpochLost, StoreError."""
         ...
 
-    async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
+    async def report(self, report: ControllerReport, *, is_last: bool = False) -> Sequence[ControllerView]:
         """Tell the others of this controller, and return all that the store knows, by name. Call it about every third
-        of a lease. Raises StoreHeld if another living controller has this name, StoreError.
+        of a lease. `is_last`: it stands for a lease after `close`. Raises StoreHeld if another one has this name.
         """
         ...
 

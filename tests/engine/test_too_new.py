@@ -19,7 +19,7 @@ from tests.world.rack import Rack, inventory
 class TooNew(MemoryJournal):
     """A journal whose format is newer than this program's."""
 
-    async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
+    async def report(self, report: ControllerReport, *, is_last: bool = False) -> Sequence[ControllerView]:
         raise StoreTooNew("install fenced 9")
 
     async def take(self, *, after: int, now: float, patience_seconds: float = 0.0, at_least: int = 0) -> Taken | None:

@@ -141,7 +141,7 @@ class MemoryJournal:
         self.durable.given_by = self if is_for_others else None
         self._epoch = 0
 
-    async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
+    async def report(self, report: ControllerReport, *, is_last: bool = False) -> Sequence[ControllerView]:
         self._opened()
         durable = self.durable
         durable.controllers[report.name] = report

@@ -73,6 +73,19 @@ async def test_a_controller_that_ended_is_gone_at_once(database: PostgresRig) ->
     assert living(await moved.report(A)) == ["fenced-a", "fenced-b"]
 
 
+async def test_the_last_word_of_a_controller_that_ended_stands_for_a_lease(database: PostgresRig) -> None:
+    await database.open()
+    other = await opened(database)
+    word = replace(B, unfit=("store_went_back: the store lacks record 7",))
+    await other.report(B)
+    await other.report(word, is_last=True)
+    await other.close()
+    found = {view.report.name: view for view in await database.journal.report(A)}
+    assert found["fenced-b"].is_alive and found["fenced-b"].report == word
+    await silent_for(database, PostgresRig.LEASE_SECONDS + 1.0, "fenced-b")
+    assert living(await database.journal.report(A)) == ["fenced-a"]
+
+
 async def test_a_controller_lives_on_when_the_engine_of_one_of_its_shards_ends(database: PostgresRig) -> None:
     """Another one of its name must not start meanwhile, and the others must go on to know who acts."""
     place = "machine-1/boot-1"

@@ -175,6 +175,22 @@ CONTROLLER_BUGS: Final = (
         killers=(ONLY_THE_STANDBY,),
     ),
     Bug(
+        name="a life that the store ended leaves no word of it",
+        rule="S22",
+        file="engine/engine.py",
+        old="            await self.controllers.say_unfit(self.giving_over.went_back(group))\n",
+        new="",
+        killers=(story("a_standby_that_ends_leaves_word"),),
+    ),
+    Bug(
+        name="the last word of a life is withdrawn with it",
+        rule="S22",
+        file="engine/controllers.py",
+        old="unfit=(why, *report.unfit)), is_last=True)",
+        new="unfit=(why, *report.unfit)))",
+        killers=(story("a_standby_that_ends_leaves_word"),),
+    ),
+    Bug(
         name="a fence goes on in a store that may lack its end",
         rule="S22",
         file="core/operation/recovery.py",

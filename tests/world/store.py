@@ -61,6 +61,7 @@ class WorldJournal(MemoryJournal):
         self._lease_seconds = lease_seconds
         self._watch: LeaseWatch | None = None
         self._batch = 0
+        self._is_last_said = False
         self._turn = asyncio.Lock()
         """One connection writes, so this controller's own writes wait for each other."""
         self._now = Seen()
@@ -237,7 +238,7 @@ class WorldJournal(MemoryJournal):
         self._epoch, self._is_open = None, False
 
     def _leave(self) -> None:
-        mine = self.disk.reports.get(self.name)
+        mine = None if self._is_last_said else self.disk.reports.get(self.name)
         if mine is not None and mine.instance == self.kept.id:
             self.disk.reports[self.name] = replace(mine, is_gone=True)
 
@@ -250,7 +251,8 @@ class WorldJournal(MemoryJournal):
 
     # -- the other controllers ----------------------------------------------------------------------------------------
 
-    async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
+    async def report(self, report: ControllerReport, *, is_last: bool = False) -> Sequence[ControllerView]:
+        self._is_last_said = is_last
         self._opened()
         await self._reached()
         if self.disk.refuses():
