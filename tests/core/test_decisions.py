@@ -9,6 +9,7 @@ from fenced.core.allowed import gates
 from fenced.core.allowed.catalogue import GATES
 from fenced.core.allowed.verdict import margin_of
 from fenced.core.decided.inputs import confirm_of
+from fenced.core.decided.lines import lines
 from fenced.core.durable import records as r
 from fenced.core.durable.decision import Confirmation, Fact, Ruling
 from fenced.core.durable.replacing import replace
@@ -19,6 +20,7 @@ from fenced.core.work import Work
 from fenced.model.names import HostName, ProxyName
 from fenced.model.power import Action
 from tests.core.desk import NODE, ZERO, Desk
+from tests.house.tree import ROOT
 from tests.world.rack import Rack
 
 LONG = 60.0
@@ -275,3 +277,11 @@ def test_other_records_hold_no_margin() -> None:
     desk = paused()
     held = [it.record for it in desk.entries if isinstance(it.record, r.HostHeld)]
     assert {type(it).__name__ for record in held for it in record.gates} == {"GateVerdict"}
+
+
+@pytest.mark.parametrize("silent", [["node-2"], ["node-2", "node-3", "node-4"]], ids=["fenced", "held"])
+def test_the_examples_of_the_page_are_true(silent: list[str]) -> None:
+    desk = Desk()
+    desk.go(30.0, silent=[HostName(name) for name in silent])
+    said = "\n".join(lines(NODE, decided(desk)[0]))
+    assert f"```text\n{said}\n```" in (ROOT / "docs/gates.md").read_text(encoding="utf-8")

@@ -12,7 +12,6 @@ from fenced.core.durable.records import Decided, Entry
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import Operation
 from fenced.core.heard.others import Elsewhere
-from fenced.core.heard.own import NEWEST_FORMAT
 from fenced.journal import codec
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.power import OperationState
@@ -134,7 +133,7 @@ class MemoryJournal:
 
     @property
     def format(self) -> int:
-        return NEWEST_FORMAT
+        return self.durable.format
 
     async def release(self, *, to: str, is_for_others: bool = True) -> None:
         await self._writing()

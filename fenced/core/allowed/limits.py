@@ -99,4 +99,5 @@ def concurrency(fleet: Fleet) -> GateVerdict:
     most = fleet.inventory.daemon.gates.concurrency
     running = sum(1 for state in fleet.operations_in_flight() if state.operation and state.operation.is_automatic)
     why = f"{running} of {most} automatic operations run"
-    return judged("concurrency", running < most, why, f"{running} of {most} run")
+    margin = f"{most - running} more run" if running < most else f"{running - most + 1} must end"
+    return judged("concurrency", running < most, why, margin)

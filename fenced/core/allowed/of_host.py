@@ -46,7 +46,11 @@ def attempts(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     most = fleet.inventory.daemon.gates.attempts_count
     used = attempts_in_window(fleet, name, now)
     why = f"{used} of {most} attempts used in the window"
-    return judged("attempts", used < most, why, f"{max(most - used, 0)} left")
+    if used < most:
+        return judged("attempts", True, why, f"{most - used} left")
+    per = fleet.inventory.daemon.gates.attempts_per_seconds
+    oldest = sorted(fleet.hosts[name].attempts)[-most] if most else now
+    return judged("attempts", False, why, seconds_left(oldest + per - now))
 
 
 def cooldown(fleet: Fleet, name: HostName, now: float) -> GateVerdict:

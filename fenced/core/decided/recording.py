@@ -7,7 +7,7 @@ decision. A store of an older format takes no such record, and everything else g
 from collections.abc import Sequence
 
 from fenced.core.allowed.catalogue import GATES
-from fenced.core.allowed.verdict import margin_of
+from fenced.core.allowed.verdict import judged, margin_of
 from fenced.core.decided import inputs
 from fenced.core.decided.planning import planned
 from fenced.core.durable import records as r
@@ -47,10 +47,15 @@ def recover(work: HostWork, why: str) -> None:
         _record(work, Ruling.RECOVER, inputs.of_recovered(work, why), ())
 
 
-def leave_alone(work: HostWork, before: State, verdict: GateVerdict) -> None:
-    """Record that a person took a suspect in hand. `before`: its state until then."""
-    if before in SUSPECTED:
-        _record(work, Ruling.HOLD, inputs.of_suspect(work), (verdict,))
+def leave_alone(work: HostWork, by: str, reason: str) -> None:
+    """Record that a person takes a suspect in hand, before the record that says so."""
+    if work.state.state in SUSPECTED:
+        hold_by(work, judged("maintenance", False, f"in maintenance by {by}: {reason}"))
+
+
+def hold_by(work: HostWork, verdict: GateVerdict) -> None:
+    """Record that this gate alone holds the host from now on, whatever the others say."""
+    _record(work, Ruling.HOLD, inputs.of_suspect(work), (verdict,))
 
 
 def refuse(work: HostWork, action: str, *, by: str, reason: str, refusal: RefusedBy) -> None:

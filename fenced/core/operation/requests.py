@@ -4,7 +4,7 @@ What a second request does is a table (design.md#a-second-request);
 operations never interleave (S4). `confirming` handles `confirm-off`.
 """
 
-from fenced.core.allowed import gates, of_host
+from fenced.core.allowed import gates
 from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation, Phase, Slot
@@ -203,8 +203,8 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
         _go_on(work, asked)
     running = work.operation
     after = state_in_maintenance(before, running)
+    recording.leave_alone(work, asked.by, asked.reason)
     work.record(r.MaintenanceSet(by=asked.by, reason=asked.reason, until=asked.until, after=after))
-    recording.leave_alone(work, before, of_host.maintenance(work.state))
     if running is not None:
         _maintain_running(work, running, asked)
     if asked.until is not None:
