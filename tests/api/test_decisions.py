@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from fenced.api.times import parse_past
 from fenced.core.decided.lines import LINES_MAX, lines
 from fenced.core.durable.decision import ShutGate
 from fenced.model.moments import as_steady, rfc3339
@@ -124,3 +125,14 @@ def test_no_record_takes_more_than_ten_lines() -> None:
         many = tuple(ShutGate(gate=f"g{number}", why="w", opens_when="o", margin="m") for number in range(20))
         told = lines(HostName("node-1"), replace(one.record, shut=many))
         assert 0 < len(told) <= LINES_MAX
+
+
+def test_a_time_is_meant_by_the_wall_clock_of_that_moment() -> None:
+    """The steady clock was 50 s ahead until 5,000 and is 70 s ahead now."""
+
+    def wall(at: float) -> float:
+        return at - (50.0 if at < 5_000.0 else 70.0)
+
+    assert parse_past(rfc3339(1_000.0), 9_000.0, 70.0, wall) == 1_050.0
+    assert parse_past(rfc3339(8_000.0), 9_000.0, 70.0, wall) == 8_070.0
+    assert parse_past("10m", 9_000.0, 70.0, wall) == 8_400.0
