@@ -87,7 +87,7 @@ DECISION_BUGS: Final = (
         name="a store of an older format is given decisions",
         rule="explain",
         file=RECORDING,
-        old="    if fleet.own.format < DECISIONS_FORMAT:\n",
+        old="    if work.fleet.own.format < DECISIONS_FORMAT:\n",
         new="    if False:\n",
         killers=(
             story("a_store_of_an_older_format_records_no_decision"),
@@ -106,7 +106,7 @@ DECISION_BUGS: Final = (
         name="every healthy host recovers with its first heartbeat",
         rule="explain",
         file=RECORDING,
-        old="    if work.state.state in SUSPECTED:\n        _record(work, Ruling.RECOVER",
+        old="    if _is_recorded(work) and work.state.state in SUSPECTED:\n        _record(work, Ruling.RECOVER",
         new="    if True:\n        _record(work, Ruling.RECOVER",
         killers=(f"{DECISIONS}::test_a_healthy_host_has_no_decision_however_its_gates_are",),
     ),

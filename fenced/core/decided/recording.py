@@ -26,6 +26,8 @@ SUSPECTED = frozenset({State.SUSPECT, State.FAILED})
 
 def fence(work: HostWork, verdicts: Sequence[GateVerdict], operation: Operation) -> None:
     """Record that the host is fenced: every gate is open."""
+    if not _is_recorded(work):
+        return
     _record(
         work, Ruling.FENCE, inputs.of_suspect(work), verdicts, confirm=inputs.confirm_of(work),
         plan=planned(work, operation.action), operation=operation.id,
@@ -34,6 +36,8 @@ def fence(work: HostWork, verdicts: Sequence[GateVerdict], operation: Operation)
 
 def hold(work: HostWork, verdicts: Sequence[GateVerdict], action: Action) -> None:
     """Record that gates hold the host. `action`: what would be done if they were open."""
+    if not _is_recorded(work):
+        return
     shut = {verdict.gate for verdict in verdicts if not verdict.is_open}
     outcome = Ruling.WOULD_FENCE if shut == {"armed"} else Ruling.HOLD
     _record(
@@ -43,7 +47,7 @@ def hold(work: HostWork, verdicts: Sequence[GateVerdict], action: Action) -> Non
 
 def recover(work: HostWork, why: str) -> None:
     """Record that a suspicion is over, because the host gave a sign of life; before the record that says so."""
-    if work.state.state in SUSPECTED:
+    if _is_recorded(work) and work.state.state in SUSPECTED:
         _record(work, Ruling.RECOVER, inputs.of_recovered(work, why), ())
 
 
@@ -55,14 +59,24 @@ def leave_alone(work: HostWork, by: str, reason: str) -> None:
 
 def hold_by(work: HostWork, verdict: GateVerdict) -> None:
     """Record that this gate alone holds the host from now on, whatever the others say."""
-    _record(work, Ruling.HOLD, inputs.of_suspect(work), (verdict,))
+    if _is_recorded(work):
+        _record(work, Ruling.HOLD, inputs.of_suspect(work), (verdict,))
 
 
 def refuse(work: HostWork, action: str, *, by: str, reason: str, refusal: RefusedBy) -> None:
     """Record that a rule refuses a request, as a gate if the rule is one."""
+    if not _is_recorded(work):
+        return
     is_gate = refusal.rule in GATES
     verdicts = (GateVerdict(gate=refusal.rule, is_open=False, why=refusal.why),) if is_gate else ()
     _record(work, Ruling.REFUSE, inputs.of_refused(action, by=by, reason=reason, refusal=refusal), verdicts)
+
+
+def _is_recorded(work: HostWork) -> bool:
+    """Return whether the store takes decisions. A host that the inventory no longer has is not decided about."""
+    if work.fleet.own.format < DECISIONS_FORMAT:
+        return False
+    return work.name in work.fleet.hosts
 
 
 def _record(
@@ -70,8 +84,6 @@ def _record(
     confirm: tuple[Confirmation, ...] = (), plan: Plan | None = None, operation: OperationId | None = None,
 ) -> None:  # fmt: skip
     fleet = work.fleet
-    if fleet.own.format < DECISIONS_FORMAT:
-        return
     number = fleet.own.decisions + 1
     work.work.own(replace(fleet.own, decisions=number))
     work.record(

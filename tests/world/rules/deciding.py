@@ -66,7 +66,7 @@ class DecisionsExplain(Rule):
                 return {Ruling.RECOVER}
             case r.HostLeft() if is_due:
                 return {Ruling.RECOVER}
-            case r.HostPutAside():
+            case r.HostPutAside() if is_decided:  # of a host that the inventory lacks nothing is decided
                 return {Ruling.HOLD}
             case r.MaintenanceSet() if is_due:
                 return {Ruling.HOLD}
