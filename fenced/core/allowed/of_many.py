@@ -33,7 +33,7 @@ def witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
             if heard >= wanted:
                 return judged("witness", True, f"{heard} other hosts heard after its last beat")
     why = f"{heard} of {wanted} other hosts heard after its last beat: we may be cut off"
-    return judged("witness", False, why, f"{wanted - heard} more hosts heard")
+    return judged("witness", False, why, f"{wanted - heard} more heard")
 
 
 def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: HostName | None = None) -> GateVerdict:
