@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api import bodies, controllers, handlers, readiness, shapes, storms
+from fenced.api import bodies, controllers, decisions, handlers, readiness, shapes, storms
 from fenced.api.call import PREFIX, Call, Route
 from fenced.api.callers import Role
 from fenced.api.events import events
@@ -49,6 +49,16 @@ ROUTES: Final = (
         handle=handlers.explain,
         role=Role.VIEWER,
         answer=shapes.Explanation,
+        errors=MISSING,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/hosts/{{host}}/decisions",
+        name="listDecisions",
+        handle=decisions.listed,
+        role=Role.VIEWER,
+        answer=decisions.DecisionList,
+        query=decisions.DecisionsQuery,
         errors=MISSING,
     ),
     Route(

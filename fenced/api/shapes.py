@@ -87,11 +87,13 @@ class Result(Shape):
 
 
 class Gate(Shape):
-    """The verdict of one gate now, and its reason. `opens_when`: what opens it while it is closed."""
+    """The verdict of one gate, and its reason. `margin`: how far it is from changing. `opens_when`: what opens it while
+    it is closed."""
 
     gate: str
     open: bool
     why: str
+    margin: str | None
     opens_when: str
 
 
@@ -231,9 +233,10 @@ class JournalRecord(Shape):
 
 class Explanation(Shape):
     """Why a host is as it is: each gate now, what is known, the plan, and the records, newest first. `summary`: the
-    answer in at most ten lines for a person."""
+    answer in at most ten lines for a person. `decision`: the id of the last decision about it."""
 
     host: Host
+    decision: str | None
     summary: list[str]
     gates: list[Gate]
     known: dict[str, Time | JsonValue]

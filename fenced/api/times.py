@@ -1,12 +1,13 @@
-"""The end of a maintenance or pause, as an operator gives it: a duration, or a time.
+"""Times as operators give them: the end of a maintenance or pause, and a moment of the past.
 
 Knows no clock: `now` is a parameter.
 """
 
+import contextlib
 from typing import Final
 
 from fenced.config.durations import parse_duration
-from fenced.model.moments import parse_rfc3339
+from fenced.model.moments import Wall, parse_rfc3339
 
 UNTIL_MAX_SECONDS: Final = 366 * 86400.0
 """The longest maintenance or pause that has an end."""
@@ -28,6 +29,21 @@ def parse_until(text: str, now: float, ahead_seconds: float = 0.0) -> float:
     if at > now + UNTIL_MAX_SECONDS:
         raise ValueError("this is more than 366 days; leave it out to go on until an operator ends it")
     return at
+
+
+def parse_past(text: str, now: float, ahead_seconds: float, wall: Wall) -> float:
+    """Return a moment of the steady clock: an RFC 3339 time, or a duration before `now`. Raises ValueError.
+
+    `wall` knows how far the clocks were apart at that moment, `ahead_seconds` only how far they are now.
+    """
+    with contextlib.suppress(ValueError):
+        return now - parse_duration(text)
+    try:
+        meant = parse_rfc3339(text)
+    except ValueError as exc:
+        raise ValueError(f"{exc}, nor a duration such as 10m") from exc
+    at = meant + ahead_seconds
+    return at + meant - wall(at)
 
 
 def _from_duration(text: str, now: float) -> float | None:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from fenced.api import shapes
 from fenced.core.allowed.catalogue import GATES
+from fenced.core.allowed.verdict import margin_of
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import (
@@ -199,6 +200,7 @@ def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
     """Return why a host is as it is."""
     return shapes.Explanation(
         host=host(given.view),
+        decision=given.decision,
         summary=list(given.summary),
         gates=[_gate(verdict) for verdict in given.gates],
         known={str(key): value if isinstance(value, Moment) else plain(value) for key, value in given.known.items()},
@@ -211,7 +213,8 @@ def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
 def _gate(given: GateVerdict) -> shapes.Gate:
     about = GATES.get(given.gate)  # an old record may name a gate that there is no more
     opens_when = about.opens_when if about is not None else ""
-    return shapes.Gate(gate=given.gate, open=given.is_open, why=given.why, opens_when=opens_when)
+    margin = margin_of(given) or None
+    return shapes.Gate(gate=given.gate, open=given.is_open, why=given.why, margin=margin, opens_when=opens_when)
 
 
 def _configured(name: HostName, inventory: Inventory) -> list[shapes.ConfiguredDevice]:

@@ -7,7 +7,7 @@
     allowed/    the gates before a power command          believed/   devices that lied, or that two hosts have
     reach/      which proxies may reach a device          heard/      what was heard and read since our start
     durable/    states, records, and how one follows from the other
-    said/       which events and states others see
+    said/       which events and states others see        decided/    the record of each decision, to explain it
 
 `decide.decide` is the only door. `work` holds one decision in the making, `fleet` everything that the core knows.
 Import-linter holds the floors (pyproject.toml).

@@ -9,6 +9,10 @@ from typing import Final
 
 from fenced.core.allowed import gates, of_host
 from fenced.core.allowed.catalogue import GATES
+from fenced.core.allowed.verdict import margin_of
+from fenced.core.decided.lines import LINES_MAX as LINES_MAX
+from fenced.core.decided.lines import closed, names
+from fenced.core.durable.decision import ShutGate
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
 from fenced.core.suspected.silence import released_at
@@ -16,10 +20,7 @@ from fenced.model.names import HostName
 from fenced.model.power import State
 from fenced.model.text import one_line
 
-LINES_MAX: Final = 10
 REMARKS_MAX: Final = 2
-GATES_TOLD_MAX: Final = 3
-"""Each takes two lines: why it is closed, and what opens it."""
 
 
 def summary(
@@ -110,17 +111,16 @@ BY_NAME: Final = frozenset(GATES) - {"release_grace"}
 
 
 def _closed(shut: Sequence[GateVerdict]) -> list[str]:
-    lines = []
-    for verdict in shut[:GATES_TOLD_MAX]:
-        lines.append(f"  {verdict.gate}: {verdict.why}")
-        lines.append(f"    opens when {GATES[verdict.gate].opens_when}")
-    if len(shut) > GATES_TOLD_MAX:
-        lines.append(f"  and {len(shut) - GATES_TOLD_MAX} more: `fencectl explain HOST --all`")
-    return lines
+    return closed(
+        [
+            ShutGate(gate=it.gate, why=it.why, opens_when=GATES[it.gate].opens_when, margin=margin_of(it))
+            for it in shut
+        ]
+    )  # fmt: skip
 
 
 def _names(shut: Sequence[GateVerdict]) -> str:
-    return ", ".join(verdict.gate for verdict in shut)
+    return names(verdict.gate for verdict in shut)
 
 
 def _off(state: HostState) -> list[str]:

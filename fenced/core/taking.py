@@ -4,6 +4,7 @@ Its commands may act for their whole time, counted from when this controller lea
 said, even if the store lost it.
 """
 
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Words
 from fenced.core.events import Started
@@ -56,6 +57,7 @@ def _say_again(work: Work, words: Words) -> None:
         if state is None or state.maintenance is not None or (until is not None and until <= work.now):
             continue
         after = requests.state_in_maintenance(state.state, state.operation)
+        recording.leave_alone(work.on(name), by, f"{reason} ({LOST})")
         work.record(name, r.MaintenanceSet(by=by, reason=f"{reason} ({LOST})", until=until, after=after))
 
 

@@ -16,15 +16,16 @@ from fenced.core import closed_gates
 from fenced.core import events as e
 from fenced.core.allowed import gates, match, of_host
 from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.records import Decided
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.explaining import summary
 from fenced.core.fleet import Fleet
-from fenced.core.reach.candidates import expand
 from fenced.core.storms import silent_of
 from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
 from fenced.engine.controllers import Controllers
+from fenced.engine.explained import plan_of
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.readiness import Judge
@@ -50,6 +51,7 @@ from fenced.ports.control import (
     StormView,
     Unavailable,
 )
+from fenced.ports.decisions import DecisionPage
 from fenced.ports.journal import ControllerView, Journal, Page, StoreError
 from fenced.ports.proxies import ProxyView
 
@@ -208,22 +210,21 @@ class EngineControl:
             "distrusted": [str(device) for device in view.state.distrusted],
             "wrong_machines": [str(device) for device in view.state.wrong_machines],
         }
-        plan = []
-        for device in host.devices:
-            candidates = expand(device, host, fleet.inventory, fleet.why_candidate_barred)
-            plan.append(
-                {
-                    "device": str(device.name),
-                    "level": device.level,
-                    "kind": device.kind.value,
-                    "driver": device.spec.driver,
-                    "tiers": [[str(proxy) for proxy in tier] for tier in candidates.tiers],
-                    "excluded": [{"proxy": left.proxy, "why": left.why} for left in candidates.excluded],
-                }
-            )
         entries = await _stored(self._journal.entries(host=name, limit=50))
         said = summary(fleet, name, now, verdicts, (*misnamed, *filter(None, (warning,))))
-        return Explanation(view=view, gates=verdicts, summary=said, known=known, plan=plan, entries=entries)
+        last = (await self.decisions(name, before=None, limit=1, after=None)).items
+        return Explanation(
+            view=view, gates=verdicts, summary=said, known=known, plan=plan_of(fleet, host),
+            entries=[one for one in entries if not isinstance(one[1].record, Decided)],
+            decision=last[0].record.id if last else None,
+        )  # fmt: skip
+
+    async def decisions(self, name: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
+        self._state(name)
+        try:
+            return await _stored(self._journal.decisions(name, before=before, limit=limit, after=after))
+        except ValueError as exc:
+            raise NotFound(f"no page after {after!r}: use the `next` of an earlier page") from exc
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)

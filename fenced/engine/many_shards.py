@@ -39,6 +39,7 @@ from fenced.ports.control import (
     Standby,
     Unavailable,
 )
+from fenced.ports.decisions import DecisionPage
 from fenced.ports.journal import ControllerView, Page
 from fenced.ports.proxies import ProxyView
 
@@ -109,6 +110,9 @@ class ManyShards:
 
     async def explain(self, name: HostName) -> Explanation:
         return await self._of(name).explain(name)
+
+    async def decisions(self, name: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
+        return await self._of(name).decisions(name, before=before, limit=limit, after=after)
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         parts = {

@@ -31,9 +31,9 @@ T = TypeVar("T")
 _CONFIG: Final = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The newest format of the stored texts that this program reads and writes."""
-SINCE: Final[Mapping[str, int]] = {"StormBegan": 2, "StormEnded": 2, "FleetState.storms": 2}
+SINCE: Final[Mapping[str, int]] = {"StormBegan": 2, "StormEnded": 2, "FleetState.storms": 2, "Decided": 3}
 """The names that came after format 1, and their format: "Class" (a record), "Class.field", or "Enum.value". Until the
 store has that format, what has such a name is not written: a field stays out while it has its default, and the caller
 uses nothing else of it."""

@@ -148,13 +148,26 @@ def _add_words(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE lease ADD COLUMN reads_words INTEGER NOT NULL DEFAULT 0")
 
 
+def _add_decided(connection: Connection) -> None:
+    """Add the moment of a decision, and an index of decisions alone: a reader of them passes over no other record."""
+    if connection.dialect.name == "postgresql":  # `_to_4` makes today's tables
+        connection.exec_driver_sql("ALTER TABLE records ADD COLUMN IF NOT EXISTS decided DOUBLE PRECISION")
+        connection.exec_driver_sql(
+            "CREATE INDEX IF NOT EXISTS decisions_of_host ON records (shard, host, decided, sequence) "
+            "WHERE decided IS NOT NULL"
+        )
+        return
+    connection.exec_driver_sql("ALTER TABLE records ADD COLUMN decided REAL")
+    connection.exec_driver_sql("CREATE INDEX decisions_of_host ON records (host, decided) WHERE decided IS NOT NULL")
+
+
 MIGRATIONS: Final[Mapping[int, Migration]] = {
     1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4, 5: _add_standing, 6: _add_takes, 7: _add_budget,
-    8: _add_words,
+    8: _add_words, 9: _add_decided,
 }  # fmt: skip
 MINIMUM_FROM: Final = 5
 """The first number whose tables have a `minimum`. Programs of older numbers refuse any that they don't know."""
-ADDITIVE: Final[frozenset[int]] = frozenset()
+ADDITIVE: Final[frozenset[int]] = frozenset({9})
 """Migrations after which a program that does not know them can go on with the store."""
 FIRST: Final[Mapping[str, int]] = {"sqlite": 1, "postgresql": 4}
 """The first migration of an empty database."""

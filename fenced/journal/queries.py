@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Operation
 from fenced.core.heard.others import Elsewhere
-from fenced.journal import budget, reading, words
+from fenced.journal import budget, deciding, reading, words
 from fenced.model.names import HostName, OperationId
+from fenced.ports.decisions import DecisionPage
 from fenced.ports.journal import ClockAnchor, OutboxMessage, Page, StoreError, Word
 
 LOOKERS: Final = 3
@@ -98,6 +99,13 @@ class SqlQueries(ABC):
         shard = self._shard
         work = functools.partial(reading.entries, shard=shard, host=host, limit=limit, before=before)
         return await self._look("entries", work)
+
+    async def decisions(self, host: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
+        place = deciding.place_of(after)
+        work = functools.partial(
+            deciding.decisions, shard=self._shard, host=host, before=before, limit=limit, after=place
+        )
+        return await self._look("decisions", work)
 
     async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
         work = functools.partial(reading.events, shard=self._shard, after=after, limit=limit, left_out=self._left_out)

@@ -100,8 +100,10 @@ RECORDS: Final = Table(
     Column("operation", Text),
     Column("body", Text, nullable=False),
     Column("shard", Text, primary_key=True),
+    Column("decided", Double),
 )
-"""The records. `host` null: the fleet's. The newest row is never deleted, so that a damaged lease row shows."""
+"""The records. `host` null: the fleet's. `decided`: `at` of a decision, null for every other record. The newest row is
+never deleted, so that a damaged lease row shows."""
 
 SNAPSHOTS: Final = Table(
     "snapshots",
@@ -222,6 +224,14 @@ SCHEMA: Final = Table(
 _PENDING: Final = text("NOT is_delivered")
 Index("records_of_host", RECORDS.c.shard, RECORDS.c.host, RECORDS.c.sequence)
 Index("records_by_time", RECORDS.c.shard, RECORDS.c.at)
+Index(
+    "decisions_of_host",
+    RECORDS.c.shard,
+    RECORDS.c.host,
+    RECORDS.c.decided,
+    RECORDS.c.sequence,
+    postgresql_where=text("decided IS NOT NULL"),
+)
 Index("operations_of_host", OPERATIONS.c.host, OPERATIONS.c.number)
 Index("operations_by_state", OPERATIONS.c.state, OPERATIONS.c.number)
 Index("operations_by_end", OPERATIONS.c.shard, OPERATIONS.c.ended)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, up
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Operation
 from fenced.journal import budget, codec, statements, words
+from fenced.journal.deciding import decided_at
 from fenced.journal.leases import Held, advance, insert_into, note_pruned
 from fenced.journal.schema import FLEET, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS
 from fenced.ports.journal import Batch, OutboxMessage
@@ -23,9 +24,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedBatch:
-    """A batch as rows without what only the transaction knows: epoch and sequences. `words`: as at Batch."""
+    """A batch as rows without what only the transaction knows: epoch and sequences. `decided`: of each record, the
+    moment of a decision. `words`: as at Batch."""
 
     records: Sequence[tuple[float, str | None, str | None, str]]
+    decided: Sequence[float | None]
     snapshots: Sequence[Row]
     fleet: Row | None
     operations: Sequence[Row]
@@ -41,6 +44,7 @@ def encode(batch: Batch, format: int) -> EncodedBatch:
     """
     return EncodedBatch(
         records=[_record_row(entry, format) for entry in batch.entries],
+        decided=[decided_at(entry) for entry in batch.entries],
         snapshots=[{"host": host.name, "body": codec.dump_host(host, format)} for host in batch.snapshots],
         fleet={"body": codec.dump_fleet(batch.fleet, format)} if batch.fleet is not None else None,
         operations=[_operation_row(operation, format) for operation in batch.operations],
@@ -61,7 +65,8 @@ def append(connection: Connection, batch: EncodedBatch, held: Held) -> int:
         words.fold(connection, batch.words, held)
     if batch.records:
         first = sequence - len(batch.records) + 1
-        numbered = [(number, held.epoch, *row, held.shard) for number, row in enumerate(batch.records, first)]
+        rows = enumerate(zip(batch.records, batch.decided, strict=True), first)
+        numbered = [(number, held.epoch, *row, held.shard, decided) for number, (row, decided) in rows]
         connection.exec_driver_sql(_insert_record(connection.dialect), numbered)
     if batch.snapshots:
         connection.execute(
@@ -111,7 +116,7 @@ def prune(connection: Connection, held: Held, *, before: float, events_before: f
 
 
 def _record_row(entry: Entry, format: int) -> tuple[float, str | None, str | None, str]:
-    """Return the columns after `epoch`, in the table's order."""
+    """Return the columns between `epoch` and `shard`, in the table's order."""
     return entry.at, entry.host, codec.operation_of(entry.record), codec.dump_record(entry.record, format)
 
 

@@ -16,6 +16,7 @@ from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.positions import Position
 from fenced.model.power import Action
 from fenced.ports.bus import Health
+from fenced.ports.decisions import DecisionPage
 from fenced.ports.journal import ControllerView, OutboxMessage, Page
 from fenced.ports.proxies import ProxyView
 
@@ -137,7 +138,10 @@ class FleetView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why a host is in its state: its gates at this moment, the decision record, the newest entries."""
+    """Why a host is in its state: its gates at this moment, what is known, the newest entries.
+
+    `decision`: the id of the last decision about it.
+    """
 
     view: HostView
     gates: tuple[GateVerdict, ...]
@@ -145,6 +149,7 @@ class Explanation:
     known: Mapping[str, Any]
     plan: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     entries: Sequence[tuple[int, Entry]] = field(default_factory=tuple)
+    decision: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +218,11 @@ class Control(Protocol):
 
     async def explain(self, name: HostName) -> Explanation:
         """Raises NotFound."""
+        ...
+
+    async def decisions(self, name: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
+        """Return the decisions about a host before that moment (None: all), newest first. Raises NotFound,
+        Unavailable."""
         ...
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:

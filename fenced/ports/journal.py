@@ -16,6 +16,7 @@ from fenced.core.durable.restricting import Word as Word
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.heard.others import Elsewhere, Room
 from fenced.model.names import HostName, OperationId
+from fenced.ports.decisions import Decisions
 
 
 class StoreError(Exception):
@@ -27,8 +28,7 @@ class EpochLost(StoreError):
 
 
 class NotTaken(StoreError):
-    """The lease is free, and this controller must not take it; the text says what a person can do about that. Meanwhile
-    it stands by."""
+    """The lease is free, and this controller must not take it: the text says what a person can do. It stands by."""
 
 
 class WordsUnread(StoreError):
@@ -248,7 +248,7 @@ class Page:
     next: str | None
 
 
-class Journal(Protocol):
+class Journal(Decisions, Protocol):
     """A store with one writer. Entries get rising numbers without gaps, in the order of `append`."""
 
     @property

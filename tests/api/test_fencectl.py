@@ -63,7 +63,7 @@ async def test_explain_prints_ten_lines_at_most_and_each_gate_with_all(api: Api)
     run = await ctl(api.url, "explain", "node-3", "--all")
     assert run.code == 0
     assert run.out.startswith(short.out)
-    assert "armed  CLOSED  the file says armed = false" in run.out
+    assert "armed  CLOSED          the file says armed = false" in run.out
     assert "lease  open" in run.out
     assert "host_heard" in run.out
     assert "hunter2" not in run.out

@@ -247,7 +247,8 @@ async def test_explain_shows_gates_plan_and_records_without_secrets(api: Api) ->
     assert "hunter2" not in text
     assert found["host"]["name"] == "node-3"
     assert found["gates"][0] == {
-        "gate": "armed", "open": False, "why": "the file says armed = false", "opens_when": GATES["armed"].opens_when,
+        "gate": "armed", "open": False, "why": "the file says armed = false", "margin": None,
+        "opens_when": GATES["armed"].opens_when,
     }  # fmt: skip
     assert len(found["summary"]) == 2
     assert found["plan"] == [{"level": 1, "devices": ["pdu-a", "pdu-b"]}]

@@ -49,9 +49,11 @@ from fenced.model.power import (
 )
 from fenced.ports.bus import Health
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused, StormView
+from fenced.ports.decisions import DecisionPage, RecordedDecision
 from fenced.ports.journal import Page
 from fenced.ports.proxies import ProxyView
 from tests.fakes.controllers import FakeControllers
+from tests.fakes.decisions import page_of, samples
 from tests.fakes.events import FakeEvents
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
 
@@ -114,6 +116,7 @@ class FakeControl(FakeControllers, FakeEvents):
             HostName("node-4"): HostState(name=HostName("node-4")),
         }
         self.all_operations: list[Operation] = [finished_restart()]
+        self.all_decisions: list[RecordedDecision] = [*samples()]
         self.pauses: list[Pause] = []
         self.storms: list[StormView] = []
         self.is_armed = self.is_armed_by_file = True
@@ -192,6 +195,10 @@ class FakeControl(FakeControllers, FakeEvents):
                 (11, Entry(at=START - 5, host=name, record=heard)),
             ],
         )
+
+    async def decisions(self, name: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
+        self.host(name)
+        return page_of(self.all_decisions, name, before=before, limit=limit, after=after)
 
     # -- requests --
 

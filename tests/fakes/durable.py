@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState, Operation
+from fenced.core.heard.own import NEWEST_FORMAT
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.ports.journal import ClockAnchor, ControllerReport, OutboxMessage
 from tests.fakes.budget import Budget
@@ -41,6 +42,7 @@ class Durable:
     faults: dict[HostName, str] = field(default_factory=dict)
     fleet_fault: str = ""
     """Why the fleet can't be read."""
+    format: int = NEWEST_FORMAT
     epoch: int = 0
     holder: str = ""
     place: str = ""

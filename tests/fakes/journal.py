@@ -8,14 +8,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from fenced.core.durable.records import Entry
+from fenced.core.durable.records import Decided, Entry
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import Operation
 from fenced.core.heard.others import Elsewhere
-from fenced.core.heard.own import NEWEST_FORMAT
 from fenced.journal import codec
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.power import OperationState
+from fenced.ports.decisions import DecisionPage, RecordedDecision
 from fenced.ports.journal import (
     Batch,
     ClockAnchor,
@@ -133,7 +133,7 @@ class MemoryJournal:
 
     @property
     def format(self) -> int:
-        return NEWEST_FORMAT
+        return self.durable.format
 
     async def release(self, *, to: str, is_for_others: bool = True) -> None:
         await self._writing()
@@ -278,6 +278,20 @@ class MemoryJournal:
             if (host is None or entry.host == host) and (before is None or sequence < before)
         ]
         return found[:limit]
+
+    async def decisions(self, host: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
+        self._opened()
+        below = cursor_of(after)
+        found = [
+            (number, RecordedDecision(at=entry.at, host=host, record=entry.record))
+            for number, entry in reversed(self.durable.entries.items())
+            if entry.host == host
+            and isinstance(entry.record, Decided)
+            and (before is None or entry.at < before)
+            and (below is None or number < below)
+        ]
+        following = str(found[limit - 1][0]) if len(found) > limit else None
+        return DecisionPage(items=tuple(item for _, item in found[:limit]), next=following)
 
     async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
         self._opened()

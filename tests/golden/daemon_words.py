@@ -142,6 +142,8 @@ class DaemonWords:
                 disk.refused_share = float(percent.rstrip("%")) / 100.0
             case ["commits", seconds, "late"]:
                 disk.late_seconds = float(seconds)
+            case ["has", "format", format]:
+                disk.durable.format = int(format)
             case ["is", "copied"]:
                 disk.keep_copy()
             case ["goes", "back"]:

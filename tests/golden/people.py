@@ -4,12 +4,13 @@ Knows the words, not their effects. The script goes on whether or not the daemon
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from fenced.core.decided.lines import lines
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
-from fenced.ports.control import NotFound, Refused, Unavailable
+from fenced.ports.control import Control, NotFound, Refused, Unavailable
 from tests.golden.daemon_words import BadWords
 from tests.world.rules.drills import FORCED
 from tests.world.world import World
@@ -28,6 +29,8 @@ class People:
         self._world, self._say = world, say
         self._asking: dict[asyncio.Task[None], None] = {}
         self.is_to_repeat = False
+        self.zero = 0.0
+        """When the story began, on the steady clock."""
 
     def leave(self) -> None:
         """Stop waiting for answers."""
@@ -84,6 +87,8 @@ class People:
                     storms = [view.storm for view in control.fleet().storms if view.storm.end is None]
                     found = [storm.id for storm in storms if storm.words == domain]
                     await control.release_storm(found[0] if found else domain, by="person", reason="told")
+                case ["explains", host, *at]:
+                    await self._explain(control, HostName(host), at)
                 case ["arms"]:
                     await control.arm(by="person", reason="told")
                 case _:
@@ -95,6 +100,19 @@ class People:
         except Unavailable:
             self.is_to_repeat = True
             self._say("is told that the store takes no writes")
+
+    async def _explain(self, control: Control, host: HostName, at: Sequence[str]) -> None:
+        """`explains HOST` or `explains HOST at 2:30`: the last decision up to then."""
+        before = None
+        if at:
+            minutes, seconds = at[-1].split(":")
+            before = self.zero + 60.0 * int(minutes) + float(seconds) + 0.001
+        page = await control.decisions(host, before=before, limit=1, after=None)
+        if not page.items:
+            self._say(f"hears of no decision about {host}")
+        for item in page.items:
+            for line in lines(host, item.record):
+                self._say(f"reads: {line}")
 
     async def _act(self, host: str, action: Action, *, is_forced: bool) -> None:
         reason = FORCED if is_forced else "told"

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fenced.config.digest import digest
 from fenced.core import events as e
 from fenced.core.durable.records import Entry
 from fenced.model.names import HostName
@@ -29,17 +30,20 @@ from tests.world.world import World
 TOLD_ON_BUS = ("fenced", "revoked", "restored", "redundancy_lost", "restore_failed", "left_off", "fence_failed",
                "contradiction", "rebooted", "wrong_machine", "fenceable_changed", "distrusted", "trusted")  # fmt: skip
 """Host events that a story shows when they reach the broker; the others follow their records at once."""
+DECIDING = "decisions are told"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """`head`: the text before the expectation, verbatim; `script`: (second, words)."""
+    """`head`: the text before the expectation, verbatim; `script`: (second, words). `is_deciding`: the fleet says
+    "decisions are told"."""
 
     path: Path
     head: str
     rack: Rack
     script: tuple[tuple[float, str], ...]
     expected: tuple[str, ...]
+    is_deciding: bool = False
 
 
 def read(path: Path) -> Story:
@@ -58,7 +62,8 @@ def read(path: Path) -> Story:
     return Story(
         path=path,
         head=head,
-        rack=rack_of(fleet),
+        rack=rack_of(line for line in fleet if line != DECIDING),
+        is_deciding=DECIDING in fleet,
         script=tuple(moment(line) for line in script),
         expected=tuple(line.strip() for line in tail.splitlines() if line.strip()),
     )
@@ -102,7 +107,7 @@ class Play:
     def __init__(self, story: Story, *, is_journal_checked: bool = True) -> None:
         self._story = story
         self.lines: list[str] = []
-        self._teller = Teller()
+        self._teller = Teller(is_deciding=story.is_deciding)
         self._seen = 0
         self._shown: set[str] = set()
         """Hosts of which the bus shows what the script put there."""
@@ -111,6 +116,7 @@ class Play:
             told=lambda name, text: self._say("~", f"{name} {text}"),
             is_journal_checked=is_journal_checked,
         )
+        self.world.files.digest = digest if story.is_deciding else lambda _: ""
         self.people = People(self.world, lambda text: self._say("person", text))
         self._daemons = DaemonWords(self.world, lambda text: self._say("*", text))
         published = self.world.broker.on_published
@@ -153,7 +159,7 @@ class Play:
 
     async def run(self) -> list[str]:
         """Play the story. Raises AssertionError with what the checker found, after the whole script."""
-        self._zero = self.world.clock.now()
+        self._zero = self.people.zero = self.world.clock.now()
         self.world.begin()
         loop = asyncio.get_running_loop()
         for at, words in self._story.script:

@@ -7,9 +7,11 @@ from fenced.model.power import Outcome, Verdict, What
 
 
 class Teller:
-    """Remembers the last reading, so that equal readings are shown once."""
+    """Remembers the last reading, so that equal ones are shown once. `is_deciding`: it tells decision records, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_deciding: bool = False) -> None:
+        self._is_deciding = is_deciding
+        self._policy = ""
         self._read: dict[tuple[str, str], str] = {}
         self._steps: dict[tuple[str, str, int], What] = {}
 
@@ -18,6 +20,8 @@ class Teller:
         if host is None:
             return _of_fleet(record)
         match record:
+            case r.Decided():
+                return self._decided(record) if self._is_deciding else None
             case r.RaceEnded():
                 return self._race(record)
             case r.StepStarted():
@@ -48,6 +52,14 @@ class Teller:
                 return _of_people(record)
             case _:
                 return _of_operation(record)
+
+    def _decided(self, record: r.Decided) -> str:
+        shut = f" by {', '.join(gate.gate for gate in record.shut)}" if record.shut else ""
+        asked = {fact.what: fact for fact in record.inputs}.get("request")
+        what = f" {asked.value} of {asked.source}" if asked is not None else ""
+        plan = f", {record.plan.action.value}" if record.plan is not None else ""
+        is_other, self._policy = self._policy not in {"", record.policy}, record.policy
+        return f"decides {record.outcome.value}{what}{shut}{plan}{', under another configuration' if is_other else ''}"
 
     def _race(self, record: r.RaceEnded) -> str:
         lost = ", ".join(

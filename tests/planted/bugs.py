@@ -9,6 +9,7 @@ from tests.planted.bugs_budget import BUDGET_BUGS
 from tests.planted.bugs_clients import CLIENT_BUGS
 from tests.planted.bugs_controllers import CONTROLLER_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
+from tests.planted.bugs_decisions import DECISION_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_dividing import DIVIDING_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
@@ -36,6 +37,7 @@ BUGS: Final = (
     POWER_BUGS
     + CONTROLLER_BUGS
     + DECIDING_BUGS
+    + DECISION_BUGS
     + DEVICE_BUGS
     + DIVIDING_BUGS
     + AGENT_BUGS

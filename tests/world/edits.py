@@ -17,13 +17,14 @@ from tests.world.machines import Machine
 class Files:
     """`known`: every host as last written; `left_out`: hosts that the files lack now.
 
-    `changed` is called for each edit that takes effect.
+    `changed` is called for each edit that takes effect. `digest` names the content of what is read; "": it has no name.
     """
 
     known: Inventory
     machines: Mapping[HostName, Machine]
     now: Callable[[], float]
     changed: Callable[[Inventory], None] = lambda inventory: None
+    digest: Callable[[Inventory], str] = lambda inventory: ""
     left_out: set[HostName] = field(default_factory=set)
     _removed: dict[tuple[HostName, DeviceName], Device] = field(default_factory=dict)
     _waiting: list[Callable[[], None]] = field(default_factory=list)
@@ -40,7 +41,8 @@ class Files:
             name: replace(proxy, machine=None) if proxy.machine in self.left_out else proxy
             for name, proxy in self.known.proxies.items()
         }
-        return replace(self.known, hosts=hosts, proxies=proxies) if self.left_out else self.known
+        read = replace(self.known, hosts=hosts, proxies=proxies) if self.left_out else self.known
+        return replace(read, digest=found) if (found := self.digest(read)) else read
 
     def edit(self, host: HostName, words: list[str]) -> bool:
         """Carry out an edit; return False if there is no such edit."""

@@ -10,6 +10,7 @@ import pytest
 
 from fenced.core import events as e
 from fenced.core.durable import records as r
+from fenced.core.durable.decision import Ruling
 from fenced.core.durable.state import Phase, RaceEntry, Restored
 from fenced.model.names import ENGINE, DeviceName, PlugId, Token
 from fenced.model.power import Action, Cause, OperationState, Outcome, Power, State, Verdict, What
@@ -47,6 +48,14 @@ def automatic(action: Action = Action.RESTART) -> r.OperationStarted:
     begun = operation(action)
     whole = replace(begun.operation, cause=Cause.SILENCE, by="fenced", started=1.8e9 + 3600, deadline=1.8e9 + 3900)
     return replace(begun, operation=whole)
+
+
+def decided(begun: r.OperationStarted) -> r.Decided:
+    """Return the decision that an automatic operation needs."""
+    return r.Decided(
+        id="d-1-1", outcome=Ruling.FENCE, inputs=(), confirm=(), shut=(), opened=(), policy="",
+        operation=begun.operation.id,
+    )  # fmt: skip
 
 
 def step(begun: r.OperationStarted, token: str, what: What = What.OFF, device: DeviceName = PDU_A) -> r.StepStarted:
@@ -159,7 +168,8 @@ def test_a_read_between_two_commands_is_enough() -> None:
         begun = automatic()
         world.machines[NODE].die()
         world.say("node-1")  # a witness
-        await write(world, begun, step(begun, "1-8"), ended(begun), race(begun), step(begun, "1-9"))
+        told = step(begun, "1-8"), ended(begun), race(begun), step(begun, "1-9")
+        await write(world, decided(begun), begun, *told)
 
     assert found(plant) == ""
 

@@ -15,6 +15,7 @@ from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Refused, Unreachable
 from fenced.cli.fencectl.drill import drill
+from fenced.cli.fencectl.explaining import explain
 from fenced.cli.fencectl.handing_over import controllers, hand_over
 from fenced.cli.fencectl.overview import show_overview
 from fenced.cli.fencectl.place import SOCKET_DEFAULT, UNIX, URL_DEFAULT
@@ -86,19 +87,6 @@ def show(session: Session, host: str) -> None:
     session.say(shown, lambda: text.host_page(shown, explained))
 
 
-@main.command(cls=Command)
-@click.argument("host")
-@click.option("--all", "is_all", is_flag=True, help="Also each gate, what is known, the plan, the newest records.")
-@click.pass_obj
-def explain(session: Session, host: str, is_all: bool) -> None:
-    """Say why a host was, was not, or would not be fenced, and what would change that.
-
-    Example: fencectl explain node-7
-    """
-    explained = session.client.get("hosts", host, "explain")
-    session.say(explained, lambda: [*explained["summary"], *(["", *text.explanation(explained)] if is_all else ())])
-
-
 def _act(
     session: Session, host: str, action: str, reason: str, force: bool, is_waiting: bool, seconds: float | None
 ) -> None:
@@ -137,6 +125,7 @@ def _action_command(action: str, does: str) -> None:
 _action_command("off", "Cut the power of HOST on all its devices and prove it.")
 _action_command("on", "Restore the power of HOST.")
 _action_command("restart", "Cut the power of HOST, prove it, and restore it.")
+main.add_command(explain)
 main.add_command(drill)
 main.add_command(controllers)
 main.add_command(hand_over)

@@ -139,8 +139,11 @@ def device_table(host: Json, configured: Sequence[Json]) -> list[str]:
 
 def explanation(explained: Json) -> Iterator[str]:
     """Yield each gate with its reason, what is known, the plan, and the newest records."""
-    rows = [(gate["gate"], "open" if gate["open"] else "CLOSED", gate["why"]) for gate in explained["gates"]]
-    yield from table(("GATE", "NOW", "WHY"), rows)
+    rows = [
+        (gate["gate"], "open" if gate["open"] else "CLOSED", gate.get("margin") or "", gate["why"])
+        for gate in explained["gates"]
+    ]
+    yield from table(("GATE", "NOW", "MARGIN", "WHY"), rows)
     if explained["known"]:
         yield ""
         yield "known:"

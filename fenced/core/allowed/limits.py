@@ -30,7 +30,7 @@ def _budget_of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> GateVe
     most = _budget_size(fleet, len(fleet.by_cluster.get(cluster, ())))
     if used >= most:
         return judged("budget", False, f"{used} of {most} automatic fences of the cluster drawn in the window")
-    return judged("budget", True, f"{used} drawn in the window")
+    return judged("budget", True, f"{used} drawn in the window", f"{used} of {most} drawn")
 
 
 def _budget_of_fleet(fleet: Fleet, now: float, but: HostName | None) -> GateVerdict:
@@ -50,7 +50,7 @@ def _budget_of_fleet(fleet: Fleet, now: float, but: HostName | None) -> GateVerd
         shared = f", {others.unrecovered} of them of other shards" if others.unrecovered else ""
         why = f"{not_back} fenced hosts have not recovered (at most {settings.budget_unrecovered}){shared}"
         return judged("budget", False, why)
-    return judged("budget", True, f"{used} drawn in the window{of_others}")
+    return judged("budget", True, f"{used} drawn in the window{of_others}", f"{used} of {most} drawn")
 
 
 def budget_room(fleet: Fleet, name: HostName, now: float) -> Room:
@@ -98,4 +98,6 @@ def is_unrecovered(state: HostState, now: float) -> bool:
 def concurrency(fleet: Fleet) -> GateVerdict:
     most = fleet.inventory.daemon.gates.concurrency
     running = sum(1 for state in fleet.operations_in_flight() if state.operation and state.operation.is_automatic)
-    return judged("concurrency", running < most, f"{running} of {most} automatic operations run")
+    why = f"{running} of {most} automatic operations run"
+    margin = f"{most - running} more run" if running < most else f"{running - most + 1} must end"
+    return judged("concurrency", running < most, why, margin)

@@ -1,6 +1,6 @@
 """The gates about the daemon itself: armed, the lease, the store, and whether it listens long enough."""
 
-from fenced.core.allowed.verdict import judged
+from fenced.core.allowed.verdict import judged, seconds_left
 from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
 from fenced.core.heard.own import LEASE_MARGIN_SECONDS
@@ -20,7 +20,7 @@ def lease(fleet: Fleet, now: float) -> GateVerdict:
         return judged("lease", False, "the daemon is stopping")
     if fleet.is_lease_lost or left < LEASE_MARGIN_SECONDS:
         return judged("lease", False, "the lease of the store is lost or in doubt")
-    return judged("lease", True, f"held for {left:.1f} s more")
+    return judged("lease", True, f"held for {left:.1f} s more", seconds_left(left))
 
 
 _AFTER_STORE_HOLD = "repeat disarm, pauses and maintenance that must hold, then `fencectl release store --reason R`"
@@ -33,10 +33,13 @@ def store(fleet: Fleet) -> GateVerdict:
 
 
 def warm_up(fleet: Fleet, now: float) -> GateVerdict:
-    if now < fleet.quiet_until:
-        return judged("warm_up", False, f"startup_quiet lasts {fleet.quiet_until - now:.0f} s more")
+    left = fleet.quiet_until - now
+    if left > 0.0:
+        return judged("warm_up", False, f"startup_quiet lasts {left:.0f} s more", seconds_left(left))
     if fleet.own.bus_connected_at is None:
         return judged("warm_up", False, "the bus is not connected")
-    if fleet.own.ear.opened_at is None or now < fleet.own.ear.opened_at:
-        return judged("warm_up", False, "bus_settle after the (re)connection is not over")
-    return judged("warm_up", True, f"listening since {now - fleet.own.ear.opened_at:.0f} s")
+    opened = fleet.own.ear.opened_at
+    if opened is None or now < opened:
+        margin = "" if opened is None else seconds_left(opened - now)
+        return judged("warm_up", False, "bus_settle after the (re)connection is not over", margin)
+    return judged("warm_up", True, f"listening since {now - opened:.0f} s")

@@ -1,7 +1,7 @@
 """The gates about one host alone: what operators and the configuration say of it, and its attempts."""
 
 from fenced.core.allowed.match import matches
-from fenced.core.allowed.verdict import judged
+from fenced.core.allowed.verdict import judged, seconds_left
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
 from fenced.model.names import HostName
@@ -45,12 +45,18 @@ def attempts_in_window(fleet: Fleet, name: HostName, now: float) -> int:
 def attempts(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     most = fleet.inventory.daemon.gates.attempts_count
     used = attempts_in_window(fleet, name, now)
-    return judged("attempts", used < most, f"{used} of {most} attempts used in the window")
+    why = f"{used} of {most} attempts used in the window"
+    if used < most:
+        return judged("attempts", True, why, f"{most - used} left")
+    per = fleet.inventory.daemon.gates.attempts_per_seconds
+    oldest = sorted(fleet.hosts[name].attempts)[-most] if most else now
+    return judged("attempts", False, why, seconds_left(oldest + per - now))
 
 
 def cooldown(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     state = fleet.hosts[name]
     until = max(state.cooldown_until, state.next_attempt_at)
     if now < until:
-        return judged("cooldown", False, f"{until - now:.0f} s since the last automatic operation are left")
+        why = f"{until - now:.0f} s since the last automatic operation are left"
+        return judged("cooldown", False, why, seconds_left(until - now))
     return judged("cooldown", True, "over")

@@ -1,6 +1,6 @@
 """The gates about signs of life of a silent host: its own, and evidence of others."""
 
-from fenced.core.allowed.verdict import judged
+from fenced.core.allowed.verdict import judged, seconds_left
 from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
 from fenced.model.names import HostName
@@ -42,5 +42,6 @@ def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     kinds = fleet.inventory.daemon.gates.live_evidence
     for source, (kind, until) in (fleet.sights[name].evidence or {}).items():
         if kind in kinds and now < until:
-            return judged("live_evidence", False, f"{source} says {kind} is alive for {until - now:.0f} s more")
+            why = f"{source} says {kind} is alive for {until - now:.0f} s more"
+            return judged("live_evidence", False, why, seconds_left(until - now))
     return judged("live_evidence", True, "none")

@@ -3,6 +3,8 @@
 They count overdue hosts, not suspects: the first host of many to pass its grace must already see the others.
 """
 
+import math
+
 from fenced.core.allowed.verdict import judged
 from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import GateVerdict
@@ -30,7 +32,8 @@ def witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
             heard += fleet.host(other).can_witness and not fleet.is_overdue(other, now)
             if heard >= wanted:
                 return judged("witness", True, f"{heard} other hosts heard after its last beat")
-    return judged("witness", False, f"{heard} of {wanted} other hosts heard after its last beat: we may be cut off")
+    why = f"{heard} of {wanted} other hosts heard after its last beat: we may be cut off"
+    return judged("witness", False, why, f"{wanted - heard} more heard")
 
 
 def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: HostName | None = None) -> GateVerdict:
@@ -42,7 +45,10 @@ def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: Hos
     )
     if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):
         return judged("connectivity", False, "every host of the cluster that could be heard is overdue")
-    return judged("connectivity", not is_closed, f"{overdue} of {monitored} hosts of the cluster are overdue")
+    share = math.ceil(settings.connectivity_share_percent * monitored / 100)
+    closes_at = max(settings.connectivity_at_least, share)
+    margin = f"{overdue - closes_at + 1} more heard" if is_closed else f"{max(closes_at - overdue, 1)} more overdue"
+    return judged("connectivity", not is_closed, f"{overdue} of {monitored} hosts of the cluster are overdue", margin)
 
 
 def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:

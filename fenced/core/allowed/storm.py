@@ -34,7 +34,7 @@ _AT: Final = operator.itemgetter(0)
 
 def storm(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     """Close while a storm of one of the host's domains lasts or cools down, or could begin."""
-    margin = "it is in no failure domain"
+    said, margin = "it is in no failure domain", ""
     most = -1
     for known in naming(fleet, name, now):
         return judged("storm", False, _why_held(known, now))
@@ -47,8 +47,9 @@ def storm(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
         late = len(tally(fleet, domain, now).late)
         if late > most:
             most, needed = late, fleet.inventory.daemon.gates.storm_hosts
-            margin = f"{late} of {needed} hosts of {'='.join(domain)} fell silent lately"
-    return judged("storm", True, margin)
+            said = f"{late} of {needed} hosts of {'='.join(domain)} fell silent lately"
+            margin = f"{max(needed - late, 0)} more silent"
+    return judged("storm", True, said, margin)
 
 
 def _why_held(storm: Storm, now: float) -> str:

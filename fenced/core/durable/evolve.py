@@ -27,6 +27,8 @@ def evolve(state: HostState, entry: r.Entry) -> HostState:
 
 
 def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
+    if isinstance(record, r.Decided):
+        return state
     if isinstance(record, r.RunRecord):
         return evolve_step(state, at, record)
     if isinstance(record, r.OperationRecord):

@@ -15,10 +15,12 @@ from fenced.core.heard.ear import Ear
 from fenced.core.heard.others import Others
 from fenced.model.names import ProxyName
 
-NEWEST_FORMAT: Final = 2
+NEWEST_FORMAT: Final = 3
 """The format of the store's texts in which every record can be written."""
 STORMS_FORMAT: Final = 2
 """The first format that has records of storms."""
+DECISIONS_FORMAT: Final = 3
+"""The first format that has records of decisions."""
 LEASE_MARGIN_SECONDS: Final = 1.0
 """No power command is sent in the last part of a lease (S20)."""
 
@@ -33,7 +35,8 @@ class Own:
     be used even if their machine is well, and why. `observers`: proxies that may look at hosts. `store_doubt`: why this
     may be another store than the last one; "" if it is the same. `is_store_older`: it is the same, and lacks its newest
     records. `listening_recorded`: the listening time up to the last record of it. `format`: of the store's texts, as
-    last read. `others`: what other shards have drawn from the fleet's budget.
+    last read. `others`: what other shards have drawn from the fleet's budget. `decisions`: records of decisions made in
+    this epoch.
     """
 
     ear: Ear = field(default_factory=Ear)
@@ -53,6 +56,7 @@ class Own:
     is_store_older: bool = False
     listening_recorded: float = 0.0
     others: Others = field(default_factory=Others)
+    decisions: int = 0
 
     def undone(self, before: "Own") -> "Own":
         """Return `before` with the parts of this that stay when its batch is undone."""

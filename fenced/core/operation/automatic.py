@@ -1,7 +1,9 @@
 """Starts the daemon's own operations: fence a suspect; give back what a host that is heard is owed."""
 
 from fenced.core.allowed import limits, of_host
+from fenced.core.allowed.verdict import plain
 from fenced.core.believed import trust
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import GateVerdict, Slot
@@ -23,7 +25,8 @@ def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     """Start the operation now that all gates are open, and charge the budget."""
     cause, action = work.state.suspicion or Cause.SILENCE, automatic_action(work)
     operation = starting.new(work, action, cause=cause, by="fenced", reason=work.state.suspicion_reason)
-    operation = replace(operation, gates=verdicts, explanation=_known(work))
+    operation = replace(operation, gates=plain(verdicts), explanation=_known(work))
+    recording.fence(work, verdicts, operation)
     if trust.has_believed_level(work):  # otherwise it fails without an OFF, and costs no budget
         room = limits.budget_room(work.fleet, work.name, work.now)
         work.work.draw(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)), room)

@@ -4,6 +4,7 @@ The end decides the host's state, the back-off of the next attempt, whether its 
 that are still off are reported. A request that waited starts afterwards.
 """
 
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.evolve_owed import still_off
 from fenced.core.durable.outcome import given_back, host_power
@@ -114,8 +115,10 @@ def _hear_again(work: HostWork, record: r.OperationEnded) -> None:
     if record.after is not State.SUSPECT:
         return
     if work.sight.is_stopping:
+        recording.recover(work, "said that it stops")
         work.record(r.HostLeft(reason="said that it stops"))
     elif work.fleet.is_heard(work.name, work.now):
+        recording.recover(work, "a heartbeat, and its operation was stopped")
         work.record(r.HostHeard(boot=work.sight.boot, before=record.after.value, why="cleared"))
 
 

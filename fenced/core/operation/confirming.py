@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from fenced.core.allowed import gates, of_life
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.events import ConfirmOffAsked
 from fenced.core.operation import paths
@@ -17,6 +18,7 @@ from fenced.model.power import Cause, Power, Proof
 def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
     refusal = next(_refusals(work, asked), None)
     if refusal is not None:
+        recording.refuse(work, "confirm_off", by=asked.by, reason=asked.reason, refusal=refusal)
         work.record(
             r.RequestRefused(action="confirm_off", by=asked.by, reason=asked.reason, rule=refusal.rule, why=refusal.why)
         )

@@ -9,6 +9,7 @@ not within `boot_grace`. What each step proved is in the records (`durable.evolv
 from collections.abc import Iterator
 
 from fenced.core.believed import trust
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Drill, DrillResult, DrillStep, Slot
 from fenced.core.events import DrillAsked
@@ -26,6 +27,7 @@ def ask(work: HostWork, asked: DrillAsked) -> Answer:
     """Start a drill, or refuse it. A refusal is recorded, too."""
     refusal = next(_refusals(work, asked), None)
     if refusal is not None:
+        recording.refuse(work, ACTION, by=asked.by, reason=asked.reason, refusal=refusal)
         work.record(
             r.RequestRefused(action=ACTION, by=asked.by, reason=asked.reason, rule=refusal.rule, why=refusal.why)
         )

@@ -6,6 +6,7 @@ first OFF of each level (S10). `advance` starts only what is not under way.
 
 from fenced.core import commands as c
 from fenced.core.allowed import gates
+from fenced.core.allowed.verdict import plain
 from fenced.core.believed.sharing import shared
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, GateVerdict, Operation, Phase
@@ -142,7 +143,7 @@ def _permit(work: HostWork, operation: Operation) -> bool:
     verdicts = _level_gates(work, operation)
     shut = _holding(operation, gates.closed(verdicts))
     if not shut:
-        work.record(r.GatesPassed(operation=operation.id, level=operation.level, gates=verdicts))
+        work.record(r.GatesPassed(operation=operation.id, level=operation.level, gates=plain(verdicts)))
         return True
     if shut[0].gate == "lease" and operation.is_off_sent:
         work.wake(work.now + 1.0)

@@ -6,6 +6,8 @@ is reported instead. No record makes a start fail: a host that can't be recovere
 
 from collections.abc import Callable
 
+from fenced.core.allowed.verdict import judged
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.evolve_owed import still_off
 from fenced.core.durable.state import Operation, Phase
@@ -56,6 +58,7 @@ def put_aside(work: HostWork, why: str) -> None:
     if work.state.record_fault == why:
         return
     _end_all(work, f"its records could not be restored: {why}")
+    recording.hold_by(work, judged("record", False, f"its records could not be taken up: {why}"))
     work.record(r.HostPutAside(why=why, token=work.fleet.next_token()))
     if work.state.owed or work.state.orphans:
         _report_left_off(work, f"switched off earlier, and its records could not be restored: {why}")

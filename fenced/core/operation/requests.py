@@ -5,6 +5,7 @@ operations never interleave (S4). `confirming` handles `confirm-off`.
 """
 
 from fenced.core.allowed import gates
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation, Phase, Slot
 from fenced.core.events import ActionAsked, CancelAsked, MaintenanceAsked
@@ -21,6 +22,7 @@ def ask(work: HostWork, asked: ActionAsked) -> Answer:
     """Start, join, queue or refuse. A refusal is recorded too: operators ask later why nothing happened."""
     answer = _ask(work, asked)
     if isinstance(answer, RefusedBy):
+        recording.refuse(work, asked.action.value, by=asked.by, reason=asked.reason, refusal=answer)
         work.record(
             r.RequestRefused(
                 action=asked.action.value, by=asked.by, reason=asked.reason, rule=answer.rule, why=answer.why
@@ -201,6 +203,7 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
         _go_on(work, asked)
     running = work.operation
     after = state_in_maintenance(before, running)
+    recording.leave_alone(work, asked.by, asked.reason)
     work.record(r.MaintenanceSet(by=asked.by, reason=asked.reason, until=asked.until, after=after))
     if running is not None:
         _maintain_running(work, running, asked)

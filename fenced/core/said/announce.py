@@ -47,6 +47,8 @@ def announce(entry: r.Entry, before: HostState | None, after: HostState | None) 
 def _events(at: float, record: r.HostRecord, before: HostState, after: HostState) -> CloudEvents:
     if isinstance(record, r.OperationRecord | r.RunRecord):
         return operation_events.of(record, before, after)
+    if isinstance(record, r.Decided):
+        return []  # the records beside it are announced
     return host_events.of(at, record, before, after)
 
 

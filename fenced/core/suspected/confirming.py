@@ -3,6 +3,8 @@
 from fenced.core import commands as c
 from fenced.core import storms
 from fenced.core.allowed import gates, of_daemon, of_life, storm
+from fenced.core.allowed.verdict import plain
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.state import GateVerdict
 from fenced.core.operation import automatic
@@ -84,5 +86,6 @@ def _hold(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     shut = {verdict.gate for verdict in gates.closed(verdicts)}
     if shut == {verdict.gate for verdict in work.state.held_by}:
         return
-    would = automatic.automatic_action(work).value if "armed" in shut else None
-    work.record(r.HostHeld(gates=verdicts, would=would))
+    action = automatic.automatic_action(work)
+    recording.hold(work, verdicts, action)
+    work.record(r.HostHeld(gates=plain(verdicts), would=action.value if "armed" in shut else None))

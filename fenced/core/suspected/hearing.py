@@ -6,6 +6,7 @@ being cut.
 """
 
 from fenced.core.allowed import of_life
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.state import ProofOfOff
 from fenced.core.events import Evidence, Health, HealthStatus, Presence
@@ -153,6 +154,7 @@ def _hear_stopping(work: HostWork, health: Health) -> None:
     if work.operation is not None:
         life.hear_life(work)
     elif work.state.state in LEAVING:
+        recording.recover(work, "said that it stops")
         work.record(r.HostLeft(reason=health.reason or "said that it stops"))
         work.wake(work.now + work.host.settings.detection.stopping_max_seconds)
 
@@ -173,6 +175,7 @@ def _hear_life(work: HostWork, boot: BootId | None) -> None:
     why = _why_heard(before, is_first=not state.is_known)
     if before is State.HEALTHY:
         why = "rebooted"
+    recording.recover(work, "a heartbeat" if boot is None else f"a heartbeat of boot {boot}")
     work.record(r.HostHeard(boot=boot, before=before.value, why=why))  # type: ignore[arg-type]
     work.see(life=None)
     giving_back.look(work)

@@ -12,6 +12,7 @@ from tests.world.rules.base import Rule, Truth
 from tests.world.rules.commands import CommandsAreNotRaced, NoCycle, NothingOutlivesItsDaemon, OwnMachine
 from tests.world.rules.controllers import NothingIsLostWithTheStore, OneOwner, SuccessorAssumesNothing
 from tests.world.rules.crash import AfterACrash
+from tests.world.rules.deciding import DecisionsExplain
 from tests.world.rules.drills import DrillsProve
 from tests.world.rules.gates import AutomaticOff
 from tests.world.rules.giving_back import NoOnAgainstAPerson, NothingIsForgotten
@@ -28,7 +29,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
-    DrillsProve, NoStaleFence,
+    DrillsProve, NoStaleFence, DecisionsExplain,
     OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore, WordsHold,
 )  # fmt: skip
 

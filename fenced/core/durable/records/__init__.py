@@ -6,6 +6,7 @@ r`). `kind` names a record in the journal; once released it never changes, nor d
 
 from dataclasses import dataclass
 
+from fenced.core.durable.records.of_decision import Decided
 from fenced.core.durable.records.of_devices import (
     Contradicted,
     DeviceRecord,
@@ -92,7 +93,7 @@ from fenced.core.durable.records.of_run import (
 )
 from fenced.model.names import HostName
 
-HostRecord = HostStateRecord | DeviceRecord | OperationRecord | RunRecord
+HostRecord = HostStateRecord | DeviceRecord | OperationRecord | RunRecord | Decided
 Record = HostRecord | FleetRecord
 
 
@@ -119,6 +120,7 @@ __all__ = [
     "ControlHandedOver",
     "ControlTaken",
     "DebtsSorted",
+    "Decided",
     "DeviceGivenUp",
     "DeviceRecord",
     "DevicesDistrusted",
