@@ -33,8 +33,7 @@ would be used for a host, in their order.
 - A relative path starts at the folder of the file that holds it; the path in `[store] url` starts at `state_dir`.
 - A secret is never written inline. `password_file` names a file, `password_env` an environment variable,
   `password_credential` a systemd credential (`LoadCredential=`). Each holds one line; a line end after it is ignored.
-- Keys marked *not yet* are read, but have no effect in this version: a value other than the default is an error, and a
-  default that promises protection is a warning at each start.
+- Keys marked *not yet* are read, but have no effect in this version: a value other than the default is an error.
 - SIGHUP reads everything again and applies all of it or nothing.
 """
 
