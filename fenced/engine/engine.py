@@ -126,7 +126,8 @@ class Engine:
         memory = PathMemory()
         self.effects = EngineEffects(
             fleet=fleet, workers=self.workers, looking=_looking(fleet, ports), clock=ports.clock,
-            telemetry=ports.telemetry, memory=memory, deliver=self.reactor.deliver, ask=self.reactor.ask, reply=self.outbox.reply,
+            telemetry=ports.telemetry, memory=memory, deliver=self.reactor.deliver, ask=self.reactor.ask,
+            reply=self.outbox.reply,
         )  # fmt: skip
         self.reactor.use(self.effects)
         self.checks = PathChecks(

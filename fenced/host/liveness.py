@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fenced.core.heard.looks import Saw, Target
-from fenced.host.probing import Probe, Unresolved, Where, is_this_machine, resolve
+from fenced.host.probing import Probe, is_this_machine
+from fenced.host.resolving import Resolving, Unresolved, Where
 from fenced.model.addresses import is_loopback
 from fenced.model.text import one_line, some
 from fenced.ports.liveness import CONTROL_SECONDS, Question, Seen, WhyNot
@@ -32,6 +33,7 @@ class TcpLiveness:
 
     def __init__(self, *, looks_max: int = LOOKS_MAX) -> None:
         self._slots = asyncio.Semaphore(looks_max)
+        self._resolving = Resolving()
 
     async def look(self, question: Question, *, why_not: WhyNot = lambda address, port: None) -> tuple[Seen, ...]:
         """See ports.liveness. On a loopback address a refusal is no answer, because this machine's kernel sends it."""
@@ -49,7 +51,7 @@ class TcpLiveness:
         self, target: Target, question: Question, agents: Iterable[tuple[str, int]], why_not: WhyNot
     ) -> Seen:
         async with self._slots:
-            view = _View(target, question, agents, why_not)
+            view = _View(target, question, agents, why_not, self._resolving)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(question.timeout_seconds):
                     await view.look()
@@ -89,8 +91,12 @@ class _Goal:
 class _View:
     """One look at one target: the first answer of the target ends it; one control that answers is enough."""
 
-    def __init__(self, target: Target, question: Question, agents: Iterable[tuple[str, int]], why_not: WhyNot) -> None:
-        self._target, self._question, self._why_not = target, question, why_not
+    def __init__(
+        self, target: Target, question: Question, agents: Iterable[tuple[str, int]], why_not: WhyNot,
+        resolving: Resolving,
+    ) -> None:  # fmt: skip
+        self._target, self._question = target, question
+        self._why_not, self._resolving = why_not, resolving
         ports = question.ports if target.address else ()
         goals = [_Goal(label=f"tcp {port}", host=target.address, port=port) for port in ports]
         goals += [_Goal(label=f"proxy {host}:{port}", host=host, port=port, is_agent=True) for host, port in agents]
@@ -120,7 +126,7 @@ class _View:
     async def _pursue(self, index: int, goal: _Goal) -> None:
         """Probe each address of the goal."""
         try:
-            found = await resolve(goal.host, goal.port)
+            found = await self._resolving.addresses(goal.host, goal.port)
         except Unresolved as exc:
             goal.unresolved = str(exc)
             return
@@ -163,7 +169,8 @@ class _View:
         """Probe a control, beginning with the target's first probe."""
         try:
             async with asyncio.timeout(None) as bound:
-                found = [where for port in ports for where in await resolve(control, port)]
+                addresses = await self._resolving.addresses(control, 0)
+                found = [(family, (address, port)) for port in ports for family, (address, _) in addresses]
                 await self._begun.wait()
                 bound.reschedule(asyncio.get_running_loop().time() + CONTROL_SECONDS)
                 async with asyncio.TaskGroup() as group:

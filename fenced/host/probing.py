@@ -7,49 +7,20 @@ it leaves or is cancelled.
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
+from fenced.host.resolving import Where
 from fenced.model.addresses import canonical
 
-ADDRESSES_MAX: Final = 8
 RETRY_SECONDS: Final = 0.05
 BANNER_BYTES_MAX: Final = 255
-
-Where = tuple[int, tuple[str, int]]
-"""Address family and socket address."""
 
 _REFUSED: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 _LACKS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_WAY: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT})
-
-
-class Unresolved(Exception):
-    """The name was not resolved, so nothing was sent."""
-
-
-async def resolve(host: str, port: int) -> list[Where]:
-    """Return where the host is reached. Raises Unresolved if nobody knows, or no resolver answers."""
-    try:
-        version = ipaddress.ip_address(host).version
-    except ValueError:
-        pass
-    else:
-        return [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError as exc:
-        raise Unresolved(f"{host[:100]} is no name that a resolver takes") from exc
-    except socket.gaierror as exc:
-        is_known_missing = exc.errno in {socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL}
-        why = "there is no such name: " if is_known_missing else "no resolver answered for "
-        raise Unresolved(why + host[:100]) from exc
-    except OSError as exc:
-        raise Unresolved(f"no resolver answered for {host[:100]}") from exc
-    return [(family, (str(where[0]), int(where[1]))) for family, _, _, _, where in found[:ADDRESSES_MAX]]
 
 
 def is_this_machine(where: Where) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +13,7 @@ import pytest
 
 from fenced.core.heard.looks import Saw, Target
 from fenced.host.liveness import TcpLiveness
+from fenced.host.resolving import LOOKUPS_MAX
 from fenced.ports.liveness import Question, Seen, endpoint
 from tests.needs import needs, needs_root
 from tests.net import free_port
@@ -155,10 +157,10 @@ async def test_without_a_port_nothing_is_known() -> None:
 
 @pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN])
 async def test_a_name_without_an_address_proves_nothing(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def lookup(*_: object, **__: object) -> None:
+    def lookup(*_: object, **__: object) -> None:
         raise socket.gaierror(code, "raised by the test")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
     seen = await look("node-1.invalid", 22, seconds=1)
     assert seen.saw is Saw.UNKNOWN and "node-1.invalid" in seen.why
 
@@ -286,14 +288,14 @@ async def test_a_control_that_may_not_be_looked_at_is_not_touched() -> None:
 async def test_one_address_of_a_name_that_may_not_be_looked_at_makes_silence_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def lookup(*_: object, **__: object) -> list[object]:
+    def lookup(*_: object, **__: object) -> list[object]:
         return [(socket.AF_INET, 0, 0, "", (f"127.0.0.{number}", port)) for number in (1, 2)]
 
     def why_not(address: str, _: int) -> str | None:
         return None if address == "127.0.0.1" else "not for you"
 
     with full("127.0.0.1") as port:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
         (seen,) = await TcpLiveness().look(question("node-1", port, seconds=0.3), why_not=why_not)
     assert (seen.saw, seen.why) == (Saw.UNKNOWN, "not for you")
 
@@ -337,3 +339,27 @@ async def test_a_refusal_of_another_machine_is_an_answer() -> None:
     finally:
         subprocess.run(f"ip link delete {outside}".split(), capture_output=True, check=False)
         subprocess.run(f"ip netns delete {space}".split(), capture_output=True, check=False)
+
+
+async def test_lookups_that_hang_hold_up_neither_other_threads_nor_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power command's own work in asyncio's threads must not wait for a dead resolver (S15)."""
+    over, hung = threading.Event(), list[str]()
+
+    def lookup(host: str, *_: object, **__: object) -> None:
+        hung.append(host)
+        over.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "raised by the test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    liveness = TcpLiveness()
+    asked = [liveness.look(question(f"node-{number}.invalid", 22, seconds=0.3)) for number in range(LOOKUPS_MAX * 2)]
+    try:
+        found = await asyncio.gather(*asked)
+        assert {seen.saw for (seen,) in found} == {Saw.UNKNOWN} and len(hung) == LOOKUPS_MAX
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(int)
+        started = time.monotonic()
+        (seen,) = await liveness.look(question("127.0.0.1", free_port(), seconds=5))
+        assert seen.saw is Saw.SILENT and time.monotonic() - started < 3, "addresses need no lookup"
+    finally:
+        over.set()
