@@ -14,6 +14,7 @@ from fenced.beat.fenced_beat import KEYS as BEAT_KEYS
 from fenced.config.agent_files import ProxyAgentTable
 from fenced.config.inventory_tables import ClusterTable, DatacenterTable, DeviceTable, HostTable, Overrides, ProxyTable
 from fenced.config.keys import Check, Tables, written_default
+from fenced.config.look_table import LookTable
 from fenced.config.stored_credentials import CredentialTable
 from fenced.config.tables import LoginKeys, MainTables, PowerOfOne, TlsKeys
 
@@ -130,6 +131,7 @@ def document() -> str:
     ]
     parts += [PREFERENCES, DRIVERS, "## Other files\n"]
     parts.append(_section("[proxy]", ProxyAgentTable, "of `fenced proxy`"))
+    parts.append(_section("[look]", LookTable, "of `fenced proxy`: what it looks at for daemons, docs/proxies.md"))
     parts.append(
         _section(
             "[credentials.NAME]", CredentialTable, "of `fenced proxy`: the logins that the proxy keeps, docs/proxies.md"

@@ -297,9 +297,9 @@ class Engine:
         if self.fleet.is_standby and controller != self.fleet.inventory.daemon.name:
             self.standby.hurry()
 
-    def bar(self, faults: Mapping[ProxyName, str]) -> None:
-        """Set the proxies that can't be used, and why; all others can."""
-        self.reactor.deliver(e.ProxiesSeen(faults=faults))
+    def note_proxies(self, faults: Mapping[ProxyName, str], observers: frozenset[ProxyName]) -> None:
+        """Set the proxies that can't be used, and why (all others can), and those that look at hosts."""
+        self.reactor.deliver(e.ProxiesSeen(faults=faults, observers=observers))
 
     def _is_confirmation(self, event: BusRequest) -> bool:
         """Return whether the core may accept this confirm_off. Any other is refused without reading the devices."""
