@@ -54,8 +54,8 @@ PREFERENCES: Final = """\
 | a host's name, alias, FQDN or IP address | the proxies that run on that host or at that address |
 
 A proxy's place is its own `cluster` or `datacenter`, or else that of the host it runs on. It runs on the host that
-`host` names, or else on the one whose name, address or alias is the host of its `url`. A proxy never serves the host
-that it runs on, and a machine that is suspect, being fenced, going down or in maintenance is left out.
+`host` names, or else on the one whose name, alias or one of whose addresses is the host of its `url`. A proxy never
+serves the host that it runs on, and a machine that is suspect, being fenced, going down or in maintenance is left out.
 
 Within a tier, three things decide the order, the first difference first: proxies that failed last time for this
 device come last; then those in a failure domain of the host (their `domain`, or the rack of the host they run on, is

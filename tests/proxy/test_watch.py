@@ -10,13 +10,14 @@ from pathlib import Path
 from aiohttp import web
 
 from fenced.model.inventory import Proxy
-from fenced.model.names import ProxyName
+from fenced.model.names import ENGINE, ProxyName
 from fenced.model.power import Power
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.protocol import PROTOCOL
 from fenced.proxy.tls import client_context
 from fenced.proxy.watch import ProxyWatch
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.observer_gauges import ObserverGauges
 from fenced.telemetry.proxy_gauges import ProxyGauges
 from tests.net import free_port
 from tests.proxy.bed import PX1, PX2, Bed, BootClock, caller_of, send, tls_files
@@ -159,6 +160,10 @@ async def test_who_looks_is_an_observer_until_it_says_otherwise() -> None:
         status["looking"] = {"targets": ["10.0.0.0/8"], "ports": [22]}
         await watch.ask(PX1)
         assert told == [frozenset({PX1})]
+        metrics = Metrics()
+        metrics.registry.register(ObserverGauges(watch, {ENGINE: "r1", PX1: "r2"}.__getitem__))
+        assert 'fenced_observers{domain="r1",state="ready"} 1.0' in metrics.exposition("")[0].decode()
+        assert 'fenced_observers{domain="r2",state="ready"} 1.0' in metrics.exposition("")[0].decode()
         assert (watch.views()[0].looks_at, watch.views()[0].look_ports) == (("10.0.0.0/8",), (22,))
     gone = f"http://127.0.0.1:{free_port()}"
     async with caller_of(None, {PX1: gone}) as caller:
@@ -168,6 +173,7 @@ async def test_who_looks_is_an_observer_until_it_says_otherwise() -> None:
         assert watch.views()[0].is_up is None and watch.views()[0].is_observer
         await watch.ask(PX1)
     assert told == [frozenset({PX1})], "it is missing"
+    assert 'fenced_observers{domain="r2",state="missing"} 1.0' in metrics.exposition("")[0].decode()
     del status["looking"]
     async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
         watch._caller = caller

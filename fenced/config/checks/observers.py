@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from fenced.config.checks.draft import Draft
 from fenced.config.checks.finding import Finding, error, warning
+from fenced.core.reach.domains import domain_of
 from fenced.model.addresses import canonical, names_nobody
 
 
@@ -15,9 +16,7 @@ def domains(draft: Draft) -> Iterator[Finding]:
     wanted, where = draft.main.detection.observers, draft.where.key("detection").key("observers")
     inventory = draft.inventory
     found = {draft.main.daemon.domain}
-    for proxy in inventory.proxies.values():
-        machine = inventory.machine_of(proxy)
-        found.add(proxy.domain or (machine.rack if machine is not None else ""))
+    found.update(domain_of(name, inventory) for name in inventory.proxies)
     if wanted <= len(found) or not draft.built.is_sure_of_places:
         return
     named = ", ".join(sorted(found - {""})) or "none has a name"
