@@ -58,7 +58,7 @@ from fenced.proxy.tls import TlsFiles, client_context
 from fenced.proxy.transport import NoSuchRequest, Transport
 
 CONNECTIONS_PER_PROXY_MAX: Final = 256
-LOOKS_PER_PROXY_MAX: Final = 64
+LOOKS_PER_PROXY_MAX: Final = 128
 CLOCK_AGE_SECONDS_MAX: Final = 300.0
 """Clocks drift apart: before a command, a reading of the proxy's clock that is older than this is refreshed."""
 STATUS_SECONDS_MAX: Final = 5.0

@@ -17,7 +17,7 @@ from fenced.ports.proxies import AgentTelemetry
 from fenced.proxy.look_protocol import LookRequest, WireSeen
 from fenced.proxy.protocol import WireLooking
 
-LOOKS_MAX: Final = 128
+LOOKS_MAX: Final = 256
 LOOKS_PER_SECOND_MAX: Final = 100
 OVERTIME_SECONDS: Final = 1.0
 """A look that has not ended so long after its timeout is cut off: it found no turn."""
