@@ -253,7 +253,8 @@ class Accepted(Shape):
 
 
 class Proxy(Shape):
-    """A proxy, with its last answer. `up` is null until it has been probed; `barred`: why no host may use it."""
+    """A proxy, with its last answer. `up` is null until it has been probed; `barred`: why no host may use it;
+    `looks_at`, `look_ports`: what its own file lets it look at for the daemon, empty: it is no observer."""
 
     name: str
     url: str
@@ -266,6 +267,8 @@ class Proxy(Shape):
     drivers: list[str]
     error: str | None
     barred: str | None
+    looks_at: list[str]
+    look_ports: list[int]
 
 
 class Proxies(Shape):

@@ -285,6 +285,8 @@ def proxy(given: ProxyView) -> shapes.Proxy:
         drivers=list(given.drivers),
         error=given.error or None,
         barred=given.why_barred,
+        looks_at=list(given.looks_at),
+        look_ports=list(given.look_ports),
     )
 
 

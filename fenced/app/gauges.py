@@ -7,13 +7,16 @@ from fenced.app.clocks import Clocks
 from fenced.app.last_reload import LastReload
 from fenced.app.running import shard_facts
 from fenced.bus.client import BusClient
+from fenced.core.reach.domains import domain_of
 from fenced.engine.engine import Engine
+from fenced.model.names import ENGINE, ProxyName
 from fenced.ports.control import Control
 from fenced.ports.proxies import Proxies
 from fenced.telemetry.bus_gauges import BusGauges
 from fenced.telemetry.certificates import CertificateGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.observer_gauges import ObserverGauges
 from fenced.telemetry.proxy_gauges import ProxyGauges
 from fenced.telemetry.reloads import ReloadGauges
 from fenced.telemetry.shards import ShardGauges
@@ -32,9 +35,18 @@ def register_gauges(
             ahead_seconds=clocks.steady.ahead_seconds,
         ),
         ProxyGauges(proxies),
+        ObserverGauges(proxies, lambda name: _domain_of(name, engines())),
         CertificateGauges(certificates.gauges),
         ShardGauges(lambda: [shard_facts(engine, clocks) for engine in engines()]),
         BusGauges(lambda: bus.taken_over_count),
         ReloadGauges(last_reload.outcome),
     ):
         metrics.registry.register(gauges)
+
+
+def _domain_of(name: ProxyName, engines: Sequence[Engine]) -> str:
+    """Return the failure domain of an observer; every shard knows all proxies."""
+    for engine in engines:
+        inventory = engine.fleet.inventory
+        return inventory.daemon.domain if name == ENGINE else domain_of(name, inventory)
+    return ""

@@ -97,11 +97,12 @@ async def begin(
         ports=Ports(
             bus=setting.bus, journal=store.journal, local=LocalCaller(registry.driver_for), remote=remote,
             liveness=TcpLiveness(), clock=clock, telemetry=setting.metrics, anchor=setting.clocks.anchor,
-            reach=remote.reach, proxies=watch.views, wall=setting.clocks.wall, remarks=setting.remarks,
-            retired=setting.retired, takeover=around, shown=setting.shown, beside=setting.beside,
+            reach=remote.reach, ask_proxy=remote.look, proxies=watch.views, wall=setting.clocks.wall,
+            remarks=setting.remarks, retired=setting.retired, takeover=around, shown=setting.shown,
+            beside=setting.beside,
         ),
     )  # fmt: skip
-    watch.report_to(engine.bar)
+    watch.report_to(engine.note_proxies)
     return Life(engine=engine, journal=store.journal, remote=remote, watch=watch)
 
 

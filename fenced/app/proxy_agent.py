@@ -19,6 +19,7 @@ from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import NATIVES, DriverRegistry, drivers
 from fenced.host.limits import allow_open_files
+from fenced.host.liveness import TcpLiveness
 from fenced.host.notify import Notify
 from fenced.ports.devices import Started
 from fenced.proxy.agent import AgentSettings, serve
@@ -70,6 +71,7 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
                 stop=stop,
                 changes=reloader.changes(),
                 telemetry=metrics,
+                liveness=TcpLiveness(),
                 drivers=lambda: driver_names(registry),
                 note_ready=lambda: notify.ready(SERVING),
                 beside=lambda: read_ahead(registry.agents),
@@ -101,4 +103,5 @@ def settings(configuration: ProxyConfiguration) -> AgentSettings:
         agent_processes_max=configuration.agent_processes,
         credentials=configuration.credentials,
         loans=loans(configuration),
+        look=configuration.look,
     )

@@ -1,7 +1,7 @@
 """SIGHUP at the proxy agent: reload its file as a whole. A file with a mistake is reported and changes nothing.
 
-A reload applies the allowed callers, certificates, stored credentials and the options and files that calls may use.
-Any other change needs a restart and is refused.
+A reload applies the allowed callers, certificates, stored credentials, the options and files that calls may use, and
+[look]. Any other change needs a restart and is refused.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from fenced.proxy.tls import TlsFiles
 
 SERVING: Final = "serving calls"
 _RELOADED: Final = frozenset(
-    {"allow", "credentials", "options", "file_dirs", "tls_cert_file", "tls_key_file", "client_ca_file"}
+    {"allow", "credentials", "options", "file_dirs", "look", "tls_cert_file", "tls_key_file", "client_ca_file"}
 )
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
@@ -65,7 +65,12 @@ class ProxyReloader:
             self._ended(why_restart(restart))
             return None
         return Change(
-            allow=new.allow, credentials=new.credentials, loans=loans(new), tls=tls_files(new), ended=self._ended
+            allow=new.allow,
+            credentials=new.credentials,
+            loans=loans(new),
+            look=new.look,
+            tls=tls_files(new),
+            ended=self._ended,
         )
 
     def _ended(self, refused: str) -> None:

@@ -26,6 +26,7 @@ from fenced.config.keys import (
     Tables,
     Text,
 )
+from fenced.config.look_table import look_rules
 from fenced.config.mistakes import Mistake, Mistakes, Where, whole
 from fenced.config.own_machine import OwnMachine
 from fenced.config.read import read_toml
@@ -72,6 +73,9 @@ class ProxyTables(Table):
     """The proxy agent's file."""
 
     proxy: ProxyAgentTable = Field(default_factory=ProxyAgentTable)
+    look: Annotated[
+        dict[str, object], Tables("what daemons may have this proxy look at; without it, nothing", is_list=False)
+    ] = Field(default_factory=dict)
     credentials: Annotated[dict[str, object], Tables("stored logins: [credentials.NAME]", is_list=False)] = Field(
         default_factory=dict
     )
@@ -114,6 +118,8 @@ def _proxy(path: Path, own: OwnMachine, secrets: SecretReader, mistakes: Mistake
         return None
     table, where, base = tables.proxy, Where(str(path)).key("proxy"), path.parent
     credentials = stored_credentials(tables.credentials, Where(str(path)).key("credentials"), base, secrets, mistakes)
+    is_looking = "look" in tables.model_fields_set
+    look = look_rules(tables.look, Where(str(path)).key("look"), mistakes) if is_looking else None
     host, port = places.listen(table.listen, where.key("listen"), mistakes)
     cert, key = places.key_pair(
         ("tls_cert_file", table.tls_cert_file), ("tls_key_file", table.tls_key_file), base, where, secrets, mistakes
@@ -142,6 +148,7 @@ def _proxy(path: Path, own: OwnMachine, secrets: SecretReader, mistakes: Mistake
         credentials=credentials,
         options=frozenset(table.options),
         file_dirs=places.folders(table.file_dirs, base, where.key("file_dirs"), mistakes),
+        look=look,
     )
 
 

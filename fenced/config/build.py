@@ -140,16 +140,16 @@ class Builder:
         hosts = [entry.entry for entry in self.entries.all_hosts]
         self._owners = {_spelled(name): entry.entry for name, entry in self.entries.hosts.items()}
         for entry in hosts:
-            given = [("address", entry.table.address)] + [
-                (f"aliases[{index}]", alias) for index, alias in enumerate(entry.table.aliases)
-            ]
-            for key, name in given:
+            given = [(entry.where.key("address"), entry.table.address)]
+            given += [(entry.where.key("addresses").key(network), name) for network, name in entry.table.addresses]
+            given += [(entry.where.key("aliases").item(index), name) for index, name in enumerate(entry.table.aliases)]
+            for where, name in given:
                 if not name or names_nobody(name):
                     continue
                 owner = self._owners.setdefault(_spelled(name), entry)
                 # A host that is given twice, whole, is one mistake.
                 if owner is not entry and (owner.table.name != entry.table.name or not entry.table.name):
-                    given_twice(name, entry.where.key(key), owner.where, self.mistakes)
+                    given_twice(name, where, owner.where, self.mistakes)
         for name, entry in self._owners.items():
             self._folded.setdefault(canonical(name), entry)
 
@@ -182,6 +182,7 @@ class Builder:
             cluster=ClusterName(cluster),
             datacenter=self._clusters.get(ClusterName(cluster), DatacenterName("")),
             address=table.address,
+            addresses=table.addresses,
             aliases=table.aliases,
             rack=sys.intern(table.rack),
             labels=self.settings.shared(table.labels),

@@ -12,6 +12,7 @@ from fenced.model.api_tokens import ApiToken
 from fenced.model.bus_urls import BusScheme
 from fenced.model.credentials import StoredCredential
 from fenced.model.inventory import Inventory, Secret
+from fenced.model.look_rules import LookRules
 from fenced.model.store_urls import PostgresUrl
 
 Tokens = tuple[ApiToken, ...]
@@ -102,7 +103,8 @@ class Configuration:
 class ProxyConfiguration:
     """The proxy agent's file. `allow`: common names of client certificates, without `CN=`.
 
-    `options`, `file_dirs`: options and folders of the proxy's machine that calls may name.
+    `options`, `file_dirs`: options and folders of the proxy's machine that calls may name. `look`: what it may look at
+    for daemons; None: nothing.
     """
 
     name: str
@@ -119,3 +121,4 @@ class ProxyConfiguration:
     credentials: Mapping[str, StoredCredential]
     options: frozenset[str]
     file_dirs: tuple[Path, ...]
+    look: LookRules | None = None

@@ -12,7 +12,7 @@ from typing import Final
 from fenced.config.mistakes import shown
 from fenced.model.inventory import Device, Host, Inventory, Proxy
 from fenced.model.names import MAIN_SHARD
-from fenced.model.settings import HostSettings, PowerSettings
+from fenced.model.settings import DaemonSettings, HostSettings, PowerSettings
 
 CHARACTERS: Final = 16
 
@@ -30,6 +30,7 @@ def digest(inventory: Inventory) -> str:
 def _parts(inventory: Inventory) -> Iterator[tuple[object, ...]]:
     settings = _remembered()
     yield ("daemon", replace(inventory.daemon, name=""))
+    yield from _observing(inventory.daemon)
     yield ("datacenters", *sorted(inventory.datacenters))
     shards = sorted((name, shard) for name, shard in inventory.datacenters.items() if shard != MAIN_SHARD)
     if shards:  # without any, the digest is that of earlier versions
@@ -39,6 +40,14 @@ def _parts(inventory: Inventory) -> Iterator[tuple[object, ...]]:
         yield _proxy(proxy)
     for _, host in sorted(inventory.hosts.items()):
         yield _host(host, settings)
+
+
+def _observing(daemon: DaemonSettings) -> Iterator[tuple[object, ...]]:
+    """Yield what observers must fulfil. At its defaults nothing, so that the digest is that of earlier versions."""
+    if daemon.observers != DaemonSettings(name="").observers:
+        yield ("observers", daemon.observers)
+    if daemon.references:
+        yield ("references", *sorted((each.network, each.address) for each in daemon.references))
 
 
 def _remembered() -> Settings:
@@ -75,6 +84,7 @@ def _host(host: Host, settings: Settings) -> tuple[object, ...]:
         "host", host.name, host.cluster, host.datacenter, host.address, host.aliases, host.rack, host.labels,
         host.roles, host.is_protected, host.is_drill, host.identity, settings(host.settings),
         *(_device(device, settings) for device in host.devices),
+        *((("addresses", *host.addresses),) if host.addresses else ()),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from fenced.config.keys import (
     SHARD_CHARS_MAX,
     Address,
+    Addresses,
     Choice,
     Count,
     FileName,
@@ -68,6 +69,10 @@ class HostTable(Overrides):
     name: Annotated[str, Name("name of the host: last part of its topics")]
     cluster: Annotated[str, Name("its cluster", can_be_empty=True)] = ""
     address: Annotated[str, Address("IP address or name under which it is reached")] = ""
+    addresses: Annotated[
+        tuple[tuple[str, str], ...],
+        Addresses("its addresses on further networks: an observer looks at each of them; two networks beat one"),
+    ] = ()
     aliases: Annotated[tuple[str, ...], Listed("other names and addresses of the same machine", item=Address(""))] = ()
     rack: Annotated[str, Text("its rack (gates.storm.domains)")] = ""
     labels: Annotated[

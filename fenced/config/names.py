@@ -71,7 +71,7 @@ def _needed(built: Built) -> Iterator[str]:
         if proxy.via is None:  # otherwise the HTTP proxy resolves it
             yield proxy.address
     for of in built.hosts:
-        yield of.host.address
+        yield from (address for _, address in of.host.networks)
 
 
 def _further(built: Built) -> Iterator[str]:
@@ -107,8 +107,9 @@ def _hosts_by_address(hosts: Iterable[Host], addresses: Addresses) -> Mapping[st
     certain: dict[str, set[HostName]] = defaultdict(set)
     by_name: dict[str, set[HostName]] = defaultdict(set)
     for host in hosts:
+        own = {address for _, address in host.networks}
         for name in host.names:
-            found = certain if name == host.address or not is_name(name) else by_name
+            found = certain if name in own or not is_name(name) else by_name
             for address in _addresses_of(name, addresses):
                 found[address].add(host.name)
     for address, meant in by_name.items():

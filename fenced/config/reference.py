@@ -14,6 +14,7 @@ from fenced.beat.fenced_beat import KEYS as BEAT_KEYS
 from fenced.config.agent_files import ProxyAgentTable
 from fenced.config.inventory_tables import ClusterTable, DatacenterTable, DeviceTable, HostTable, Overrides, ProxyTable
 from fenced.config.keys import Check, Tables, written_default
+from fenced.config.look_table import LookTable
 from fenced.config.stored_credentials import CredentialTable
 from fenced.config.tables import LoginKeys, MainTables, PowerOfOne, TlsKeys
 
@@ -33,8 +34,7 @@ would be used for a host, in their order.
 - A relative path starts at the folder of the file that holds it; the path in `[store] url` starts at `state_dir`.
 - A secret is never written inline. `password_file` names a file, `password_env` an environment variable,
   `password_credential` a systemd credential (`LoadCredential=`). Each holds one line; a line end after it is ignored.
-- Keys marked *not yet* are read, but have no effect in this version: a value other than the default is an error, and a
-  default that promises protection is a warning at each start.
+- Keys marked *not yet* are read, but have no effect in this version: a value other than the default is an error.
 - SIGHUP reads everything again and applies all of it or nothing.
 """
 
@@ -54,8 +54,8 @@ PREFERENCES: Final = """\
 | a host's name, alias, FQDN or IP address | the proxies that run on that host or at that address |
 
 A proxy's place is its own `cluster` or `datacenter`, or else that of the host it runs on. It runs on the host that
-`host` names, or else on the one whose name, address or alias is the host of its `url`. A proxy never serves the host
-that it runs on, and a machine that is suspect, being fenced, going down or in maintenance is left out.
+`host` names, or else on the one whose name, alias or one of whose addresses is the host of its `url`. A proxy never
+serves the host that it runs on, and a machine that is suspect, being fenced, going down or in maintenance is left out.
 
 Within a tier, three things decide the order, the first difference first: proxies that failed last time for this
 device come last; then those in a failure domain of the host (their `domain`, or the rack of the host they run on, is
@@ -131,6 +131,7 @@ def document() -> str:
     ]
     parts += [PREFERENCES, DRIVERS, "## Other files\n"]
     parts.append(_section("[proxy]", ProxyAgentTable, "of `fenced proxy`"))
+    parts.append(_section("[look]", LookTable, "of `fenced proxy`: what it looks at for daemons, docs/proxies.md"))
     parts.append(
         _section(
             "[credentials.NAME]", CredentialTable, "of `fenced proxy`: the logins that the proxy keeps, docs/proxies.md"

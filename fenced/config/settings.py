@@ -21,6 +21,7 @@ from fenced.model.settings import (
     HostSettings,
     PowerSettings,
     RaceSettings,
+    Reference,
 )
 
 SharedType = TypeVar("SharedType")
@@ -87,6 +88,11 @@ class Settings:
             request_max_age_seconds=main.bus.request_max_age,
             accept_requests=main.bus.accept_requests,
             lease_ttl_seconds=main.store.lease_ttl,
+            domain=main.daemon.domain,
+            observers=main.detection.observers,
+            references=tuple(
+                Reference(network=network, address=address) for network, address in main.detection.references
+            ),
             keep_seconds=main.store.keep,
             agent_processes=main.power.agent_processes,
             has_warm_agents=main.power.warm_agents,

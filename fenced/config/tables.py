@@ -22,6 +22,7 @@ from fenced.config.keys import (
     Name,
     NameOrAll,
     PerRole,
+    References,
     Seconds,
     SocketName,
     Tables,
@@ -67,6 +68,9 @@ class DaemonTable(Table):
             item=Name(""),
         ),
     ] = ()
+    domain: Annotated[
+        str, Text("failure domain of the daemon's machine, as a proxy's `domain`: its rack, for example")
+    ] = ""
     armed: Annotated[bool, Flag("false: decide, record and announce, but never switch power")] = False
     shutdown_grace: Annotated[
         float, Seconds("how long running power steps may take after SIGTERM", least="0s", most="10m")
@@ -238,10 +242,12 @@ class DetectionTable(DetectionOfOne):
         float, Seconds("how long after the bus (re)connected silence starts to count", least="0s", most="1h")
     ] = 10.0
     observers: Annotated[
-        int, Count("failure domains that must agree (not yet: only the daemon itself probes)", least=1, most=100)
+        int,
+        Count("failure domains that must see a silent host as silent; all that there are, where it is fewer", most=100),
     ] = 2
     references: Annotated[
-        tuple[str, ...], Listed("addresses that an observer must reach to count (not yet)", item=Address(""))
+        tuple[tuple[str, str], ...],
+        References("addresses, such as a gateway's, of which an observer must reach one to count, or another host"),
     ] = ()
 
 

@@ -14,6 +14,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.core.reach.domains import Place
+from fenced.engine.looking import Looking
 from fenced.engine.race import PathMemory, Race, RaceResult
 from fenced.engine.settling import Reading
 from fenced.engine.slots import Slots
@@ -24,7 +25,6 @@ from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Outcome, Power, What
 from fenced.ports.clock import Clock
 from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Started, WrongMachine
-from fenced.ports.liveness import Liveness
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -41,12 +41,12 @@ class EngineEffects:
     """Starts effects in a task group that the engine owns."""
 
     def __init__(
-        self, *, fleet: Fleet, workers: DeviceWorkers, liveness: Liveness, clock: Clock, telemetry: Telemetry,
+        self, *, fleet: Fleet, workers: DeviceWorkers, looking: Looking, clock: Clock, telemetry: Telemetry,
         memory: PathMemory, deliver: Callable[[e.Event], None],
         ask: Callable[[e.Event], Coroutine[Any, Any, Answer | None]],
         reply: Callable[[c.Reply], Coroutine[Any, Any, None]],
     ) -> None:  # fmt: skip
-        self._fleet, self._workers, self._liveness = fleet, workers, liveness
+        self._fleet, self._workers, self._looking = fleet, workers, looking
         self._clock, self._telemetry, self._memory = clock, telemetry, memory
         self._deliver, self._ask, self._reply = deliver, ask, reply
         self._group: asyncio.TaskGroup | None = None
@@ -299,21 +299,9 @@ class EngineEffects:
     # -- probes and the watch -----------------------------------------------------------------------------------------
 
     async def _ask_life(self, command: c.AskLife) -> None:
-        host = self._fleet.inventory.hosts.get(command.host)
-        if host is None:
-            return
-        settings = host.settings.detection
-        agents = [proxy.url for proxy in self._fleet.inventory.proxies.values() if proxy.machine == host.name]
-        answered = None
-        was_asked = bool(agents or (host.address and settings.probe_ports))
-        if was_asked:
-            answered = await self._liveness.ask(
-                host.address,
-                ports=settings.probe_ports if host.address else (),
-                agents=agents,
-                timeout_seconds=settings.probe_timeout_seconds,
-            )
-        self._deliver(e.LifeAsked(host=command.host, answered=answered, was_asked=was_asked))
+        asked = await self._looking.ask(command)
+        if asked is not None:
+            self._deliver(asked)
 
     async def _watch(self, command: c.WatchHost) -> None:
         """Read all devices in parallel: one that does not answer costs its own timeout and delays no other host."""

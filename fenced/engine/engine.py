@@ -23,6 +23,7 @@ from fenced.engine.effects import EngineEffects
 from fenced.engine.giving_over import GivingOver, HandedOver
 from fenced.engine.housekeeping import Housekeeping
 from fenced.engine.lease import LeaseKeeper
+from fenced.engine.looking import AskProxy, Looking
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.observer import Observer
 from fenced.engine.others import OtherShards
@@ -61,6 +62,7 @@ class Ports:
     telemetry: Telemetry
     anchor: Callable[[], ClockAnchor | None] = lambda: None
     reach: Reach | None = None
+    ask_proxy: AskProxy | None = None
     proxies: Callable[[], Sequence[ProxyView]] = tuple
     wall: Wall = as_steady
     remarks: Callable[[], tuple[str, ...]] = tuple
@@ -92,6 +94,12 @@ def unfinished(fleet: Fleet) -> tuple[tuple[int, str], ...]:
     )
 
 
+def _looking(fleet: Fleet, ports: Ports) -> Looking:
+    return Looking(
+        fleet=fleet, liveness=ports.liveness, clock=ports.clock, telemetry=ports.telemetry, ask_proxy=ports.ask_proxy
+    )
+
+
 class Engine:
     """Builds and runs everything between the ports."""
 
@@ -117,8 +125,9 @@ class Engine:
         )  # fmt: skip
         memory = PathMemory()
         self.effects = EngineEffects(
-            fleet=fleet, workers=self.workers, liveness=ports.liveness, clock=ports.clock, telemetry=ports.telemetry,
-            memory=memory, deliver=self.reactor.deliver, ask=self.reactor.ask, reply=self.outbox.reply,
+            fleet=fleet, workers=self.workers, looking=_looking(fleet, ports), clock=ports.clock,
+            telemetry=ports.telemetry, memory=memory, deliver=self.reactor.deliver, ask=self.reactor.ask,
+            reply=self.outbox.reply,
         )  # fmt: skip
         self.reactor.use(self.effects)
         self.checks = PathChecks(
@@ -293,9 +302,9 @@ class Engine:
         if self.fleet.is_standby and controller != self.fleet.inventory.daemon.name:
             self.standby.hurry()
 
-    def bar(self, faults: Mapping[ProxyName, str]) -> None:
-        """Set the proxies that can't be used, and why; all others can."""
-        self.reactor.deliver(e.ProxiesSeen(faults=faults))
+    def note_proxies(self, faults: Mapping[ProxyName, str], observers: frozenset[ProxyName]) -> None:
+        """Set the proxies that can't be used, and why (all others can), and those that look at hosts."""
+        self.reactor.deliver(e.ProxiesSeen(faults=faults, observers=observers))
 
     def _is_confirmation(self, event: BusRequest) -> bool:
         """Return whether the core may accept this confirm_off. Any other is refused without reading the devices."""

@@ -59,7 +59,7 @@ class Misnamed:
             self._indexed, self._index = inventory, {}
             self._heard = {host: names for host, names in self._heard.items() if host in inventory.hosts}
             for host in inventory.hosts.values():
-                for own in {host.name, *host.aliases, host.address} - {""}:
+                for own in {host.name, *host.aliases, *(address for _, address in host.networks)}:
                     for spelled in {canonical(own), _short(own)} - {""}:
                         self._index.setdefault(spelled, set()).add(host.name)
         if name in inventory.hosts:

@@ -1,141 +1,266 @@
-"""Probes a silent host directly: TCP to its own address. Implements ports.liveness on the daemon's machine.
+"""Looks at a silent host from this machine: TCP to its addresses, and to controls on the same networks.
 
-It knows neither hosts nor gates. When in doubt it decides for life: anything that a living kernel may have sent is an
-answer, and a probe that could not be sent (no descriptors left, no resolver) never counts as silence.
+Implements ports.liveness for the daemon and for the proxy agent. It knows neither hosts nor gates. When in doubt it
+decides for life: anything that a living kernel may have sent is an answer, and a probe that could not be sent (no
+descriptors left, no route, no resolver) or was not allowed never counts as silence.
 """
 
 import asyncio
 import contextlib
-import errno
-import ipaddress
-import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
 
+from fenced.core.heard.looks import Saw, Target
+from fenced.host.probing import Probe, is_this_machine
+from fenced.host.resolving import Resolving, Unresolved, Where
 from fenced.model.addresses import is_loopback
+from fenced.model.text import one_line, some
+from fenced.ports.liveness import CONTROL_SECONDS, Question, Seen, WhyNot
 
-SOCKETS_MAX: Final = 256
-TARGETS_MAX: Final = 64
-ADDRESSES_MAX: Final = 8
-RETRY_SECONDS: Final = 0.05
-
-_ANSWERS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
-_NOT_SENT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-_NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL})
+LOOKS_MAX: Final = 256
+"""Targets that are looked at at once, over all hosts. Each has a few sockets: its ports, and those of its controls."""
+GOALS_MAX: Final = 64
+CONTROLS_MAX: Final = 8
+CONTROL_PORTS_MAX: Final = 8
+BANNER_SECONDS: Final = 0.5
+SSH: Final = 22
+NAMED_MAX: Final = 4
 
 
 class TcpLiveness:
-    """`sockets_max`: probes at once, over all hosts. The timeout of a probe begins when it gets its turn."""
+    """`looks_max`: targets at once. The timeout of a look begins when it gets its turn."""
 
-    def __init__(self, *, sockets_max: int = SOCKETS_MAX) -> None:
-        self._slots = asyncio.Semaphore(sockets_max)
+    def __init__(self, *, looks_max: int = LOOKS_MAX) -> None:
+        self._slots = asyncio.Semaphore(looks_max)
+        self._resolving = Resolving()
 
-    async def ask(
-        self, address: str, *, ports: Sequence[int], agents: Sequence[str], timeout_seconds: float
-    ) -> str | None:
-        """See ports.liveness. A proxy agent counts like a port: its host accepts or refuses the connection.
-
-        On a loopback address a refusal is no answer, because this machine's kernel sends it. If no probe could be sent,
-        return "not asked: ...", which holds the host like an answer.
-        """
-        race = _Race()
+    async def look(self, question: Question, *, why_not: WhyNot = lambda address, port: None) -> tuple[Seen, ...]:
+        """See ports.liveness. On a loopback address a refusal is no answer, because this machine's kernel sends it."""
         async with asyncio.TaskGroup() as group:
-            for target in _targets(address, ports, agents):
-                probe = self._probe(race, target, timeout_seconds)
-                race.tasks.append(group.create_task(probe, name=f"liveness {target.host}:{target.port}"))
-        return race.result()
+            tasks = [
+                group.create_task(
+                    self._look(target, question, () if index else question.agents, why_not),
+                    name=f"look at {target.address or 'proxy agents'}",
+                )
+                for index, target in enumerate(question.targets)
+            ]
+        return tuple(task.result() for task in tasks)
 
-    async def _probe(self, race: "_Race", target: "_Target", timeout_seconds: float) -> None:
+    async def _look(
+        self, target: Target, question: Question, agents: Iterable[tuple[str, int]], why_not: WhyNot
+    ) -> Seen:
         async with self._slots:
+            view = _View(target, question, agents, why_not, self._resolving)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_seconds):
-                    found = await _resolve(race, target)
-                    async with asyncio.TaskGroup() as group:
-                        for family, where in found:
-                            group.create_task(_connect(race, target.label, family, where), name=f"liveness {where}")
+                async with asyncio.timeout(question.timeout_seconds):
+                    await view.look()
+            return view.seen()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Target:
-    """One probe; `label` is its result if the target answers."""
+@dataclass(slots=True, kw_only=True)
+class _Goal:
+    """One host and port to be probed, at each address of the host. `refused`: what may not be probed, and why.
+
+    `unresolved`: why the host has no address.
+    """
 
     label: str
     host: str
     port: int
+    is_agent: bool = False
+    unresolved: str = "not resolved in time"
+    probes: list[Probe] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def sent(self) -> float | None:
+        """When the first probe left."""
+        return min((probe.sent for probe in self.probes if probe.sent is not None), default=None)
+
+    @property
+    def why_unknown(self) -> str:
+        """Why silence of this goal would prove nothing; "": it would."""
+        lacks = [probe.hindrance for probe in self.probes if probe.is_lack]
+        if self.refused or self.unresolved or lacks:
+            return "; ".join(self.refused) or self.unresolved or lacks[0]
+        hindrances = [probe.hindrance or "not sent in time" for probe in self.probes]
+        return "" if self.sent is not None else "; ".join(hindrances) or f"{self.host[:100]} has no address"
 
 
-class _Race:
-    """The results so far; the first answer ends the race."""
+class _View:
+    """One look at one target: the first answer of the target ends it; one control that answers is enough."""
 
-    def __init__(self) -> None:
-        self.tasks: list[asyncio.Task[None]] = []
-        self.is_sent = False
-        self.hindrance = ""
-        self._answer: str | None = None
+    def __init__(
+        self, target: Target, question: Question, agents: Iterable[tuple[str, int]], why_not: WhyNot,
+        resolving: Resolving,
+    ) -> None:  # fmt: skip
+        self._target, self._question = target, question
+        self._why_not, self._resolving = why_not, resolving
+        ports = question.ports if target.address else ()
+        goals = [_Goal(label=f"tcp {port}", host=target.address, port=port) for port in ports]
+        goals += [_Goal(label=f"proxy {host}:{port}", host=host, port=port, is_agent=True) for host, port in agents]
+        self._goals = goals[:GOALS_MAX]
+        self._begun = asyncio.Event()
+        self._answered, self._why = "", ""
+        self._milliseconds: float | None = None
+        self._pursuing: dict[int, asyncio.Task[None]] = {}
+        self._reaching: list[asyncio.Task[None]] = []
+        self._controls: list[tuple[float, str]] = []
+        self._control_faults: dict[str, str] = {}
 
-    def answered(self, label: str) -> None:
-        if self._answer is None:
-            self._answer = label
-            for task in self.tasks:
-                task.cancel()
+    async def look(self) -> None:
+        """Probe until the target answers, or all that can be known is known."""
+        ports = self._question.ports[:CONTROL_PORTS_MAX]
+        async with asyncio.TaskGroup() as controls:
+            for control in self._target.controls[:CONTROLS_MAX]:
+                task = controls.create_task(self._reach(control, ports), name=f"control {control}")
+                self._reaching.append(task)
+            async with asyncio.TaskGroup() as goals:
+                for index, goal in enumerate(self._goals):
+                    task = goals.create_task(self._pursue(index, goal), name=f"look at {goal.host}:{goal.port}")
+                    self._pursuing[index] = task
+            if self._answered or not any(goal.sent for goal in self._goals):
+                _cancel(self._reaching)
 
-    def result(self) -> str | None:
-        if self._answer is None and not self.is_sent and self.hindrance:
-            return f"not asked: {self.hindrance}"
-        return self._answer
-
-
-def _targets(address: str, ports: Sequence[int], agents: Sequence[str]) -> list[_Target]:
-    """Return at most TARGETS_MAX targets; a URL without a host is left out."""
-    found = [_Target(label=f"tcp {port}", host=address, port=port) for port in ports if address]
-    for agent in agents:
+    async def _pursue(self, index: int, goal: _Goal) -> None:
+        """Probe each address of the goal."""
         try:
-            parts = urlsplit(agent)
-            port = parts.port or (80 if parts.scheme == "http" else 443)
-        except ValueError:
-            continue  # the configuration check has already rejected it
-        if parts.hostname:
-            found.append(_Target(label=f"proxy {parts.hostname}:{port}", host=parts.hostname, port=port))
-    return found[:TARGETS_MAX]
-
-
-async def _resolve(race: _Race, target: _Target) -> list[tuple[int, tuple[str, int]]]:
-    """Return families and socket addresses; none for a name that does not exist, because then no host can answer."""
-    try:
-        version = ipaddress.ip_address(target.host).version
-    except ValueError:
-        pass
-    else:
-        return [(socket.AF_INET if version == 4 else socket.AF_INET6, (target.host, target.port))]
-    race.hindrance = f"no resolver answered for {target.host[:100]}"
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as exc:
-        race.is_sent = race.is_sent or isinstance(exc, UnicodeError) or exc.errno in _NO_SUCH_NAME
-        return []
-    return [(family, (str(where[0]), int(where[1]))) for family, _, _, _, where in found[:ADDRESSES_MAX]]
-
-
-async def _connect(race: _Race, label: str, family: int, where: tuple[str, int]) -> None:
-    """Try one socket address until the probe is really sent; then it accepts, refuses, or stays silent."""
-    while True:
-        try:
-            with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
-                probe.setblocking(False)
-                await asyncio.get_running_loop().sock_connect(probe, where)
-        except asyncio.CancelledError:
-            race.is_sent = True
-            raise
-        except OSError as exc:
-            if exc.errno in _NOT_SENT:
-                race.hindrance = exc.strerror or str(exc)
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            race.is_sent = True
-            if exc.errno in _ANSWERS and not is_loopback(where[0]):
-                race.answered(label)
+            found = await self._resolving.addresses(goal.host, goal.port)
+        except Unresolved as exc:
+            goal.unresolved = str(exc)
             return
-        race.answered(label)
-        return
+        goal.unresolved = ""
+        for where in found:
+            why = self._why_not(where[1][0], goal.port)
+            if why is None:
+                goal.probes.append(Probe(where))
+            else:
+                goal.refused.append(why)
+        async with asyncio.TaskGroup() as group:
+            for probe in goal.probes:
+                group.create_task(self._try(index, goal, probe), name=f"look at {probe.where[1]}")
+
+    async def _try(self, index: int, goal: _Goal, probe: Probe) -> None:
+        """Probe one address until it answers, or for ever."""
+        with probe:
+            try:
+                is_accepted = await probe.connect(self._begun.set)
+            except OSError:
+                return  # silence, as far as it was sent
+            if not is_accepted and is_loopback(probe.where[1][0]):
+                return
+            self._alive(index, goal, probe)
+            if is_accepted:
+                self._why = f"{goal.label} accepted{_banner(await probe.banner(BANNER_SECONDS), goal.port)}"
+            _cancel(self._pursuing.values())
+
+    def _alive(self, index: int, goal: _Goal, probe: Probe) -> None:
+        """Note the first answer, and end all other probes."""
+        if not self._answered:
+            self._answered, self._why = goal.label, f"{goal.label} refused: its kernel answers"
+            self._milliseconds = (asyncio.get_running_loop().time() - (probe.sent or 0.0)) * 1000
+            _cancel(task for other, task in self._pursuing.items() if other != index)
+            _cancel(self._reaching)
+
+    # -- controls -----------------------------------------------------------------------------------------------------
+
+    async def _reach(self, control: str, ports: Iterable[int]) -> None:
+        """Probe a control, beginning with the target's first probe."""
+        try:
+            async with asyncio.timeout(None) as bound:
+                addresses = await self._resolving.addresses(control, 0)
+                found = [(family, (address, port)) for port in ports for family, (address, _) in addresses]
+                await self._begun.wait()
+                bound.reschedule(asyncio.get_running_loop().time() + CONTROL_SECONDS)
+                async with asyncio.TaskGroup() as group:
+                    for where in found:
+                        why = self._why_not(*where[1])
+                        if why is None:
+                            group.create_task(self._try_control(control, where), name=f"control {where[1]}")
+                        else:
+                            self._control_faults.setdefault(control, why)
+        except TimeoutError:
+            self._control_faults.setdefault(control, "no answer within a second")
+        except Unresolved as exc:
+            self._control_faults.setdefault(control, str(exc))
+
+    async def _try_control(self, control: str, where: Where) -> None:
+        if is_this_machine(where) and not is_loopback(where[1][0]):
+            self._control_faults[control] = "it is this machine, which is reached without a network"
+            return
+        with Probe(where) as probe:
+            try:
+                is_accepted = await probe.connect(_nothing)
+            except OSError as exc:
+                self._control_faults.setdefault(control, exc.strerror or str(exc))
+                return
+        if is_accepted or not is_loopback(where[1][0]):
+            self._controls.append((asyncio.get_running_loop().time(), control))
+            _cancel(self._reaching)
+
+    @property
+    def _control(self) -> str:
+        """The control that answered within a second of the target's first probe."""
+        sent = min((goal.sent for goal in self._goals if goal.sent is not None), default=None)
+        if sent is None:
+            return ""
+        return next((name for at, name in self._controls if abs(at - sent) <= CONTROL_SECONDS), "")
+
+    # -- the result ---------------------------------------------------------------------------------------------------
+
+    def seen(self) -> Seen:
+        """Return what was seen. An allowed look whose probes all left and that had no answer is silence."""
+        saw, why = self._verdict()
+        return Seen(
+            network=self._target.network,
+            target=self._target.address,
+            saw=saw,
+            answered=self._answered,
+            control=self._control if saw is Saw.SILENT else "",
+            milliseconds=None if self._milliseconds is None else round(self._milliseconds, 1),
+            why=one_line(why),
+        )
+
+    def _verdict(self) -> tuple[Saw, str]:
+        if self._answered:
+            return Saw.ALIVE, self._why
+        if not self._goals:
+            return Saw.UNKNOWN, "there is no port to look at: [detection] probe_ports is empty"
+        needed = [goal for goal in self._goals if not goal.is_agent] or self._goals
+        unknown = dict.fromkeys(goal.why_unknown for goal in needed if goal.why_unknown)
+        if unknown:
+            return Saw.UNKNOWN, some(list(unknown), NAMED_MAX, between="; ")
+        return Saw.SILENT, "; ".join((self._silence(), *self._left_out(), *self._without_control()))
+
+    def _silence(self) -> str:
+        labels = some([goal.label for goal in self._goals if goal.sent is not None], NAMED_MAX)
+        return f"no answer of {labels} within {self._question.timeout_seconds:g} s"
+
+    def _left_out(self) -> list[str]:
+        """An agent that can't be asked costs no vote: the host's address was asked."""
+        left_out = [f"{goal.label} not asked: {goal.why_unknown}" for goal in self._goals if goal.why_unknown]
+        return left_out[:NAMED_MAX]
+
+    def _without_control(self) -> list[str]:
+        if self._control:
+            return []
+        if not self._target.controls:
+            return ["there is no control on this network: another host that is heard, or [detection] references"]
+        faults = [f"{name}: {why}" for name, why in self._control_faults.items()]
+        return [f"no control answered ({some(faults, NAMED_MAX)})"]
+
+
+def _nothing() -> None:
+    """Nothing to note when a control's probe leaves."""
+
+
+def _banner(banner: str, port: int) -> str:
+    if banner.startswith("SSH-"):
+        return f": {banner}"
+    return ", but sshd says nothing: its kernel lives" if port == SSH else ""
+
+
+def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in list(tasks):
+        task.cancel()

@@ -194,8 +194,9 @@ class Host:
 
     @property
     def names(self) -> frozenset[str]:
-        """Name, address and aliases, as far as they identify exactly this machine: loopback addresses are left out."""
-        given = {str(self.name), self.address, *self.aliases}
+        """Name, addresses and aliases, as far as they identify exactly this machine: loopback addresses are left
+        out."""
+        given = {str(self.name), self.address, *self.aliases, *(address for _, address in self.addresses)}
         return frozenset(name for name in given if name and not names_nobody(name))
 
 

@@ -126,9 +126,9 @@ class DaemonSettings:
     announce_wait_seconds: float = 10.0
     request_max_age_seconds: float = 60.0
     accept_requests: tuple[str, ...] = ()
-    domain: str = field(default="", compare=False)
-    observers: int = 2
-    references: tuple[Reference, ...] = ()
+    domain: str = field(default="", repr=False)
+    observers: int = field(default=2, repr=False)
+    references: tuple[Reference, ...] = field(default=(), repr=False)
     lease_ttl_seconds: float = 15.0
     keep_seconds: float = 400 * 86400.0
     agent_processes: int = 32

@@ -14,7 +14,8 @@ from fenced.model.names import PlugId, ProxyName, Token
 class ProxyView:
     """The last poll of a proxy. `is_up` None: not polled yet. `answered_at`: steady time of its last answer.
 
-    `why_barred`: why it is no candidate regardless of its machine, for example an incompatible protocol.
+    `why_barred`: why it is no candidate regardless of its machine, for example an incompatible protocol. `looks_at`,
+    `look_ports`: the networks and ports at which its own file lets it look, as it last said; empty: it is no observer.
     """
 
     name: ProxyName
@@ -28,6 +29,13 @@ class ProxyView:
     drivers: tuple[str, ...] = ()
     error: str = ""
     why_barred: str | None = None
+    looks_at: tuple[str, ...] = ()
+    look_ports: tuple[int, ...] = ()
+
+    @property
+    def is_observer(self) -> bool:
+        """Whether it lets the daemon look at hosts, as far as is known."""
+        return bool(self.looks_at)
 
 
 class Proxies(Protocol):
@@ -44,6 +52,7 @@ class AgentGauges:
 
     reads: int
     commands: int
+    looks: int
     certificates: Sequence[tuple[str, str, float]]
 
 
@@ -55,6 +64,10 @@ class AgentTelemetry(Protocol):
         ...
 
     def call_ended(self, *, what: str, driver: str, result: str, seconds: float) -> None: ...
+
+    def looked(self, *, answer: str, seconds: float) -> None:
+        """`answer`: alive, silent, no_control, unknown."""
+        ...
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the body of a scrape, and its content type."""

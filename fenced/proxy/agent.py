@@ -14,7 +14,9 @@ from aiohttp import web
 
 from fenced.model.addresses import is_loopback
 from fenced.model.credentials import StoredCredential
+from fenced.model.look_rules import LookRules
 from fenced.net.bodies import runner
+from fenced.ports.liveness import Liveness
 from fenced.ports.proxies import AgentGauges, AgentTelemetry
 from fenced.proxy.calls import Calls, DriverFor, KillSurvivors
 from fenced.proxy.certificate_watch import CertificateWatch
@@ -22,6 +24,7 @@ from fenced.proxy.clock import ProxyClock
 from fenced.proxy.credentials import Credentials
 from fenced.proxy.lending import Lending, Loans
 from fenced.proxy.listener import Listener, ListenError, listen
+from fenced.proxy.looks import Looks
 from fenced.proxy.renewal import Changes, Renewal
 from fenced.proxy.server import Facts, ProxyServer
 from fenced.proxy.state import ProxyState
@@ -41,7 +44,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 class AgentSettings:
     """`tls` None: plain HTTP, allowed on a loopback address only.
 
-    `allow`: names of client certificates, without `CN=`.
+    `allow`: names of client certificates, without `CN=`. `look`: what daemons may have it look at; None: nothing.
     """
 
     name: str
@@ -53,6 +56,7 @@ class AgentSettings:
     agent_processes_max: int
     credentials: Mapping[str, StoredCredential] = field(default_factory=dict)
     loans: Loans = field(default_factory=Loans)
+    look: LookRules | None = None
 
 
 async def serve(
@@ -65,6 +69,7 @@ async def serve(
     stop: asyncio.Event,
     changes: Changes,
     telemetry: AgentTelemetry,
+    liveness: Liveness,
     drivers: Callable[[], tuple[str, ...]],
     note_ready: Callable[[], None],
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
@@ -77,25 +82,24 @@ async def serve(
     certificates = _certificates(settings)
     context = None if certificates is None else certificates.context
     with TokenMemory(state) as memory:
-        processes_max = settings.agent_processes_max
-        calls = Calls(memory=memory, driver_for=driver_for, agent_processes_max=processes_max, clock=clock)
+        calls = _calls(settings, memory, driver_for, clock)
         await _settle(calls, kill)
         listening = listen(settings.host, settings.port)
-        credentials, lending = Credentials(settings.name, settings.credentials), Lending(settings.name, settings.loans)
+        credentials, lending, looks = _allowed(settings, liveness, telemetry)
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as tasks:
                 server = ProxyServer(
                     name=settings.name, version=settings.version, calls=calls, allow=settings.allow,
-                    credentials=credentials, lending=lending, context=context, clock=clock, tasks=tasks,
-                    telemetry=telemetry, facts=Facts(drivers=drivers, capacity=processes_max, store=memory.store),
+                    credentials=credentials, lending=lending, looks=looks, context=context, clock=clock,
+                    tasks=tasks, telemetry=telemetry,
+                    facts=Facts(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
                 )  # fmt: skip
-                telemetry.observe(lambda: _gauges(server, certificates))
+                telemetry.observe(lambda: _gauges(server, looks, certificates))
                 application = server.application()
                 listener = Listener(listening, application)
-                runner = _runner(application)
-                await runner.setup()
+                runner = await _set_up(application)
                 renewal = Renewal(
-                    server=server, listener=listener, credentials=credentials, lending=lending,
+                    server=server, listener=listener, credentials=credentials, lending=lending, looks=looks,
                     certificates=certificates,
                 )  # fmt: skip
                 try:
@@ -115,6 +119,19 @@ async def serve(
                     await runner.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
+
+
+def _calls(settings: AgentSettings, memory: TokenMemory, driver_for: DriverFor, clock: ProxyClock) -> Calls:
+    processes_max = settings.agent_processes_max
+    return Calls(memory=memory, driver_for=driver_for, agent_processes_max=processes_max, clock=clock)
+
+
+def _allowed(
+    settings: AgentSettings, liveness: Liveness, telemetry: AgentTelemetry
+) -> tuple[Credentials, Lending, Looks]:
+    """Return what holds what this machine does for its callers; a reload exchanges the settings in them."""
+    looks = Looks(proxy=settings.name, liveness=liveness, rules=settings.look, telemetry=telemetry)
+    return Credentials(settings.name, settings.credentials), Lending(settings.name, settings.loans), looks
 
 
 def _stop(server: ProxyServer, running: Iterable[asyncio.Task[None]]) -> None:
@@ -148,18 +165,21 @@ async def _settle(calls: Calls, kill: KillSurvivors) -> None:
         _log.warning("commands of an earlier run settled", commands=found)
 
 
-def _gauges(server: ProxyServer, certificates: CertificateWatch | None) -> AgentGauges:
+def _gauges(server: ProxyServer, looks: Looks, certificates: CertificateWatch | None) -> AgentGauges:
     return AgentGauges(
         reads=server.reads_in_flight,
         commands=server.commands_in_flight,
+        looks=looks.in_flight,
         certificates=() if certificates is None else certificates.expiry_seconds(),
     )
 
 
-def _runner(application: web.Application) -> web.AppRunner:
-    return runner(
+async def _set_up(application: web.Application) -> web.AppRunner:
+    found = runner(
         application,
         keepalive_seconds=KEEPALIVE_SECONDS,
         shutdown_seconds=ANSWER_SECONDS_MAX,
         is_cancelled_with_connection=True,
     )
+    await found.setup()
+    return found

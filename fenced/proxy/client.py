@@ -32,9 +32,11 @@ from fenced.ports.devices import (
     Permit,
     ProxyTimedOut,
 )
+from fenced.ports.liveness import Question, Seen
 from fenced.ports.proxies import FloorEcho
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.lease import Lease, echo_of
+from fenced.proxy.look_protocol import LOOK_PATH, look_request, seen_in
 from fenced.proxy.protocol import (
     CALL_PATH,
     ERROR_CHARACTERS_MAX,
@@ -56,6 +58,7 @@ from fenced.proxy.tls import TlsFiles, client_context
 from fenced.proxy.transport import NoSuchRequest, Transport
 
 CONNECTIONS_PER_PROXY_MAX: Final = 256
+LOOKS_PER_PROXY_MAX: Final = 128
 CLOCK_AGE_SECONDS_MAX: Final = 300.0
 """Clocks drift apart: before a command, a reading of the proxy's clock that is older than this is refreshed."""
 STATUS_SECONDS_MAX: Final = 5.0
@@ -124,6 +127,7 @@ class ProxyCaller:
         # Reads have separate connections, so that a thousand of them never delay a power command.
         self._reads = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
         self._commands = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
+        self._looks = Transport(context=context, connections_per_proxy_max=LOOKS_PER_PROXY_MAX)
 
     def expiry_seconds(self) -> list[tuple[str, str, float]]:
         """As CertificateWatch.expiry_seconds; empty if no certificate is used."""
@@ -137,6 +141,7 @@ class ProxyCaller:
     async def _renew(self, context: ssl.SSLContext) -> None:
         await self._reads.renew(context)
         await self._commands.renew(context)
+        await self._looks.renew(context)
 
     def use(self, urls: Mapping[ProxyName, str], vias: Mapping[ProxyName, Via] = MappingProxyType({})) -> None:
         """Use the proxies of a new configuration. Running calls end on the old one."""
@@ -264,6 +269,7 @@ class ProxyCaller:
     async def close(self) -> None:
         await self._reads.close()
         await self._commands.close()
+        await self._looks.close()
 
     async def status(self, proxy: ProxyName, *, timeout_seconds: float) -> Status:
         """Return the proxy agent's status. Raises DeviceError."""
@@ -280,6 +286,17 @@ class ProxyCaller:
         for floor in status.floors:
             self._note_floor(proxy, floor)
         return status
+
+    async def look(self, proxy: ProxyName, question: Question, timeout_seconds: float) -> tuple[Seen, ...]:
+        """Have a proxy look at a host. Raises DeviceError if it did not; NoSuchRequest if it is older."""
+        with _masking(None):
+            wanted = look_request(proxy, question, str(next(self._ids)))
+            url, via = self._url(proxy) + LOOK_PATH, self._vias.get(proxy)
+            body = wanted.model_dump_json().encode()
+            answer = await self._looks.post(
+                proxy, url, body, timeout_seconds=timeout_seconds, is_command=False, via=via
+            )
+            return seen_in(proxy, wanted, answer)
 
     async def reach(self, proxy: ProxyName, timeout_seconds: float) -> None:
         """Return when the proxy agent answers. Raises DeviceError, which says nothing about any device."""

@@ -46,6 +46,7 @@ HOLDER_PATTERN: Final = r"^[A-Za-z0-9._-]{0,64}$"
 EPOCH_MAX: Final = 10**18
 FLOORS_SHOWN_MAX: Final = 64
 """Floors in a status. Those of stores with longer names are left out: the status must fit into an answer."""
+LOOK_ITEMS_MAX: Final = 64
 STORE_SHOWN_CHARACTERS_MAX: Final = 128
 UNDER_WAY_MAX: Final = 400
 UNDER_WAY_BYTES_MAX: Final = 48 * 1024
@@ -307,12 +308,19 @@ class InFlight(WireModel):
     commands: int
 
 
+class WireLooking(WireModel):
+    """What a proxy lets itself be asked to look at: networks and ports."""
+
+    targets: Annotated[tuple[Annotated[Shown, StringConstraints(max_length=64)], ...], Field(max_length=LOOK_ITEMS_MAX)]
+    ports: Annotated[tuple[int, ...], Field(max_length=LOOK_ITEMS_MAX)]
+
+
 class Status(WireModel):
     """`GET /v1/status`. Fields added after version 1 have defaults: older proxies don't send them.
 
     `protocols`: supported versions. `drivers`: native drivers and the `fence_*` programs found. `store`: the store
     whose tokens the proxy accepts. `capacity`: how many programs may run at once. `floors`: of that store, or of all
-    before the first command.
+    before the first command. `looking`: None if it looks at nothing.
     """
 
     name: Shown
@@ -325,6 +333,7 @@ class Status(WireModel):
     store: Shown = ""
     capacity: Annotated[int, Field(ge=0)] = 0
     floors: Annotated[tuple[WireFloor, ...], Field(max_length=FLOORS_SHOWN_MAX)] = ()
+    looking: WireLooking | None = None
 
 
 class Problem(WireModel):

@@ -1,4 +1,4 @@
-"""Applies a new configuration to a running proxy agent: certificates, allowed callers, stored credentials, loans.
+"""Applies a new configuration to a running proxy agent: certificates, callers, stored credentials, loans, looks.
 
 A change takes effect as a whole or not at all.
 """
@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import structlog
 
 from fenced.model.credentials import StoredCredential
+from fenced.model.look_rules import LookRules
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.credentials import Credentials
 from fenced.proxy.lending import Lending, Loans
 from fenced.proxy.listener import Listener
+from fenced.proxy.looks import Looks
 from fenced.proxy.server import ProxyServer
 from fenced.proxy.tls import TlsFiles
 
@@ -31,6 +33,7 @@ class Change:
     ended: Callable[[str], None]
     """Call it with the reason for which the change was rejected, or with "" once it is in effect."""
     loans: Loans = field(default_factory=Loans)
+    look: LookRules | None = None
 
 
 Changes = AsyncIterator[Change]
@@ -46,10 +49,12 @@ class Renewal:
         listener: Listener,
         credentials: Credentials,
         lending: Lending,
+        looks: Looks,
         certificates: CertificateWatch | None,
     ) -> None:
         self._server, self._listener = server, listener
-        self._credentials, self._lending, self._certificates = credentials, lending, certificates
+        self._credentials, self._lending, self._looks = credentials, lending, looks
+        self._certificates = certificates
 
     async def run(self, changes: Changes) -> None:
         """Apply changes for ever; ends by cancellation."""
@@ -68,6 +73,7 @@ class Renewal:
         self._server.use(allow=change.allow)
         self._credentials.use(change.credentials)
         self._lending.use(change.loans)
+        self._looks.use(change.look)
         _log.info("reloaded", allow=sorted(change.allow), credentials=sorted(change.credentials))
         change.ended("")
 

@@ -27,6 +27,8 @@ from fenced.proxy.calls import Calls
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.credentials import Credentials
 from fenced.proxy.lending import Lending
+from fenced.proxy.look_protocol import LOOK_PATH, LookAnswer, LookRequest
+from fenced.proxy.looks import Looks, TooManyLooks
 from fenced.proxy.protocol import (
     CALL_BYTES_MAX,
     CALL_PATH,
@@ -79,6 +81,7 @@ class ProxyServer:
         allow: frozenset[str],
         credentials: Credentials,
         lending: Lending,
+        looks: Looks,
         context: ssl.SSLContext | None,
         clock: ProxyClock,
         tasks: asyncio.TaskGroup,
@@ -91,7 +94,7 @@ class ProxyServer:
         self._version = version
         self._calls = calls
         self._allow = allow
-        self._credentials, self._lending = credentials, lending
+        self._credentials, self._lending, self._looks = credentials, lending, looks
         self.context = context
         self._clock = clock
         self._tasks = tasks
@@ -106,6 +109,7 @@ class ProxyServer:
         application = web.Application(client_max_size=CALL_BYTES_MAX, middlewares=[self._border])
         application.router.add_post(CALL_PATH, self._call, expect_handler=not_yet)
         application.router.add_post(FLOOR_PATH, self._floor, expect_handler=not_yet)
+        application.router.add_post(LOOK_PATH, self._look, expect_handler=not_yet)
         application.router.add_get(STATUS_PATH, self._status, expect_handler=not_yet)
         application.router.add_get(HEALTH_PATH, self._health, expect_handler=not_yet)
         application.router.add_get(METRICS_PATH, self._metrics, expect_handler=not_yet)
@@ -167,6 +171,7 @@ class ProxyServer:
             store=store or "",
             capacity=self._facts.capacity,
             floors=self._calls.floors(store),
+            looking=self._looks.shown,
         )
         return _json(status)
 
@@ -177,6 +182,16 @@ class ProxyServer:
     async def _floor(self, request: web.Request) -> web.StreamResponse:
         wanted = await self._body(request, RaiseFloor, "a floor")
         return wanted if isinstance(wanted, web.Response) else _json(await self._calls.raise_floor(wanted))
+
+    async def _look(self, request: web.Request) -> web.StreamResponse:
+        wanted = await self._body(request, LookRequest, "a look")
+        if isinstance(wanted, web.Response):
+            return wanted
+        try:
+            seen = await self._looks.look(wanted, who=_caller(request) or LOOPBACK_CALLER)
+        except TooManyLooks as exc:
+            return _problem(503, str(exc))
+        return _json(LookAnswer(id=wanted.id, looks=seen, clock=self._clock.wire()))
 
     async def _body(self, request: web.Request, model: type[M], what: str) -> M | web.Response:
         """Return the body of a request, or why it is rejected."""

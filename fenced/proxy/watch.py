@@ -28,6 +28,8 @@ TIMEOUT_SECONDS: Final = 5.0
 ERROR_TEXT_MAX: Final = 300
 
 Faults = Mapping[ProxyName, str]
+Report = Callable[[Faults, frozenset[ProxyName]], None]
+"""Told the proxies that are no candidates, with the reason, and those that look at hosts."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
@@ -37,23 +39,29 @@ class ProxyWatch:
 
     def __init__(self, caller: ProxyCaller, proxies: Iterable[Proxy], *, clock: Clock) -> None:
         self._caller, self._clock = caller, clock
-        self._faults: Faults = {}
-        self._report: Callable[[Faults], None] = lambda _: None
+        self._told: tuple[Faults, frozenset[ProxyName]] = ({}, frozenset())
+        self._report: Report = lambda faults, observers: None
         self._views: dict[ProxyName, ProxyView] = {}
         self.use(proxies)
 
     def use(self, proxies: Iterable[Proxy]) -> None:
-        """Watch the proxies of a new configuration; results for a proxy at the same address are kept."""
+        """Watch the proxies of a new configuration; results for a proxy at the same address are kept.
+
+        A known observer stays one at a new address, until it says otherwise there.
+        """
         views = {proxy.name: ProxyView(name=proxy.name, url=proxy.url) for proxy in proxies}
         known = {name: self._views.get(name) for name in views}
         self._views = {
-            name: before if (before := known[name]) is not None and before.url == view.url else view
+            name: before if (before := known[name]) is not None and before.url == view.url else _moved(view, before)
             for name, view in sorted(views.items())
         }
         self._report_faults()
 
-    def report_to(self, report: Callable[[Faults], None]) -> None:
-        """Call `report` with the proxies that are no candidates, and why, whenever they change."""
+    def report_to(self, report: Report) -> None:
+        """Call `report` with the proxies that are no candidates, and why, and with the observers, whenever they change.
+
+        An observer that can't be reached stays one: it is missing, not absent.
+        """
         self._report = report
 
     def views(self) -> Sequence[ProxyView]:
@@ -110,6 +118,8 @@ class ProxyWatch:
                 capacity=status.capacity,
                 drivers=status.drivers,
                 why_barred=_why_barred(status),
+                looks_at=status.looking.targets if status.looking is not None else (),
+                look_ports=status.looking.ports if status.looking is not None else (),
             )
         self._views[name] = view
         self._report_faults()
@@ -119,9 +129,14 @@ class ProxyWatch:
 
     def _report_faults(self) -> None:
         faults = {view.name: view.why_barred for view in self._views.values() if view.why_barred is not None}
-        if faults != self._faults:
-            self._faults = faults
-            self._report(faults)
+        observers = frozenset(view.name for view in self._views.values() if view.is_observer)
+        if (faults, observers) != self._told:
+            self._told = faults, observers
+            self._report(faults, observers)
+
+
+def _moved(view: ProxyView, before: ProxyView | None) -> ProxyView:
+    return view if before is None else replace(view, looks_at=before.looks_at, look_ports=before.look_ports)
 
 
 def _why_barred(status: Status) -> str | None:

@@ -102,6 +102,10 @@ tls_cert_file = "proxy.crt"
 tls_key_file = "proxy.key"
 client_ca_file = "ca.crt"
 allow = [{_text(f"CN={fleet.controller_account}")}]
+
+# Lets the daemon look at silent hosts from here, too; docs/proxies.md, a proxy as an observer.
+# [look]
+# targets = ["10.0.0.0/8"]
 """
     return certificate | {
         "proxy.toml": Part(content=toml.encode()),

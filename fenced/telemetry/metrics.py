@@ -64,6 +64,7 @@ class Metrics:
             "fenced_probe_race_seconds", "Duration of proxy races", buckets=CALL_SECONDS, registry=registry
         )
         self._probes = Counter("fenced_probes", "Probes in proxy races", ("proxy", "result"), registry=registry)
+        self._looks = Counter("fenced_looks", "Looks at silent hosts", ("observer", "answer"), registry=registry)
         self._commands = Counter(
             "fenced_device_commands", "Calls to power devices", ("driver", "command", "result"), registry=registry
         )
@@ -128,6 +129,9 @@ class Metrics:
 
     def probe_ended(self, proxy: str, result: str) -> None:
         self._probes.labels(proxy, result).inc()
+
+    def looked(self, observer: str, answer: str) -> None:
+        self._looks.labels(observer, answer).inc()
 
     def device_call(self, *, driver: str, command: str, result: str, seconds: float) -> None:
         self._commands.labels(driver, command, result).inc()

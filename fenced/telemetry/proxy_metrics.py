@@ -34,12 +34,23 @@ class ProxyMetrics:
             registry=self.registry,
         )
 
+        self._looks = Histogram(
+            "fenced_proxy_look_seconds",
+            "Duration of the looks at hosts that this proxy carried out",
+            ("answer",),
+            buckets=CALL_SECONDS,
+            registry=self.registry,
+        )
+
     def observe(self, gauges: Callable[[], AgentGauges]) -> None:
         self.registry.register(_InFlight(gauges))
         self.registry.register(CertificateGauges(lambda: gauges().certificates))
 
     def call_ended(self, *, what: str, driver: str, result: str, seconds: float) -> None:
         self._calls.labels(what, driver, result).observe(seconds)
+
+    def looked(self, *, answer: str, seconds: float) -> None:
+        self._looks.labels(answer).observe(seconds)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         return exposed(self.registry, accept)
@@ -57,4 +68,5 @@ class _InFlight(Collector):
         family = GaugeMetricFamily("fenced_proxy_calls_in_flight", "Running calls", labels=("kind",))
         family.add_metric(("read",), gauges.reads)
         family.add_metric(("command",), gauges.commands)
+        family.add_metric(("look",), gauges.looks)
         yield family

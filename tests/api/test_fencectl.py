@@ -379,3 +379,4 @@ async def test_the_proxies_and_what_is_wrong_with_them(api: Api) -> None:
     assert shown.splitlines()[0].split()[:3] == ["PROXY", "URL", "UP"] and "can't be reached" in shown
     items = (await ctl(api.url, "--json", "proxies")).json["items"]
     assert [(item["name"], item["up"], item["barred"]) for item in items] == [("px1", True, None), ("px2", False, None)]
+    assert "10.0.0.0/8, fd00::/64" in shown and [item["looks_at"] for item in items][1] == []

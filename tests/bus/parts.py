@@ -88,6 +88,9 @@ class CountingTelemetry:
 
     def probe_ended(self, proxy: str, result: str) -> None: ...
 
+    def looked(self, observer: str, answer: str) -> None:
+        """Not counted."""
+
     def device_call(self, *, driver: str, command: str, result: str, seconds: float) -> None: ...
 
     def journal_append(self, seconds: float) -> None: ...

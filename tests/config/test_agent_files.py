@@ -115,3 +115,46 @@ def test_credentials_of_the_unit_are_a_warning_for_a_person_who_checks(
     assert CliRunner().invoke(main, ["proxy", "-c", str(file), "--check"]).exit_code == 78
     (tmp_path / "bmc").write_text("geheim\n")
     assert CliRunner().invoke(main, ["proxy", "-c", str(file), "--check"]).exit_code == 0
+
+
+def test_what_a_proxy_looks_at(tmp_path: Path) -> None:
+    text = '[proxy]\nlisten = "127.0.0.1:1"\n[look]\ntargets = ["10.0.0.0/8", "192.0.2.7", "fd00::/64", "fd01::1"]\n'
+    configuration = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE, environ={}).configuration
+    assert configuration is not None and configuration.look is not None
+    look = configuration.look
+    assert (look.targets, look.ports) == (("10.0.0.0/8", "192.0.2.7", "fd00::/64", "fd01::1"), (22,))
+    allowed = ("10.9.9.9", "192.0.2.7", "fd00::7", "fd01::1", "::ffff:10.0.0.1")
+    assert [look.why_not(address, 22) for address in allowed] == [None] * 5
+    refused = ("11.0.0.1", "192.0.2.8", "fd02::1", "::ffff:11.0.0.1", "127.0.0.1", "0.0.0.0", "::")
+    assert all("in no network of [look] targets" in str(look.why_not(address, 22)) for address in refused)
+    assert look.why_not("10.9.9.9", 23) == "port 23 is not in [look] ports"
+
+
+def test_without_a_table_it_looks_at_nothing(tmp_path: Path) -> None:
+    text = '[proxy]\nlisten = "127.0.0.1:1"\n'
+    configuration = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE, environ={}).configuration
+    assert configuration is not None and configuration.look is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "path", "reason"),
+    [
+        ("", "targets", "is missing"),
+        ("targets = []", "targets", "is missing"),
+        ('targets = ["10.0.0.1/8"]', "targets[0]", "has host bits set"),
+        ('targets = ["10.0.0.0/8", "node-1"]', "targets[1]", "must be an IP address or a network"),
+        ('targets = ["0.0.0.0/0"]', "targets[0]", "contains every address"),
+        ('targets = ["::/0"]', "targets[0]", "contains every address"),
+        ('targets = ["::ffff:10.0.0.0/104"]', "targets[0]", "write IPv4 addresses as such"),
+        ('targets = ["10.0.0.0/8"]\nports = []', "ports", "must have 1 to"),
+        ('targets = ["10.0.0.0/8"]\nports = [0]', "ports", "must be 1 to 65535"),
+        ('targets = ["10.0.0.0/8"]\nnetworks = []', "networks", "unknown key"),
+        ("targets = [" + ", ".join(f'"10.0.0.{number}"' for number in range(65)) + "]", "targets", "at most 64"),
+    ],
+)
+def test_mistakes_of_what_a_proxy_looks_at(lines: str, path: str, reason: str, tmp_path: Path) -> None:
+    loaded = load_proxy(
+        written(tmp_path, f'[proxy]\nlisten = "127.0.0.1:1"\n[look]\n{lines}\n'), own_machine=OWN_MACHINE, environ={}
+    )
+    assert [mistake.path for mistake in loaded.errors] == [f"look.{path}"], told(loaded.errors)
+    assert reason in loaded.errors[0].reason

@@ -114,3 +114,16 @@ def test_a_large_change_is_cut(tmp_path: Path) -> None:
     lines = difference(old, new)
     assert len(lines) == LINES_MAX + 1
     assert lines[-1] == "and 5 more"
+
+
+def test_what_observers_look_at_is_told_and_needs_no_restart(tmp_path: Path) -> None:
+    old, new = two(
+        tmp_path,
+        host("a", more='addresses = { storage = "10.1.0.1" }'),
+        '[daemon]\ndomain = "rack-7"\n[detection]\nobservers = 1\nreferences = ["10.0.0.1"]\n'
+        + host("a", more='address = "10.0.0.7"\naddresses = { storage = "10.1.0.2" }'),
+    )
+    lines = {line.partition(": ")[0] for line in difference(old, new)}
+    changed = {"hosts.a.address", "hosts.a.addresses", "daemon.domain", "daemon.observers", "daemon.references"}
+    assert changed <= lines
+    assert needs_restart(old, new) == ()

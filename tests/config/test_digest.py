@@ -88,3 +88,28 @@ def test_logins_and_options_that_may_be_secret_leave_it_as_it_is(tmp_path: Path,
     assert digest(made) == one
     options["plain"] = "two"
     assert digest(made) != one
+
+
+def test_without_observers_keys_it_is_that_of_earlier_versions(first: str) -> None:
+    """Two controllers of different versions must not look as if they had different inventories."""
+    assert first == "7b6f300d9882462b"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    ["[detection]\nobservers = 3\n", '[detection]\nreferences = ["10.0.0.1"]\n'],
+)
+def test_what_observers_must_fulfil_changes_it(keys: str, tmp_path: Path, first: str) -> None:
+    main = MAIN.replace("[detection]\n", keys)
+    assert loaded(tmp_path / "changed", main=main).digest != first
+
+
+def test_a_further_address_changes_it(tmp_path: Path, first: str) -> None:
+    changed = WHOLE.replace('name = "node-1"', 'name = "node-1"\naddresses = { storage = "10.1.0.1" }')
+    assert loaded(tmp_path / "changed", changed).digest != first
+
+
+def test_the_domain_of_the_daemons_machine_does_not(tmp_path: Path, first: str) -> None:
+    main = MAIN.replace('name = "fenced-a"', 'name = "fenced-a"\ndomain = "rack-7"')
+    found = loaded(tmp_path / "changed", main=main)
+    assert found.digest == first and found.daemon.domain == "rack-7"

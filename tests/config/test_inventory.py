@@ -8,7 +8,7 @@ from fenced.config.own_machine import OwnMachine
 from fenced.model.inventory import Secret
 from fenced.model.names import DatacenterName, DeviceName, HostName
 from fenced.model.power import Action, Kind
-from fenced.model.settings import DaemonSettings, GateSettings, HostSettings, RaceSettings
+from fenced.model.settings import DaemonSettings, GateSettings, HostSettings, RaceSettings, Reference
 from tests.config.files import load_files, load_ok, told, write
 from tests.config.pieces import host, pdu
 
@@ -41,6 +41,7 @@ def test_every_key_of_the_daemon_arrives(tmp_path: Path) -> None:
         site = "s"
         state_dir = "state"
         armed = true
+        domain = "rack-7"
         shutdown_grace = "1s"
         [bus]
         url = "mqtts://broker.example.org"
@@ -57,6 +58,8 @@ def test_every_key_of_the_daemon_arrives(tmp_path: Path) -> None:
         [detection]
         startup_quiet = "0s"
         bus_settle = "7s"
+        observers = 3
+        references = ["10.0.0.1", { network = "storage", address = "10.1.0.254" }]
         [race]
         stagger = "8ms"
         preference_grace = "9ms"
@@ -83,6 +86,8 @@ def test_every_key_of_the_daemon_arrives(tmp_path: Path) -> None:
         shutdown_grace_seconds=1,
         startup_quiet_seconds=0,
         bus_settle_seconds=7,
+        observers=3,
+        references=(Reference(address="10.0.0.1"), Reference(network="storage", address="10.1.0.254")),
         announce_wait_seconds=2,
         request_max_age_seconds=3,
         accept_requests=("fence", "confirm_off"),

@@ -67,6 +67,7 @@ def test_the_own_machine_is_known_by_each_of_its_names(keys: str, is_own: bool, 
     [
         ('name = "x"\naddress = "ctl.example.org"', True),
         ('name = "ctl.example.org"', True),
+        ('name = "x"\naddresses = { storage = "ctl.example.org" }', True),
         ('name = "x"\naddress = "10.0.0.9"\naliases = ["ctl.example.org"]', True),
         ('name = "x"\naddress = "::ffff:10.0.0.250"', True),
         ('name = "x"\naddress = "[::ffff:a00:fa]"', True),
@@ -182,3 +183,57 @@ def test_this_machine_asks_the_kernel_and_etc_hosts(tmp_path: Path) -> None:
     machine = this_machine(etc_hosts, tmp_path)
     assert machine.addresses == frozenset({"10.0.0.5", "fd00::5"})
     assert machine.names == frozenset({name, f"{name}.example.org", "me"})
+
+
+FURTHER = 'addresses = { storage = "10.1.0.1", backup = "back.example.org" }'
+
+
+def test_a_further_address_is_the_host_for_its_proxy(tmp_path: Path) -> None:
+    """A proxy that is reached over the storage network runs on the host like any other: it never serves it (S18)."""
+    text = (
+        f'{TLS}[[proxy]]\nname = "p"\nurl = "https://10.1.0.1:1"\n[[proxy]]\nname = "q"\nurl = "https://10.2.0.2:1"\n'
+    )
+    inventory = load_ok(
+        tmp_path,
+        text + host("node-1", more=FURTHER) + host("node-2", more=FURTHER.replace("1.0.1", "2.0.2").replace("ba", "x")),
+    ).inventory
+    found = [inventory.proxies[ProxyName(name)].machine for name in ("p", "q")]
+    assert found == ["node-1", "node-2"]
+    node = inventory.hosts[HostName("node-1")]
+    bare = dataclasses.replace(inventory.proxies[ProxyName("p")], machine=None)
+    apart = dataclasses.replace(inventory, proxies={ProxyName("p"): bare})
+    assert why_not(ProxyName("p"), node, apart, lambda proxy: None) == "runs on the target itself"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "is_own"),
+    [
+        ('{ storage = "10.0.0.9" }', True),
+        ('{ storage = "fd00:0:0::9" }', True),
+        ('{ storage = "CTL-1.example.org" }', True),
+        ('{ storage = "127.0.0.1" }', False),
+        ('{ storage = "10.0.0.90" }', False),
+    ],
+)
+def test_the_own_machine_is_known_by_a_further_address(addresses: str, is_own: bool, tmp_path: Path) -> None:
+    hosts = load_ok(tmp_path, host("x", more=f"addresses = {addresses}"), own_machine=OWN).inventory.hosts
+    assert [node.is_own_machine for node in hosts.values()] == [is_own]
+
+
+def test_a_further_address_belongs_to_one_host(tmp_path: Path) -> None:
+    text = host("node-1", more='address = "10.0.0.1"') + host("node-2", more='addresses = { storage = "10.0.0.1" }')
+    loaded = load_files(tmp_path, text)
+    assert [mistake.path for mistake in loaded.errors] == ["host[1].addresses.storage"], told(loaded.errors)
+
+
+def test_a_broker_at_a_further_address_is_on_that_host(tmp_path: Path) -> None:
+    text = '[bus]\nurl = "mqtt://10.1.0.1"\n' + host("node-1", more='addresses = { storage = "10.1.0.1" }')
+    node = load_ok(tmp_path, text).inventory.hosts[HostName("node-1")]
+    assert node.is_beside_broker and not node.can_witness
+
+
+def test_a_preference_word_may_be_a_further_address(tmp_path: Path) -> None:
+    text = f'{TLS}[[proxy]]\nname = "p"\nurl = "https://px.example.org"\nhost = "node-1"\n' + host(
+        "node-1", more=FURTHER
+    )
+    load_ok(tmp_path, text + host("node-2", pdu(), more='proxies = ["10.1.0.1"]'))

@@ -166,7 +166,7 @@ def test_tokens(tmp_path: Path) -> None:
     assert "in clear" in warned["api.tls_cert_file"]
 
 
-def test_the_defaults_warn_of_what_is_not_enforced_yet_in_one_line_each(tmp_path: Path) -> None:
+def test_the_defaults_warn_that_the_daemon_is_the_only_observer(tmp_path: Path) -> None:
     loaded = load_files(tmp_path, host("node-1", pdu(), more='address = "10.0.0.1"'))
     assert [mistake.path for mistake in loaded.warnings] == ["detection.observers"]
 
@@ -177,6 +177,18 @@ WARNINGS = {
         host("n", pdu(), more="drill = true\nprotected = true\n"),
         "host[0].drill",
         "a protected host is not drilled",
+    ),
+    "more observers than domains": ("[detection]\nobservers = 3\n", "detection.observers", "in 1 failure domain(s)"),
+    "a reference on the own machine": (
+        '[detection]\nreferences = ["controller"]\n' + host("controller", more='addresses = { storage = "10.1.0.1" }'),
+        "detection.references[0]",
+        "proves nothing to the daemon itself",
+    ),
+    "a reference on no network of hosts": (
+        '[detection]\nreferences = [{ network = "store", address = "10.1.0.9" }]\n'
+        + host("n", more='addresses = { storage = "10.1.0.1" }'),
+        "detection.references[0]",
+        "no host has an address on this network (store)",
     ),
     "own machine": (host("controller", pdu()), "host[0]", "the machine that the daemon runs on"),
     "no host": ("", "", "there is no host"),

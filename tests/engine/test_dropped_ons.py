@@ -6,10 +6,12 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.effects import EngineEffects
+from fenced.engine.looking import Looking
 from fenced.engine.race import PathMemory
 from fenced.engine.workers import DeviceWorkers
 from fenced.model.names import ENGINE, DeviceName, HostName, OperationId, Token
 from fenced.model.power import Outcome, What
+from fenced.ports.liveness import Question, Seen, unknown
 from tests.engine.test_workers import Lines
 from tests.world import rack as racks
 from tests.world.loop import run
@@ -24,8 +26,12 @@ OPERATION = OperationId("1-1")
 class Nobody:
     """ports.liveness.Liveness: no host answers."""
 
-    async def ask(self, address: str, *, ports: object, agents: object, timeout_seconds: float) -> str | None:
-        return None
+    async def look(self, question: Question, *, why_not: object = None) -> tuple[Seen, ...]:
+        return unknown(question, "nobody looks")
+
+
+def looking(fleet: Fleet, clock: WorldClock) -> Looking:
+    return Looking(fleet=fleet, liveness=Nobody(), clock=clock, telemetry=RecordingTelemetry())
 
 
 def switch(what: What, device: str, sequence: int, clock: WorldClock) -> c.SwitchDevice:
@@ -54,8 +60,8 @@ def played(*, after: float, what: What = What.ON) -> tuple[list[str], list[tuple
             return None
 
         effects = EngineEffects(
-            fleet=fleet, workers=workers, liveness=Nobody(), clock=clock, telemetry=telemetry, memory=PathMemory(),
-            deliver=events.append, ask=nothing, reply=nothing,
+            fleet=fleet, workers=workers, looking=looking(fleet, clock), clock=clock, telemetry=telemetry,
+            memory=PathMemory(), deliver=events.append, ask=nothing, reply=nothing,
         )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             effects.run_in(group)

@@ -10,7 +10,7 @@ from fenced.engine.race import PathMemory
 from fenced.engine.workers import DeviceWorkers
 from fenced.model.names import ENGINE, DeviceName, OperationId
 from fenced.model.power import Outcome
-from tests.engine.test_dropped_ons import NODE, Nobody
+from tests.engine.test_dropped_ons import NODE, looking
 from tests.engine.test_workers import Lines
 from tests.world import rack as racks
 from tests.world.loop import run
@@ -37,8 +37,9 @@ def test_a_read_that_waits_for_its_turn_longer_than_its_timeout_ends_as_unknown(
         async def nothing(*_: object) -> None:
             return None
 
+        fleet = Fleet(racks.inventory(Rack()), epoch=1, started=clock.now())
         effects = EngineEffects(
-            fleet=Fleet(racks.inventory(Rack()), epoch=1, started=clock.now()), workers=workers, liveness=Nobody(),
+            fleet=fleet, workers=workers, looking=looking(fleet, clock),
             clock=clock, telemetry=RecordingTelemetry(), memory=PathMemory(), deliver=events.append, ask=nothing,
             reply=nothing,
         )  # fmt: skip

@@ -13,13 +13,12 @@ from fenced.model.inventory import DeviceSpec, Inventory
 from fenced.model.names import ENGINE, HostName, ProxyName
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceTimedOut, Identified, OnStarted, Permit
+from tests.engine.test_dropped_ons import looking
 from tests.world import rack as racks
 from tests.world.loop import run
-from tests.world.machines import Machine
 from tests.world.network import WorldClock
 from tests.world.rack import Rack
 from tests.world.telemetry import RecordingTelemetry
-from tests.world.wires import WorldLiveness
 
 INTERVAL = 60.0
 READ_SECONDS = 0.1
@@ -72,10 +71,9 @@ class Watched:
             local=self.lines, remote=self.lines, clock=self.clock, telemetry=RecordingTelemetry(), agent_processes=32,
             has_lease=lambda: True, calls_max=lambda proxy: 32,
         )  # fmt: skip
-        machines: list[Machine] = []
         self.effects = EngineEffects(
-            fleet=self.fleet, workers=workers, liveness=WorldLiveness(machines, None),  # type: ignore[arg-type]
-            clock=self.clock, telemetry=RecordingTelemetry(), memory=PathMemory(), deliver=self._deliver,
+            fleet=self.fleet, workers=workers, looking=looking(self.fleet, self.clock), clock=self.clock,
+            telemetry=RecordingTelemetry(), memory=PathMemory(), deliver=self._deliver,
             ask=self._nobody, reply=self._nobody,
         )  # fmt: skip
 

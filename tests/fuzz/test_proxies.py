@@ -19,6 +19,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fenced.host.liveness import TcpLiveness
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.names import PlugId, Token
 from fenced.model.power import Power
@@ -100,7 +101,7 @@ async def _served(directory: Path) -> AsyncIterator[Proxy]:
                     kill=_kill,
                     stop=stop,
                     changes=no_changes(),
-                    telemetry=ProxyMetrics(),
+                    telemetry=ProxyMetrics(), liveness=TcpLiveness(),
                     drivers=lambda: (),
                     note_ready=ready.set,
                 ),

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, Final
 
 from fenced.api import controllers, shapes
@@ -22,6 +23,7 @@ from fenced.model.power import Action, Cause, OperationState, Outcome, Power, Pr
 from fenced.telemetry.bus_gauges import BusGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.observer_gauges import ObserverGauges
 from fenced.telemetry.reloads import ReloadGauges
 from fenced.telemetry.shards import ShardFacts, ShardGauges
 from tests.fakes.control import FakeControl
@@ -185,7 +187,9 @@ def _scraped() -> set[str]:
     gauges: Any = Gauges(FakeControl(), outbox_pending=lambda: 0, outbox_stuck=lambda: 0)
     shard = ShardFacts(shard="main", is_held=True, lease_seconds=9.0, lag=0)
     shards: Any = ShardGauges(lambda: (shard,))
-    for collector in (gauges, shards, BusGauges(lambda: 0), ReloadGauges(lambda: (True, 0.0))):
+    nobody: Any = SimpleNamespace(views=tuple)
+    observers = ObserverGauges(nobody, lambda name: "")
+    for collector in (gauges, shards, observers, BusGauges(lambda: 0), ReloadGauges(lambda: (True, 0.0))):
         metrics.registry.register(collector)
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in metrics.registry.collect()}

@@ -21,6 +21,8 @@ from fenced.core.heard.messages import HealthStatus
 from fenced.drivers.catalogue import DriverCatalogue
 from fenced.model.names import HostName
 from fenced.ports.health import health
+from fenced.proxy import protocol as wire
+from fenced.proxy.look_protocol import LookAnswer, LookRequest
 from tests.config.files import OWN_MACHINE, certificates, resolve, told, write
 from tests.house.tree import ROOT, name
 from tests.needs import needs
@@ -52,7 +54,7 @@ def _place(block: Block) -> str:
 
 
 def _is_proxys(text: str) -> bool:
-    return bool(re.search(r"^\[(?:proxy|credentials)\b|^# in \[proxy\]", text, re.MULTILINE))
+    return bool(re.search(r"^\[(?:proxy|credentials|look)\b|^# in \[proxy\]", text, re.MULTILINE))
 
 
 def _whole(text: str) -> str:
@@ -158,7 +160,8 @@ def test_files_of_production_are_those_that_setup_makes(tmp_path: Path) -> None:
 
 
 def test_payloads_are_read() -> None:
-    beat, request = _of("json")
+    beat, request, look, seen = _of("json")
+    assert wire.read(LookAnswer, seen.text.encode()).seen(wire.read(LookRequest, look.text.encode())) is not None
     read = health(beat.text.encode(), host=HostName("node-1"), received=1.0)
     assert (read.status, read.boot, read.unread) == (HealthStatus.OK, "uuid", ())
     asked = messages.request(

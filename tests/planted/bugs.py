@@ -17,6 +17,7 @@ from tests.planted.bugs_drills import DRILL_BUGS
 from tests.planted.bugs_floors import FLOOR_BUGS
 from tests.planted.bugs_glances import GLANCE_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
+from tests.planted.bugs_looks import LOOK_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
 from tests.planted.bugs_outbox import OUTBOX_BUGS
@@ -50,6 +51,7 @@ BUGS: Final = (
     + FLOOR_BUGS
     + GLANCE_BUGS
     + HEARING_BUGS
+    + LOOK_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS
     + OUTBOX_BUGS

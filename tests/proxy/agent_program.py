@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from fenced.host.liveness import TcpLiveness
 from fenced.ports.devices import Started
 from fenced.proxy.agent import AgentSettings, serve
 from fenced.proxy.clock import ProxyClock
@@ -54,6 +55,7 @@ async def run(given: dict[str, str]) -> None:
             stop=stop,
             changes=no_changes(),
             telemetry=ProxyMetrics(),
+            liveness=TcpLiveness(),
             drivers=lambda: ("file",),
             note_ready=lambda: print("ready", flush=True),
         )

@@ -10,13 +10,14 @@ from pathlib import Path
 from aiohttp import web
 
 from fenced.model.inventory import Proxy
-from fenced.model.names import ProxyName
+from fenced.model.names import ENGINE, ProxyName
 from fenced.model.power import Power
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.protocol import PROTOCOL
 from fenced.proxy.tls import client_context
 from fenced.proxy.watch import ProxyWatch
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.observer_gauges import ObserverGauges
 from fenced.telemetry.proxy_gauges import ProxyGauges
 from tests.net import free_port
 from tests.proxy.bed import PX1, PX2, Bed, BootClock, caller_of, send, tls_files
@@ -30,7 +31,7 @@ def proxy(name: ProxyName, url: str) -> Proxy:
 def watching(caller: ProxyCaller, *proxies: Proxy) -> tuple[ProxyWatch, dict[ProxyName, str]]:
     faults: dict[ProxyName, str] = {}
 
-    def barred(now: Mapping[ProxyName, str]) -> None:
+    def barred(now: Mapping[ProxyName, str], observers: frozenset[ProxyName]) -> None:
         faults.clear()
         faults.update(now)
 
@@ -142,3 +143,56 @@ async def test_a_reload_keeps_what_is_known_and_forgets_who_is_gone(bed: Bed) ->
     await watch.ask(PX1)
     watch.use([proxy(PX1, bed.px1.url)])
     assert [(view.name, view.is_up) for view in watch.views()] == [(PX1, True)] and faults == {}
+
+
+async def test_who_looks_is_an_observer_until_it_says_otherwise() -> None:
+    """One that can't be reached is missing, not absent: it stays an observer, and the daemon waits for it."""
+    status: dict[str, object] = {
+        "name": "px1", "version": "1", "clock": {"boot": "b", "monotonic": 1.0},
+        "in_flight": {"reads": 0, "commands": 0},
+    }  # fmt: skip
+    told: list[frozenset[ProxyName]] = []
+    async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
+        watch = ProxyWatch(caller, [proxy(PX1, url)], clock=BootClock())
+        watch.report_to(lambda faults, observers: told.append(observers))
+        await watch.ask(PX1)
+        assert told == [], "an older proxy agent says nothing of looks"
+        status["looking"] = {"targets": ["10.0.0.0/8"], "ports": [22]}
+        await watch.ask(PX1)
+        assert told == [frozenset({PX1})]
+        metrics = Metrics()
+        metrics.registry.register(ObserverGauges(watch, {ENGINE: "r1", PX1: "r2"}.__getitem__))
+        assert 'fenced_observers{domain="r1",state="ready"} 1.0' in metrics.exposition("")[0].decode()
+        assert 'fenced_observers{domain="r2",state="ready"} 1.0' in metrics.exposition("")[0].decode()
+        assert (watch.views()[0].looks_at, watch.views()[0].look_ports) == (("10.0.0.0/8",), (22,))
+    gone = f"http://127.0.0.1:{free_port()}"
+    async with caller_of(None, {PX1: gone}) as caller:
+        watch._caller = caller
+        await watch.ask(PX1)
+        watch.use([proxy(PX1, gone)])
+        assert watch.views()[0].is_up is None and watch.views()[0].is_observer
+        await watch.ask(PX1)
+    assert told == [frozenset({PX1})], "it is missing"
+    assert 'fenced_observers{domain="r2",state="missing"} 1.0' in metrics.exposition("")[0].decode()
+    del status["looking"]
+    async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
+        watch._caller = caller
+        watch.use([proxy(PX1, url)])
+        await watch.ask(PX1)
+        assert told == [frozenset({PX1}), frozenset()]
+        watch.use([])
+    assert told == [frozenset({PX1}), frozenset()]
+
+
+async def test_a_proxy_that_a_reload_removes_is_no_observer(bed: Bed) -> None:
+    told: list[frozenset[ProxyName]] = []
+    status: dict[str, object] = {
+        "name": "px1", "version": "1", "clock": {"boot": "b", "monotonic": 1.0},
+        "in_flight": {"reads": 0, "commands": 0}, "looking": {"targets": ["10.0.0.1"], "ports": [22]},
+    }  # fmt: skip
+    async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
+        watch = ProxyWatch(caller, [proxy(PX1, url)], clock=BootClock())
+        watch.report_to(lambda faults, observers: told.append(observers))
+        await watch.ask(PX1)
+        watch.use([])
+    assert told == [frozenset({PX1}), frozenset()]

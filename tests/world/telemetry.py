@@ -39,6 +39,9 @@ class RecordingTelemetry:
     def probe_ended(self, proxy: str, result: str) -> None:
         self.counts["probe_ended", proxy, result] += 1
 
+    def looked(self, observer: str, answer: str) -> None:
+        self.counts["looked", observer, answer] += 1
+
     def device_call(self, *, driver: str, command: str, result: str, seconds: float) -> None:
         self.counts["device_call", driver, command, result] += 1
 

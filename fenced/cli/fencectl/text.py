@@ -6,10 +6,11 @@ Pure: the API's JSON in, lines out; knows no HTTP. Every line is readable withou
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from fenced.model.text import one_line
+from fenced.model.text import one_line, some
 
 Json = Mapping[str, Any]
 FACTS_MAX_CHARACTERS: Final = 160
+LOOKED_AT_SHOWN: Final = 2
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -214,12 +215,18 @@ def proxies(items: Sequence[Json]) -> list[str]:
             words[item["up"]],
             item["version"] or "-",
             f"{item['in_flight']}/{item['capacity']}",
+            looked_at(item.get("looks_at", [])),
             since(item["answered"]),
             item["barred"] or item["error"] or "",
         )
         for item in items
     ]
-    return table(("PROXY", "URL", "UP", "VERSION", "BUSY", "ANSWERED", "REMARKS"), rows)
+    return table(("PROXY", "URL", "UP", "VERSION", "BUSY", "LOOKS AT", "ANSWERED", "REMARKS"), rows)
+
+
+def looked_at(networks: Sequence[str]) -> str:
+    """The networks at which a proxy looks for the daemon; a daemon of an earlier version says nothing of them."""
+    return some(networks, LOOKED_AT_SHOWN) or "-"
 
 
 def pauses(items: Sequence[Json]) -> list[str]:

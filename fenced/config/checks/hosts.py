@@ -51,12 +51,12 @@ def addresses(draft: Draft) -> Iterator[Finding]:
     answering = {proxy.machine for proxy in draft.inventory.proxies.values()}
     for built in draft.hosts:
         host = built.host
-        if built.devices and not host.address and host.name not in answering and not host.is_own_machine:
+        if built.devices and not host.networks and host.name not in answering and not host.is_own_machine:
             yield warning(
                 built.entry.where,
                 "has no address: when it is silent, nothing can probe whether it is alive before it is switched off",
                 value=built.entry.table.name,
                 unit="address",
-                rests_on=keys(built.entry, "address"),
+                rests_on=keys(built.entry, "address", "addresses"),
                 once=once_for_all("hosts"),
             )

@@ -11,7 +11,7 @@ from fenced.config.build import BuiltDevice, BuiltHost
 from fenced.config.checks.draft import Draft
 from fenced.config.checks.finding import Finding, error, keys, once_for_all, warning
 from fenced.config.entries import Entries, Entry
-from fenced.config.inventory_tables import DeviceTable, Overrides
+from fenced.config.inventory_tables import DeviceTable, HostTable, Overrides
 from fenced.config.mistakes import Where
 from fenced.core.reach.candidates import RESERVED_WORDS, TAG, by_machine
 from fenced.model.addresses import names_nobody
@@ -110,7 +110,7 @@ def _unreachable(draft: Draft, device: BuiltDevice, of: BuiltHost) -> Iterator[F
         value=words,
         unit="list of preference words",
         rests_on=(
-            *keys(of.entry, "name", "cluster", "address", "aliases"),
+            *keys(of.entry, "name", "cluster", "address", "addresses", "aliases"),
             *(entry.where.key("proxies") for entry in lists),
         ),
     )
@@ -180,23 +180,27 @@ def _hidden_names(entries: Entries) -> Iterator[str]:
         for machine in _texts(proxy.refused.get("host")):
             if machine in entries.hosts:
                 table = entries.hosts[machine].entry.table
-                yield from (table.address, *table.aliases)
+                yield from _names(table)
         if proxy.table.host not in entries.hosts:
             yield proxy.table.host
     for apart in entries.proxies_apart:
         yield from (apart.table.url, apart.table.host, *apart.table.tags)
     for host in entries.all_hosts:
-        for key in ("name", "address", "aliases"):
+        for key in ("name", "address", "addresses", "aliases"):
             yield from _texts(host.entry.refused.get(key))
     for other in entries.hosts_apart:
-        yield from (other.entry.table.address, *other.entry.table.aliases)
+        yield from _names(other.entry.table)
+
+
+def _names(table: HostTable) -> Iterator[str]:
+    yield from (table.address, *(address for _, address in table.addresses), *table.aliases)
 
 
 def _is_a_machine_without_text(entries: Entries) -> bool:
     """Whether a proxy, or a host with one, has a refused name that is no text, so that any word may refer to it."""
     machines = {proxy.table.host for proxy in entries.all_proxies}
     return any(_is_without_text(proxy, "host") for proxy in entries.all_proxies) or any(
-        _is_without_text(host.entry, "address", "aliases")
+        _is_without_text(host.entry, "address", "addresses", "aliases")
         for host in entries.all_hosts
         if host.entry.refused and host.entry.table.name in machines
     )
@@ -205,9 +209,13 @@ def _is_a_machine_without_text(entries: Entries) -> bool:
 def _is_without_text(entry: Entry[Any], *keys: str) -> bool:
     """Whether one of these keys was refused and is not text."""
     refused = (entry.refused[key] for key in keys if key in entry.refused)
-    return any(
-        not all(isinstance(item, str) for item in (said if isinstance(said, list) else (said,))) for said in refused
-    )
+    return any(not all(isinstance(item, str) for item in _items(said)) for said in refused)
+
+
+def _items(said: object) -> Iterable[object]:
+    if isinstance(said, Mapping):
+        return said.values()
+    return said if isinstance(said, list) else (said,)
 
 
 def _texts(said: object) -> Iterator[str]:

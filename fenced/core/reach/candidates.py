@@ -136,7 +136,8 @@ def _runs_on(proxy: Proxy, word: str, inventory: Inventory) -> bool:
 
 def _is_called(host: Host, address: str) -> bool:
     """Return `address in host.names`, without building the set: this runs for every proxy of every device."""
-    return address in (host.name, host.address, *host.aliases) and not names_nobody(address)
+    is_its = address in (host.name, host.address, *host.aliases) or any(address == own for _, own in host.addresses)
+    return is_its and not names_nobody(address)
 
 
 def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBarred) -> str | None:

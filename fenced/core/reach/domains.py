@@ -16,6 +16,15 @@ Rank = tuple[float, ...]
 """Lower goes first. The first number is how often the proxy failed; domains alternate only among equal numbers."""
 
 
+def domain_of(name: ProxyName, inventory: Inventory) -> str:
+    """Return the proxy's `domain`, otherwise the rack of its host; "": unknown."""
+    proxy = inventory.proxies.get(name)
+    if proxy is None:
+        return ""
+    machine = inventory.machine_of(proxy)
+    return proxy.domain or (machine.rack if machine is not None else "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """The proxies as one host sees them."""
@@ -24,12 +33,8 @@ class Place:
     inventory: Inventory
 
     def domain_of(self, name: ProxyName) -> str:
-        """Return the proxy's `domain`, otherwise the rack of its host; "": unknown."""
-        proxy = self.inventory.proxies.get(name)
-        if proxy is None:
-            return ""
-        machine = self.inventory.machine_of(proxy)
-        return proxy.domain or (machine.rack if machine is not None else "")
+        """As `domain_of` of this module."""
+        return domain_of(name, self.inventory)
 
     def is_near(self, name: ProxyName) -> bool:
         """Return whether the proxy shares a domain with the host, so one fault may hit both."""
