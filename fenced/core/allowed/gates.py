@@ -6,7 +6,7 @@ Gates count overdue hosts, not suspects: the first host of many to pass its grac
 from fenced.core.allowed.limits import budget_for, concurrency
 from fenced.core.allowed.of_daemon import armed, lease, store, warm_up
 from fenced.core.allowed.of_host import attempts, cooldown, eligible, maintenance, record
-from fenced.core.allowed.of_life import life, live_evidence
+from fenced.core.allowed.of_life import life, live_evidence, observers
 from fenced.core.allowed.of_many import connectivity, witness
 from fenced.core.allowed.storm import storm
 from fenced.core.allowed.verdict import judged
@@ -32,6 +32,7 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
         attempts(fleet, name, now),
         cooldown(fleet, name, now),
         life(fleet, name, now),
+        observers(fleet, name, now),
         live_evidence(fleet, name, now),
         connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
         storm(fleet, name, now),
@@ -54,6 +55,7 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
         witness(fleet, name, now),
         *eligible(fleet, name, now),
         life(fleet, name, now),
+        observers(fleet, name, now),
         live_evidence(fleet, name, now),
         connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
         storm(fleet, name, now),

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Final, TypedDict
 
 from fenced.core.heard.checks import NOTHING, OffRounds, OffRow
+from fenced.core.heard.looks import Look
 from fenced.core.heard.messages import Health
 from fenced.model.names import BootId, DeviceName, ProxyName
 
@@ -19,11 +20,13 @@ Counters = tuple[tuple[str, BootId, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class LifeAnswer:
-    """The answer to a probe of the host. `was_asked`: False where the host has no address to probe."""
+    """The answer to a probe of the host. `was_asked`: False where the host has no address to probe. `looks`: what each
+    observer saw."""
 
     at: float
     answered: str | None
     was_asked: bool = True
+    looks: tuple[Look, ...] = ()
 
     @property
     def words(self) -> str:

@@ -24,12 +24,8 @@ class Place:
     inventory: Inventory
 
     def domain_of(self, name: ProxyName) -> str:
-        """Return the proxy's `domain`, otherwise the rack of its host; "": unknown."""
-        proxy = self.inventory.proxies.get(name)
-        if proxy is None:
-            return ""
-        machine = self.inventory.machine_of(proxy)
-        return proxy.domain or (machine.rack if machine is not None else "")
+        """Return the proxy's failure domain; "": unknown."""
+        return domain_of(name, self.inventory)
 
     def is_near(self, name: ProxyName) -> bool:
         """Return whether the proxy shares a domain with the host, so one fault may hit both."""
@@ -47,6 +43,15 @@ class Place:
         for _, alike in groupby(ordered, key=lambda entry: entry[:2]):
             arranged += _alternating([entry[-1] for entry in alike], self.domain_of, arranged[-1:])
         return tuple(arranged)
+
+
+def domain_of(name: ProxyName, inventory: Inventory) -> str:
+    """Return the proxy's `domain`, otherwise the rack of its host; "": unknown."""
+    proxy = inventory.proxies.get(name)
+    if proxy is None:
+        return ""
+    machine = inventory.machine_of(proxy)
+    return proxy.domain or (machine.rack if machine is not None else "")
 
 
 def _alternating(

@@ -69,8 +69,9 @@ def look(work: HostWork) -> None:
 
 
 def life_asked(work: HostWork, event: LifeAsked) -> None:
-    """Handle the result of a probe: an answer, no answer, or nothing to probe."""
-    work.see(life=LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked), life_asked_at=None)
+    """Handle the answer to a look: who reached the host, or nobody, or there was nothing to look at."""
+    answer = LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked, looks=event.looks)
+    work.see(life=answer, life_asked_at=None)
     if work.operation is not None:
         life.life_asked(work, event.answered)
     look(work)
