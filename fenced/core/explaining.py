@@ -7,7 +7,7 @@ now, because a person reads this in the middle of the night.
 from collections.abc import Sequence
 from typing import Final
 
-from fenced.core.allowed import gates, of_host
+from fenced.core.allowed import gates, observing, of_host
 from fenced.core.allowed.catalogue import GATES
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
@@ -32,7 +32,7 @@ def summary(
         case State.HEALTHY:
             lines += _if_it_died(fleet, name, now, verdicts)
         case State.SUSPECT:
-            lines += _held(state, verdicts)
+            lines += _held(fleet, state, now, verdicts)
         case State.FENCED | State.RESTORING:
             lines += _off(state)
         case State.FAILED:
@@ -95,27 +95,29 @@ def _if_it_died(fleet: Fleet, name: HostName, now: float, verdicts: Sequence[Gat
     return [f"{then}, and held by {_names(told)}:", *_closed(told)]
 
 
-def _held(state: HostState, verdicts: Sequence[GateVerdict]) -> list[str]:
-    """Say what holds it: what held it last, if the suspicion waits for no gate now."""
+def _held(fleet: Fleet, state: HostState, now: float, verdicts: Sequence[GateVerdict]) -> list[str]:
+    """Say who saw what, and what holds it: what held it last, if the suspicion waits for no gate now."""
+    looked = [line] if (line := observing.looked_words(fleet, state.name, now)) else []
     shut = list(gates.closed(tuple(verdicts)))
     now_named = {verdict.gate for verdict in shut}
     shut += [verdict for verdict in state.held_by if not verdict.is_open and verdict.gate not in now_named | BY_NAME]
     if not shut:
-        return ["Every gate is open: it is fenced as soon as it was probed."]
-    return [f"It is not fenced, because it is held by {_names(shut)}:", *_closed(shut)]
+        return [*looked, "Every gate is open: it is fenced as soon as it was looked at."]
+    held = f"It is not fenced, because it is held by {_names(shut)}:"
+    return [*looked, held, *_closed(shut, most=GATES_TOLD_MAX - len(looked))]
 
 
 BY_NAME: Final = frozenset(GATES) - {"release_grace"}
 """Gates whose verdict of this moment is among the given ones."""
 
 
-def _closed(shut: Sequence[GateVerdict]) -> list[str]:
+def _closed(shut: Sequence[GateVerdict], most: int = GATES_TOLD_MAX) -> list[str]:
     lines = []
-    for verdict in shut[:GATES_TOLD_MAX]:
+    for verdict in shut[:most]:
         lines.append(f"  {verdict.gate}: {verdict.why}")
         lines.append(f"    opens when {GATES[verdict.gate].opens_when}")
-    if len(shut) > GATES_TOLD_MAX:
-        lines.append(f"  and {len(shut) - GATES_TOLD_MAX} more: `fencectl explain HOST --all`")
+    if len(shut) > most:
+        lines.append(f"  and {len(shut) - most} more: `fencectl explain HOST --all`")
     return lines
 
 

@@ -188,6 +188,25 @@ def silent_words(found: Vote, now: float) -> str:
     return f"silent for {who}, {age:.0f} s ago"
 
 
+def looked_words(fleet: Fleet, name: HostName, now: float) -> str:
+    """Say in one sentence who saw what, and how long ago; "" before anybody looked."""
+    looks = looks_of(fleet, name)
+    if not looks:
+        return ""
+    alive = [look for look in looks if look.saw is Saw.ALIVE]
+    silent = [look for look in looks if not why_unknown(fleet, name, look, now)]
+    sees = {look.observer.name for look in (*alive, *silent)}
+    unsure = [look for look in looks if look.observer.name not in sees]
+    said = [f"{_names(found)} {what}" for found, what in (
+        (alive, "reached it"), (silent, "saw it silent"), (unsure, "could not tell"),
+    ) if found]  # fmt: skip
+    return f"Looked at {now - min(look.at for look in looks):.0f} s ago: {'; '.join(said)}."
+
+
+def _names(looks: Sequence[Look]) -> str:
+    return ", ".join(look.observer.words for look in _one_each(looks))
+
+
 def _one_each(looks: Sequence[Look]) -> list[Look]:
     """Return the first look of each observer."""
     return list({look.observer.name: look for look in reversed(looks)}.values())[::-1]

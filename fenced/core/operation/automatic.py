@@ -1,6 +1,6 @@
 """Starts the daemon's own operations: fence a suspect; give back what a host that is heard is owed."""
 
-from fenced.core.allowed import limits, of_host
+from fenced.core.allowed import limits, observing, of_host
 from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
@@ -43,6 +43,7 @@ def _known(work: HostWork) -> tuple[str, ...]:
         f"silence: {silence:.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
         f"suspected because: {work.state.suspicion_reason}",
         f"asked itself: {asked}",
+        *filter(None, (observing.looked_words(fleet, work.name, now),)),
     )
 
 

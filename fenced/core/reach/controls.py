@@ -6,6 +6,7 @@ of a host there. The hosts are counted once per network and moment, not per susp
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from fenced.core.heard.looks import Target
@@ -61,6 +62,17 @@ def pool(controls: Sequence[Control], is_heard: Callable[[HostName], bool]) -> t
 def is_looked_at(host: Host) -> bool:
     """Return whether there is anything to look at: an address that others can reach, and ports to probe."""
     return bool(host.settings.detection.probe_ports) and any(not names_nobody(it) for _, it in host.networks)
+
+
+def has_control(host: Host, known: Networks) -> bool:
+    """Return whether the inventory has a control for the host on one of its networks, heard or not."""
+    own = {address for _, address in host.networks}
+    return any(
+        known.references.get(network) or any(it.host != host.name and it.address not in own for it in islice(among, 3))
+        for network, address in host.networks
+        if not names_nobody(address)
+        for among in (known.hosts.get(network, ()),)
+    )
 
 
 def targets(
