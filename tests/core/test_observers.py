@@ -41,10 +41,10 @@ def test_the_suspects_own_proxy_is_not_asked_and_not_missing() -> None:
 
 
 def test_an_answer_of_the_suspects_own_proxy_does_not_count() -> None:
-    desk = silent(observed(rack(machines={"px1": str(NODE)}, domains={"px1": "east", "px2": "west"}), seen(px2=None)))
+    desk = silent(observed(rack(machines={"px1": str(NODE)}, domains={"px1": "west", "px2": "west"}), seen(px2=None)))
     assert held(desk) == {"observers"}
     own = Look(
-        observer=Observer(name=PX1, domain="east"), network="", target="10.0.0.2", saw=Saw.SILENT, at=desk.now,
+        observer=Observer(name=PX1, domain="west"), network="", target="10.0.0.2", saw=Saw.SILENT, at=desk.now,
         control="10.0.0.3",
     )  # fmt: skip
     looks = observing.looks_of(desk.fleet, NODE)

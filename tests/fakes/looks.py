@@ -32,7 +32,7 @@ def answer(command: c.AskLife, at: float, *, answered: str | None = None, sees: 
 
 
 def look(observer: Observer, target: Target, saw: Saw, at: float, *, why: str = "") -> Look:
-    control = reachable(observer, target) if saw is Saw.SILENT else ""
+    control = reachable(observer, target) if saw is not Saw.ALIVE else ""
     milliseconds = 1.0 if saw is Saw.ALIVE else None
     return Look(
         observer=observer, network=target.network, target=target.address, saw=saw, at=at, control=control,
