@@ -44,9 +44,11 @@ class Eye:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """One answer of an observer, when it came, on the world's clock."""
+    """One answer of an observer to a daemon, when it came, on the world's clock. `has_control`: in truth."""
 
     at: float
+    daemon: str
+    has_control: bool
     host: HostName
     look: Look
 
@@ -61,6 +63,11 @@ class Eyes:
         self._machines, self._paths, self._wires, self._references = machines, paths, wires, references
         self._eyes: dict[ProxyName, Eye] = {}
         self.told: Callable[[Answered], None] = lambda answered: None
+
+    @property
+    def are_well(self) -> bool:
+        """Whether every observer sees well and tells the truth."""
+        return all(eye == Eye() for eye in self._eyes.values())
 
     def eye(self, name: ProxyName) -> Eye:
         return self._eyes.setdefault(name, Eye())
@@ -106,7 +113,7 @@ class Eyes:
             why="tcp 22" if saw is Saw.ALIVE else "",
         )  # fmt: skip
         found.append(look)
-        self.told(Answered(at=self._wires.now(), host=host, look=look))
+        self.told(Answered(at=self._wires.now(), daemon=daemon, has_control=control != "", host=host, look=look))
 
     def _is_control(self, observer: Observer, network: str, address: str) -> bool:
         return address not in observer.own and self._reaches(observer, network, address)

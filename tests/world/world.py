@@ -73,7 +73,10 @@ class World:
         self.wires.on_left, self.wires.on_wrong = self.checker.left, self.checker.wrong_machine
         self.broker.on_published = self.checker.published
         self.broker.on_sender = lambda client, message: self.checker.call("spoke", client, message)
+        self.eyes.told = lambda answered: self.checker.call("looked", answered)
         self.checker.watch(self.inventory, self.broker, self.disk, self._journals)
+        if self.checker.truth is not None:
+            self.checker.truth.observers = frozenset(map(ProxyName, rack.observers))
         self.wires.on_read, self.broker.on_delivered = self.checker.read, self.checker.heard
         self.broker.on_ear = self.checker.ear_changed
         around = Surroundings(

@@ -1,0 +1,51 @@
+"""Observers: proxies that may look at hosts, in racks, with several networks; some are blind, late, or lie.
+
+Knows the words, not their effects. A scenario without this has the daemon as its only observer.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from tests.simulation.draft import Draft
+from tests.world.rack import Setting
+
+RACKS: Final = ("r1", "r2", "r3")
+BESIDE: Final = ("east", "west", "r1", "r2", "")
+NETWORKS: Final = ("address", "storage")
+
+
+def look(draft: Draft) -> None:
+    """Place hosts, proxies and the daemon in failure domains, let proxies look, and let some of them go wrong."""
+    dice, hosts, proxies = draft.dice, draft.rack.hosts, draft.rack.proxies
+    settings: dict[str, Setting] = {
+        "daemon.observers": dice.choice((1, 2, 2, 2, 3)),
+        "daemon.domain": dice.choice(("", "", "r1", "north")),
+        "detection.probe_timeout_seconds": dice.choice((2.0, 5.0)),
+    }
+    observers = tuple(name for name in proxies if dice.random() < 0.8)
+    racks = draft.rack.racks or {host: RACKS[number * len(RACKS) // len(hosts)] for number, host in enumerate(hosts)}
+    domains = {name: dice.choice(BESIDE) for name in proxies if name not in draft.rack.machines}
+    addresses = {}
+    if dice.random() < 0.5:
+        addresses = {host: (f"storage=10.1.0.{number}",) for number, host in enumerate(hosts, start=1)}
+    references = tuple(word for word in ("10.0.0.254", "storage=10.1.0.254") if dice.random() < 0.3)
+    draft.rack = replace(
+        draft.rack, settings={**draft.rack.settings, **settings}, observers=observers, racks=racks, domains=domains,
+        addresses=addresses, references=references,
+    )  # fmt: skip
+    for _ in range(dice.choice((0, 1, 2, 3))):
+        _wrong(draft, dice.choice((*observers, "engine")))
+    if dice.random() < 0.4:
+        host, network = dice.choice(hosts), dice.choice(NETWORKS)
+        draft.passing(f"{host} loses network {network}", f"{host} gets network {network}")
+
+
+def _wrong(draft: Draft, name: str) -> None:
+    """An observer sleeps, is blind, is late, can't reach a host, or lies about one."""
+    what = draft.dice.choice(
+        (
+            "sleeps", "is blind", f"is blind over {draft.dice.choice(NETWORKS)}", f"can't reach {draft.host()}",
+            f"says silent of {draft.host()}", f"says alive of {draft.host()}", "lags 0.7", "lags 3",
+        )
+    )  # fmt: skip
+    draft.passing(f"observer {name} {what}", f"observer {name} sees well")
