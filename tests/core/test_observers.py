@@ -40,6 +40,11 @@ def test_the_suspects_own_proxy_is_not_asked_and_not_missing() -> None:
     assert "px1" not in verdict(found).why
 
 
+def test_where_the_suspects_own_proxy_is_the_only_other_one_the_daemon_decides_alone() -> None:
+    plan = rack(proxies=("px1",), observers=("px1",), machines={"px1": str(NODE)}, domains={"px1": "east"})
+    assert silent(observed(plan)).state().operation is not None
+
+
 def test_an_answer_of_the_suspects_own_proxy_does_not_count() -> None:
     desk = silent(observed(rack(machines={"px1": str(NODE)}, domains={"px1": "west", "px2": "west"}), seen(px2=None)))
     assert held(desk) == {"observers"}

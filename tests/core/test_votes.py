@@ -148,6 +148,16 @@ def test_one_observer_of_a_domain_that_reaches_it_outvotes_the_other() -> None:
     assert set(observing.vote(desk.fleet, NODE, desk.now).silent) == {""}
 
 
+def test_a_sign_of_life_counts_as_long_as_any_answer_does() -> None:
+    desk = silent(observed(rack(), seen(px1=Saw.ALIVE)), 22.0)
+    desk.sees[NODE] = seen(px1=None)
+    at = next(look.at for look in observing.looks_of(desk.fleet, NODE) if look.saw is Saw.ALIVE)
+    silent(desk, at + 8.0 - desk.now)
+    assert held(desk) == {"alive_but_silent"}, "px1 does not answer any more"
+    silent(desk, 10.0)
+    assert desk.state().operation is not None
+
+
 def test_life_over_one_of_two_networks_is_life() -> None:
     addresses = {name: (f"storage=10.1.0.{number}",) for number, name in enumerate(SIX, start=1)}
 

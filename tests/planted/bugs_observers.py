@@ -26,6 +26,7 @@ OBSERVER_BUGS: Final = (
         old='    if look.control in {"", look.target} or look.control in member.observer.own:\n',
         new="    if False:\n",
         killers=(f"{VOTES}::test_silence_without_a_control_is_unknown", story("the_daemon_reaches_no_control")),
+        seeds=(7004, 7066),
     ),
     Bug(
         name="an observer's own machine is its control",
@@ -126,6 +127,14 @@ OBSERVER_BUGS: Final = (
         ),
     ),
     Bug(
+        name="an observer that answers no more takes its sign of life with it",
+        rule="S10",
+        file="core/suspected/looking.py",
+        old="    looks = (*event.looks, *_still_alive(work, event))\n",
+        new="    looks = event.looks\n",
+        killers=(f"{VOTES}::test_a_sign_of_life_counts_as_long_as_any_answer_does",),
+    ),
+    Bug(
         name="a domain in which one observer reaches the host sees it silent",
         rule="S10",
         file=VOTE,
@@ -176,7 +185,7 @@ OBSERVER_BUGS: Final = (
         file=CHOICE,
         old="    own = {member.observer.name for member in beside}\n",
         new="    own: set[ProxyName] = set()\n",
-        killers=(story("an_observer_whose_machine_is_silent_too"),),
+        killers=(f"{WHO}::test_where_the_suspects_own_proxy_is_the_only_other_one_the_daemon_decides_alone",),
     ),
     Bug(
         name="an observer whose machine is suspect is believed",

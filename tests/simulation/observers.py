@@ -6,7 +6,7 @@ Knows the words, not their effects. A scenario without this has the daemon as it
 from dataclasses import replace
 from typing import Final
 
-from tests.simulation.draft import Draft
+from tests.simulation.draft import WARM_SECONDS, Draft
 from tests.world.rack import Setting
 
 RACKS: Final = ("r1", "r2", "r3")
@@ -33,19 +33,30 @@ def look(draft: Draft) -> None:
         draft.rack, settings={**draft.rack.settings, **settings}, observers=observers, racks=racks, domains=domains,
         addresses=addresses, references=references,
     )  # fmt: skip
-    for _ in range(dice.choice((0, 1, 2, 3))):
-        _wrong(draft, dice.choice((*observers, "engine")))
+    for at, words in [line for line in draft.lines if line[1].endswith((" dies", " hangs", " falls mute"))]:
+        if dice.random() < 0.7:
+            _wrong_at(draft, at, words.split()[0], (*observers, "engine"))
+    for _ in range(dice.choice((0, 0, 1, 2))):
+        _wrong(draft, dice.choice((*observers, "engine")), draft.moment(), draft.host())
     if dice.random() < 0.4:
         host, network = dice.choice(hosts), dice.choice(NETWORKS)
         draft.passing(f"{host} loses network {network}", f"{host} gets network {network}")
 
 
-def _wrong(draft: Draft, name: str) -> None:
+def _wrong_at(draft: Draft, at: float, host: str, observers: tuple[str, ...]) -> None:
+    """Some observers, or all, go wrong about when a host falls silent."""
+    for name in draft.dice.sample(observers, draft.dice.randint(1, len(observers))):
+        _wrong(draft, name, max(at + draft.dice.uniform(-5.0, 25.0), WARM_SECONDS), host)
+
+
+def _wrong(draft: Draft, name: str, begins: float, host: str) -> None:
     """An observer sleeps, is blind, is late, can't reach a host, or lies about one."""
     what = draft.dice.choice(
         (
-            "sleeps", "is blind", f"is blind over {draft.dice.choice(NETWORKS)}", f"can't reach {draft.host()}",
-            f"says silent of {draft.host()}", f"says alive of {draft.host()}", "lags 0.7", "lags 3",
+            "sleeps", "is blind", f"is blind over {draft.dice.choice(NETWORKS)}", f"can't reach {host}",
+            f"says silent of {host}", f"says alive of {host}", "lags 0.7", "lags 3",
         )
     )  # fmt: skip
-    draft.passing(f"observer {name} {what}", f"observer {name} sees well")
+    draft.at(begins, f"observer {name} {what}")
+    draft.at(draft.until(begins, most=60.0), f"observer {name} sees well")
+    draft.faults += 1

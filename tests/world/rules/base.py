@@ -81,12 +81,12 @@ class Truth:
     """The world as it is. `lives`: starts of daemons so far; `up_since`: of the one that holds the lease, or of the
     newest that runs; None while none does.
 
-    `observers`: proxies that may look. `folded()`, `fleet()`: the hosts and the fleet as a replay of the journal gives them. `journals()`: the daemons'
-    store connections. `readings`: those of each plug since its host's newest operation began, when they reached a
-    daemon. `spoke`: when each host was last heard in its present run, even by a message that an earlier one had
-    overtaken. `reported`: hosts that ever reported themselves failing. `stated_at`: the newest record's time on the
-    clock of its daemon. `troubled_at`: when a daemon was last seen held, or its store slow or unreachable.
-    `held_seconds`: the least time for which all daemons were held although the bus gave them messages.
+    `observers`: proxies that may look. `folded()`, `fleet()`: the hosts and the fleet as a replay of the journal gives
+    them. `journals()`: the daemons' store connections. `readings`: those of each plug since its host's newest operation
+    began, when they reached a daemon. `spoke`: when each host was last heard in its present run, even by a message that
+    an earlier one had overtaken. `reported`: hosts that ever reported themselves failing. `stated_at`: the newest
+    record's time on the clock of its daemon. `troubled_at`: when a daemon was last seen held, or its store slow or
+    unreachable. `held_seconds`: the least time for which all daemons were held although the bus gave them messages.
     """
 
     inventory: Inventory

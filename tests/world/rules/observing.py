@@ -37,8 +37,10 @@ class EnoughSawItSilent(Rule):
                     self._why[op.id] = self._why_not(host, at)
             case r.StepStarted() if record.token is not None and record.what is What.OFF:
                 op = self.truth.operations[record.operation]
-                if op.is_automatic and not op.has_sent_off and (why := self._why.get(op.id, "before any gate")):
-                    self.found(f"{op.id} sends its first OFF to {host}, {why}")
+                if op.is_automatic and not op.has_sent_off:
+                    why = self._why[op.id] if op.id in self._why else self._why_not(host, at)
+                    if why:
+                        self.found(f"{op.id} sends its first OFF to {host}, {why}")
             case _:
                 pass
 
