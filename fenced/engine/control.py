@@ -202,6 +202,7 @@ class EngineControl:
             **({"warning": warning} if warning is not None else {}),
             **({"misnamed": list(misnamed)} if misnamed else {}),
             "asked_itself": None if sight.life is None else sight.life.words,
+            "confirm": [_shown(look) for look in observing.looks_of(fleet, name)],
             "attempts_in_window": of_host.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],
             "orphans": [f"{orphan.device} ({orphan.plug_id or 'plug not known'})" for orphan in view.state.orphans],

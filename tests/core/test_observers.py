@@ -117,6 +117,15 @@ def test_controls_are_of_other_racks_and_never_the_suspect_the_daemons_machine_o
     assert targets(desk)[""].controls[2:] == ("10.0.0.1",), "the one of its own rack is last"
 
 
+def test_controls_are_of_different_racks() -> None:
+    names = tuple(f"node-{number}" for number in range(1, 13))
+    in_racks = {name: f"r{(number + 3) // 4}" for number, name in enumerate(names, start=1)}
+    desk = Desk(rack(hosts=names, racks={**in_racks, "node-11": "r4", "node-12": "r4"}))
+    number_of = {host.address: host.rack for host in desk.inventory.hosts.values()}
+    for name in desk.inventory.hosts:
+        assert len({number_of[control] for control in targets(desk, name)[""].controls}) == 3
+
+
 def test_machines_of_observers_are_the_last_controls_and_never_their_own() -> None:
     desk = observed(rack(machines={"px1": "node-3", "px2": "node-5"}))
     assert not {"10.0.0.3", "10.0.0.5"} & set(targets(desk)[""].controls)

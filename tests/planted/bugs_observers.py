@@ -76,6 +76,7 @@ OBSERVER_BUGS: Final = (
             f"{VOTES}::test_two_observers_of_one_domain_are_one_vote",
             story("two_observers_of_one_rack_are_one_vote"),
         ),
+        seeds=(7066,),
     ),
     Bug(
         name="one domain is enough, however many are wanted",

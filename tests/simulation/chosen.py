@@ -1,7 +1,7 @@
 """The fixed seeds of the simulation. `python -m tests.simulation.cover` chooses them.
 
-Those below 1000 come from the first 600; those from 1000 on have several controllers, and hold each kind of line twice. Those from 7000 on have
-observers.
+Those below 1000 come from the first 600; those from 1000 on have several controllers, and hold each kind of line twice.
+Those from 7000 on have observers.
 """
 
 from typing import Final

@@ -16,7 +16,11 @@ from fenced.model.names import HostName
 from fenced.model.power import State
 
 RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
-"""Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first."""
+"""Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first.
+
+`observers` is none of them: it was closed because observers were blind, and opens with a look that is a few seconds old
+over a network that works. Hosts that were away together are held by these gates, which count what the bus hears.
+"""
 UNQUIET = frozenset({State.SUSPECT, State.FENCING, State.FAILED})
 """States in which a host may need a fence, so that no other host is drilled."""
 

@@ -94,10 +94,14 @@ def _controls(
     host: Host, network: str, known: Networks, heard: Callable[[str], Sequence[Control]],
     observing: Container[HostName], own: Container[str],
 ) -> Iterator[str]:  # fmt: skip
-    """Yield hosts of other racks first, then those beside the host, and last the references."""
+    """Yield hosts of other racks first, one of each rack, then those beside the host, and last the references."""
     others = [it for it in heard(network) if it.host != host.name and it.address not in own]
     start = spread(PlugId(host.name), ENGINE) % len(others) if others else 0
-    turned = others[start:] + others[:start]
-    turned.sort(key=lambda it: (it.host in observing, bool(host.rack) and it.rack == host.rack))
-    yield from dict.fromkeys(it.address for it in turned[:CONTROLS_MAX])
+    of_rack: dict[str, int] = {}
+    ranked: list[tuple[tuple[bool, bool, int], str]] = []
+    for it in others[start:] + others[:start]:
+        number = of_rack[it.rack] = of_rack.get(it.rack, 0) + bool(it.rack)
+        ranked.append(((it.host in observing, bool(host.rack) and it.rack == host.rack, number), it.address))
+    ranked.sort(key=lambda entry: entry[0])
+    yield from dict.fromkeys(address for _, address in ranked[:CONTROLS_MAX])
     yield from (it for it in known.references.get(network, ()) if it not in own)
