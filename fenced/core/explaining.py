@@ -11,6 +11,7 @@ from fenced.core.allowed import gates, observing, of_host
 from fenced.core.allowed.catalogue import GATES
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
+from fenced.core.heard.looks import Saw
 from fenced.core.suspected.silence import released_at
 from fenced.model.names import HostName
 from fenced.model.power import State
@@ -44,6 +45,27 @@ def summary(
     elif state.last_operation is not None:
         lines.append(f"Its last operation: `fencectl operation {state.last_operation}`.")
     return tuple(one_line(line) for line in lines[:LINES_MAX])  # hosts and people chose some of the words
+
+
+def confirmed(fleet: Fleet, name: HostName, now: float) -> list[dict[str, object]]:
+    """Return what each observer saw last of the host over each network, and how long ago.
+
+    `counts`: whether it shows the host silent or alive now.
+    """
+    return [
+        {
+            "observer": str(look.observer.name),
+            "domain": look.observer.domain,
+            "network": look.network,
+            "target": look.target,
+            "answer": look.saw.value,
+            "control": look.control != "",
+            "milliseconds": look.milliseconds,
+            "age": round(now - look.at, 3),
+            "counts": look.saw is Saw.ALIVE or not observing.why_unknown(fleet, name, look, now),
+        }
+        for look in observing.looks_of(fleet, name)
+    ]
 
 
 def _first(fleet: Fleet, state: HostState, now: float) -> str:

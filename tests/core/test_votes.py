@@ -8,7 +8,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.allowed import gates, observing
 from fenced.core.durable import records as r
-from fenced.core.explaining import summary
+from fenced.core.explaining import confirmed, summary
 from fenced.core.heard.looks import Look, Observer, Saw, Target
 from fenced.model.names import HostName
 from fenced.model.power import OperationState, Power
@@ -287,6 +287,10 @@ def test_explain_says_in_one_line_who_saw_what() -> None:
         "s ago: px1 (r2) reached it; the daemon saw it silent; px2 (r3) could not tell."
     )  # fmt: skip
     assert len(said(split)) <= 10
+    shown = {str(look["observer"]): look for look in confirmed(split.fleet, NODE, split.now)}
+    assert [(shown[name]["answer"], shown[name]["counts"]) for name in ("px1", "engine", "px2")] == [
+        ("alive", True), ("silent", True), ("unknown", False),
+    ]  # fmt: skip
 
 
 def test_the_operation_explains_who_saw_it_silent() -> None:
