@@ -34,8 +34,9 @@ def look(draft: Draft) -> None:
         addresses=addresses, references=references,
     )  # fmt: skip
     for at, words in [line for line in draft.lines if line[1].endswith((" dies", " hangs", " falls mute"))]:
-        if dice.random() < 0.7:
-            _wrong_at(draft, at, words.split()[0], (*observers, "engine"))
+        host = words.split()[0]
+        if host in hosts and dice.random() < 0.7:
+            _wrong_at(draft, at, host, (*observers, "engine"))
     for _ in range(dice.choice((0, 0, 1, 2))):
         _wrong(draft, dice.choice((*observers, "engine")), draft.moment(), draft.host())
     if dice.random() < 0.4:
