@@ -6,7 +6,7 @@ Knows the words, not their effects. A scenario without this has the daemon as it
 from dataclasses import replace
 from typing import Final
 
-from tests.simulation.draft import WARM_SECONDS, Draft
+from tests.simulation.draft import MENDED, WARM_SECONDS, Draft
 from tests.world.rack import Setting
 
 RACKS: Final = ("r1", "r2", "r3")
@@ -47,7 +47,8 @@ def look(draft: Draft) -> None:
 def _wrong_at(draft: Draft, at: float, host: str, observers: tuple[str, ...]) -> None:
     """Some observers, or all, go wrong about when a host falls silent."""
     for name in draft.dice.sample(observers, draft.dice.randint(1, len(observers))):
-        _wrong(draft, name, max(at + draft.dice.uniform(-5.0, 25.0), WARM_SECONDS), host)
+        begins = max(at + draft.dice.uniform(-5.0, 25.0), WARM_SECONDS)
+        _wrong(draft, name, min(begins, MENDED - 1.0), host)
 
 
 def _wrong(draft: Draft, name: str, begins: float, host: str) -> None:
