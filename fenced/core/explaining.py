@@ -7,14 +7,15 @@ now, because a person reads this in the middle of the night.
 from collections.abc import Sequence
 from typing import Final
 
-from fenced.core.allowed import gates, of_host
+from fenced.core.allowed import gates, observing, of_host
 from fenced.core.allowed.catalogue import GATES
 from fenced.core.allowed.verdict import margin_of
+from fenced.core.decided.lines import GATES_TOLD_MAX, closed, names
 from fenced.core.decided.lines import LINES_MAX as LINES_MAX
-from fenced.core.decided.lines import closed, names
 from fenced.core.durable.decision import ShutGate
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
+from fenced.core.heard.looks import Saw
 from fenced.core.suspected.silence import released_at
 from fenced.model.names import HostName
 from fenced.model.power import State
@@ -33,7 +34,7 @@ def summary(
         case State.HEALTHY:
             lines += _if_it_died(fleet, name, now, verdicts)
         case State.SUSPECT:
-            lines += _held(state, verdicts)
+            lines += _held(fleet, state, now, verdicts)
         case State.FENCED | State.RESTORING:
             lines += _off(state)
         case State.FAILED:
@@ -45,6 +46,27 @@ def summary(
     elif state.last_operation is not None:
         lines.append(f"Its last operation: `fencectl operation {state.last_operation}`.")
     return tuple(one_line(line) for line in lines[:LINES_MAX])  # hosts and people chose some of the words
+
+
+def confirmed(fleet: Fleet, name: HostName, now: float) -> list[dict[str, object]]:
+    """Return what each observer saw last of the host over each network, and how long ago.
+
+    `counts`: whether it shows the host silent or alive now.
+    """
+    return [
+        {
+            "observer": str(look.observer.name),
+            "domain": look.observer.domain,
+            "network": look.network,
+            "target": look.target,
+            "answer": look.saw.value,
+            "control": look.control != "",
+            "milliseconds": look.milliseconds,
+            "age": round(now - look.at, 3),
+            "counts": look.saw is Saw.ALIVE or not observing.why_unknown(fleet, name, look, now),
+        }
+        for look in observing.looks_of(fleet, name)
+    ]
 
 
 def _first(fleet: Fleet, state: HostState, now: float) -> str:
@@ -96,26 +118,29 @@ def _if_it_died(fleet: Fleet, name: HostName, now: float, verdicts: Sequence[Gat
     return [f"{then}, and held by {_names(told)}:", *_closed(told)]
 
 
-def _held(state: HostState, verdicts: Sequence[GateVerdict]) -> list[str]:
-    """Say what holds it: what held it last, if the suspicion waits for no gate now."""
+def _held(fleet: Fleet, state: HostState, now: float, verdicts: Sequence[GateVerdict]) -> list[str]:
+    """Say who saw what, and what holds it: what held it last, if the suspicion waits for no gate now."""
+    looked = [line] if (line := observing.looked_words(fleet, state.name, now)) else []
     shut = list(gates.closed(tuple(verdicts)))
     now_named = {verdict.gate for verdict in shut}
     shut += [verdict for verdict in state.held_by if not verdict.is_open and verdict.gate not in now_named | BY_NAME]
     if not shut:
-        return ["Every gate is open: it is fenced as soon as it was probed."]
-    return [f"It is not fenced, because it is held by {_names(shut)}:", *_closed(shut)]
+        return [*looked, "Every gate is open: it is fenced as soon as it was looked at."]
+    held = f"It is not fenced, because it is held by {_names(shut)}:"
+    return [*looked, held, *_closed(shut, most=GATES_TOLD_MAX - len(looked))]
 
 
 BY_NAME: Final = frozenset(GATES) - {"release_grace"}
 """Gates whose verdict of this moment is among the given ones."""
 
 
-def _closed(shut: Sequence[GateVerdict]) -> list[str]:
+def _closed(shut: Sequence[GateVerdict], most: int = GATES_TOLD_MAX) -> list[str]:
     return closed(
         [
             ShutGate(gate=it.gate, why=it.why, opens_when=GATES[it.gate].opens_when, margin=margin_of(it))
             for it in shut
-        ]
+        ],
+        most,
     )  # fmt: skip
 
 

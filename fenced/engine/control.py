@@ -19,7 +19,7 @@ from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Decided
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid
 from fenced.core.durable.state import HostState, Operation
-from fenced.core.explaining import summary
+from fenced.core.explaining import confirmed, summary
 from fenced.core.fleet import Fleet
 from fenced.core.storms import silent_of
 from fenced.core.suspected import freshness
@@ -204,6 +204,7 @@ class EngineControl:
             **({"warning": warning} if warning is not None else {}),
             **({"misnamed": list(misnamed)} if misnamed else {}),
             "asked_itself": None if sight.life is None else sight.life.words,
+            "confirm": confirmed(fleet, name, now),
             "attempts_in_window": of_host.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],
             "orphans": [f"{orphan.device} ({orphan.plug_id or 'plug not known'})" for orphan in view.state.orphans],

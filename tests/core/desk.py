@@ -20,6 +20,7 @@ from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Action, Outcome, Power, Verdict, What
 from tests.core.refusing import decided_twice
+from tests.fakes.looks import Sees, answer
 from tests.world import rack as racks
 from tests.world.rack import Rack
 
@@ -54,6 +55,10 @@ class Desk:
         self.gates_looked_at = 0.0
         self.powers: dict[tuple[HostName, DeviceName], Power] = {}
         self.life: dict[HostName, str] = {}
+        """What hosts answer everybody who looks at them."""
+        self.sees: dict[HostName, Sees] = {}
+        """What observers see of hosts. All others are silent for everybody, and everybody reaches a control."""
+        self.are_looks_lost = False
         self.boots: dict[HostName, str] = {}
         self.sequence = 0
         if is_calm:
@@ -121,7 +126,8 @@ class Desk:
     def _answer_life(self) -> None:
         for asked in [command for command in self.pending if isinstance(command, c.AskLife)]:
             self.pending.remove(asked)
-            self.do(e.LifeAsked(host=asked.host, answered=self.life.get(asked.host)))
+            if not self.are_looks_lost:
+                self.do(answer(asked, self.now, answered=self.life.get(asked.host), sees=self.sees.get(asked.host)))
 
     def beat(
         self, name: HostName = NODE, *, boot: str | None = "b1", sequence: int | None = None, is_retained: bool = False,

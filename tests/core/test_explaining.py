@@ -47,8 +47,9 @@ def test_a_held_host_says_by_what_and_what_opens_it() -> None:
     lines = said(desk)
     assert lines[0].startswith(f"{NODE} is suspect for ")
     assert lines[0].endswith("It may still run.")
-    assert lines[1] == "It is not fenced, because it is held by paused:"
-    assert "fencectl resume" in lines[3]
+    assert lines[1].startswith("Looked at ") and lines[1].endswith(" s ago: the daemon saw it silent.")
+    assert lines[2] == "It is not fenced, because it is held by paused:"
+    assert "fencectl resume" in lines[4]
 
 
 def test_a_host_that_waits_for_release_grace_says_so() -> None:

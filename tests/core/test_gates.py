@@ -48,7 +48,7 @@ def test_with_every_gate_open_an_operation_starts() -> None:
     order = [found.gate for found in operation.gates]
     assert order == ["armed", "lease", "store", "warm_up", "witness", "own_machine", "automatic", "record",
                      "maintenance", "paused", "protected", "known", "devices", "attempts", "cooldown",
-                     "alive_but_silent", "live_evidence", "connectivity", "storm", "budget",
+                     "alive_but_silent", "observers", "live_evidence", "connectivity", "storm", "budget",
                      "concurrency"]  # fmt: skip
 
 
@@ -213,7 +213,10 @@ def test_a_fleet_of_one_has_no_witness() -> None:
     assert "witness" in held_by(desk)
     none = Desk(rack(hosts=("node-2",), gates__witness_hosts=0))
     silent(none, 60.0)
-    assert none.state().operation is not None
+    assert held_by(none) == {"observers"}, "nor has the daemon a control"
+    known = Desk(replace(rack(hosts=("node-2",), gates__witness_hosts=0), references=("10.0.0.254",)))
+    silent(known, 60.0)
+    assert known.state().operation is not None
 
 
 @pytest.mark.parametrize(

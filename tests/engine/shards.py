@@ -12,6 +12,7 @@ from fenced.engine.reactor import Reactor
 from fenced.model.names import BootId, HostName
 from tests.fakes.budget import Budget
 from tests.fakes.journal import Durable, MemoryJournal
+from tests.fakes.looks import answer
 from tests.world import rack as racks
 from tests.world.loop import run
 from tests.world.network import START
@@ -60,7 +61,7 @@ class Shard:
     def start(self, command: c.Command) -> None:
         """No host answers a probe."""
         if isinstance(command, c.AskLife):
-            self.reactor.deliver(e.LifeAsked(host=command.host, answered=None))
+            self.reactor.deliver(answer(command, self.clock.now()))
 
     def begin(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         self.reactor.deliver(e.LeaseRenewed(until=START + 1e9))

@@ -15,8 +15,8 @@ PREFERENCES: Final = (
 GATES: Final = (
     "armed", "lease", "store", "warm_up", "witness", "own_machine", "automatic", "record", "maintenance", "paused",
     "protected", "known",
-    "attempts", "cooldown", "alive_but_silent", "devices", "live_evidence", "connectivity", "storm", "budget",
-    "concurrency",
+    "attempts", "cooldown", "alive_but_silent", "observers", "devices", "live_evidence", "connectivity", "storm",
+    "budget", "concurrency",
 )  # fmt: skip
 CRASHES: Final = (
     "suspect", "proving-before-off", "proving-half-off", "proving-after-off", "inspecting", "announcing", "restoring",

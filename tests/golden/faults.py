@@ -7,8 +7,10 @@ import json
 from collections.abc import Sequence
 
 from fenced.bus.topics import Topics
-from fenced.model.names import ENGINE, HostName
+from fenced.core.heard.looks import Saw
+from fenced.model.names import ENGINE, HostName, ProxyName
 from fenced.ports.bus import Message
+from tests.world.looking import EVERYWHERE
 from tests.world.machines import Plug, stranger
 from tests.world.world import World
 
@@ -168,6 +170,29 @@ def post(world: World, words: Sequence[str]) -> bool:
             world.post.of_hosts[HostName(host)] = (0.0, float(seconds))
         case ["works"]:
             world.post.mend()
+        case _:
+            return False
+    return True
+
+
+def observer(world: World, name: str, words: Sequence[str]) -> bool:
+    """`observer NAME ...`, of a proxy that may look, or of `engine`: what it sees and answers."""
+    eye = world.eyes.eye(ProxyName(name))
+    match words:
+        case ["sleeps"]:
+            eye.is_asleep = True
+        case ["is", "blind"]:
+            eye.blind_over.add(EVERYWHERE)
+        case ["is", "blind", "over", network]:
+            eye.blind_over.add("" if network == "address" else network)
+        case ["can't", "reach", host]:
+            eye.cannot_reach.add(HostName(host))
+        case ["says", saw, "of", host]:
+            eye.lies[HostName(host)] = Saw(saw)
+        case ["lags", seconds]:
+            eye.lag_seconds = float(seconds)
+        case ["sees", "well"]:
+            eye.mend()
         case _:
             return False
     return True

@@ -16,9 +16,18 @@ BY_NAME: Final = {
     "names": ("names", False),
     "rack": ("racks", True),
     "labels": ("labels", False),
+    "domain": ("domains", True),
+    "addresses": ("addresses", False),
 }
 """`place px2 c2/dc2`, `runs px1 node-3`, `tags px1 oob`, `names node-3 db db.example.net`, `rack node-1 r7`,
-`labels node-1 feed=a`: the field of Rack, and whether it takes one word."""
+`labels node-1 feed=a`, `domain px1 r2`, `addresses node-1 storage=10.1.0.1`: the field of Rack, and whether it takes
+one word."""
+
+LISTS: Final = frozenset(
+    {
+        "hosts", "devices", "proxies", "reach", "protected", "drills", "other_daemons", "observers", "references",
+    }
+)  # fmt: skip
 
 
 class BadStory(ValueError):
@@ -32,7 +41,17 @@ def rack_of(lines: Iterable[str]) -> Rack:
     flags: dict[str, bool | str | float] = {}
     for line in lines:
         key, *words = line.split()
-        if key in {"hosts", "devices", "proxies", "reach", "protected", "drills", "other_daemons"}:
+        if key in {
+            "hosts",
+            "devices",
+            "proxies",
+            "reach",
+            "protected",
+            "drills",
+            "other_daemons",
+            "observers",
+            "references",
+        }:
             given[key] = tuple(words)
         elif key in BY_NAME and len(words) > 1:
             group, is_one = BY_NAME[key]

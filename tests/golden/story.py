@@ -203,6 +203,7 @@ class Play:
             "link": self._link,
             "post": self._post,
             "proxy": self._proxy,
+            "observer": self._observer,
             "plug": self._plug,
             "person": self.people.ask,
             "lease": self._lease,
@@ -262,6 +263,11 @@ class Play:
         name, *what = rest.split()
         if not faults.proxy(self.world, name, what):
             raise BadStory(f"proxy {rest!r}")
+
+    async def _observer(self, rest: str) -> None:
+        name, *what = rest.split()
+        if not faults.observer(self.world, name, what):
+            raise BadStory(f"observer {rest!r}")
 
     async def _plug(self, rest: str) -> None:
         host, device, *what = rest.split()
@@ -344,6 +350,10 @@ class Play:
                 machine.is_unasked = True
             case ["can", "be", "asked"]:
                 machine.is_unasked = False
+            case ["loses", "network", network]:
+                machine.cut_networks.add("" if network == "address" else network)
+            case ["gets", "network", network]:
+                machine.cut_networks.discard("" if network == "address" else network)
             case ["gone", "for", "good"]:
                 machine.die()
                 machine.is_meddled = True

@@ -20,6 +20,7 @@ from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_looks import LOOK_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
+from tests.planted.bugs_observers import OBSERVER_BUGS
 from tests.planted.bugs_outbox import OUTBOX_BUGS
 from tests.planted.bugs_owed import OWED_BUGS
 from tests.planted.bugs_paths import PATH_BUGS
@@ -54,6 +55,7 @@ BUGS: Final = (
     + LOOK_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS
+    + OBSERVER_BUGS
     + OUTBOX_BUGS
     + OWED_BUGS
     + PATH_BUGS

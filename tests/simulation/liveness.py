@@ -12,7 +12,7 @@ from fenced.core.durable.state import HostState
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Cause, State
 from tests.world.machines import Machine, Run
-from tests.world.rules.base import Truth
+from tests.world.rules.base import Truth, is_good
 from tests.world.rules.gates import AutomaticOff
 from tests.world.world import World
 
@@ -190,6 +190,15 @@ def _is_mute(world: World, host: HostName, state: HostState) -> bool:
     return not machine.is_answering and not machine.is_beating
 
 
+def _is_seen(world: World, host: HostName, state: HostState) -> bool:
+    """Every observer sees well, and every other host can be a control."""
+    others = [it for name, it in world.machines.items() if name != host]
+    is_any = any(not it.is_own_machine for name, it in world.inventory.hosts.items() if name != host)
+    are_well = all(it.is_beating and not it.cut_networks and not it.is_unasked for it in others)
+    paths = [world.paths[name] for name in world.checker.truth.observers] if world.checker.truth is not None else []
+    return is_any and are_well and world.eyes.are_well and all(map(is_good, paths)) and not world.wires.is_cut
+
+
 def _is_released(world: World, host: HostName, state: HostState) -> bool:
     truth = _truth(world)
     assert truth.up_since is not None
@@ -245,6 +254,7 @@ OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
     "connectivity": _is_connected,
     "storm": _is_calm,
     "alive_but_silent": _is_mute,
+    "observers": _is_seen,
     "release_grace": _is_released,
     "budget": _has_budget,
     "attempts": _has_attempts,

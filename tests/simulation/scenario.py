@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.model.power import Action
 from tests.golden.story import Story, shown
-from tests.simulation import controllers, devices, edits, network, people, storms
+from tests.simulation import controllers, devices, edits, network, observers, people, storms
 from tests.simulation.aimed import aimed
 from tests.simulation.daemon_faults import DAEMON_FAULTS
 from tests.simulation.draft import MENDED, Draft, kind_of
@@ -27,6 +27,8 @@ DRILLS_FROM: Final = 1000
 """From this seed on there are drills, in one of three: the fixed seeds below stay as they are."""
 STORMS_FROM: Final = 5000
 """From this seed on there are storms, in one of three."""
+OBSERVERS_FROM: Final = 7000
+"""From this seed on proxies look at hosts, in one of two."""
 CONTROLLERS_FROM: Final = 1000
 """From this seed on several controllers share the store, in one of three."""
 
@@ -118,6 +120,10 @@ def scenario(seed: int) -> Scenario:
         people.drills(draft)
     if seed >= STORMS_FROM and seed % 3 == 2:
         storms.weather(draft)
+    if seed >= OBSERVERS_FROM and seed % 2 == 0:
+        observers.look(draft)
+        for name in (*draft.rack.observers, "engine"):
+            draft.at(MENDED, f"observer {name} sees well")
     for name in draft.rack.proxies:
         draft.at(MENDED, f"proxy {name} works")
     draft.at(MENDED + CALM_SECONDS, "end")
@@ -163,6 +169,10 @@ def told(story: Story) -> list[str]:
     lines += [f"  tags {name} {' '.join(tags)}" for name, tags in rack.tags.items()]
     lines += [f"  names {name} {' '.join(names)}" for name, names in rack.names.items()]
     lines += [f"  rack {name} {where}" for name, where in rack.racks.items()]
+    lines += [f"  domain {name} {where}" for name, where in rack.domains.items() if where]
+    lines += [f"  addresses {name} {' '.join(words)}" for name, words in rack.addresses.items()]
+    lines += [f"  observers {' '.join(rack.observers)}"] if rack.observers else []
+    lines += [f"  references {' '.join(rack.references)}"] if rack.references else []
     lines += [f"  other_daemons {' '.join(rack.other_daemons)}"] if rack.other_daemons else []
     lines += [f"  reach {' '.join(rack.reach)}", f"  settle {rack.settle_seconds:g}"]
     lines += [f"  boot {rack.boot_seconds:g}"]

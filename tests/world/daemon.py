@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from fenced.core import commands as c
+from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.beside import Beside
 from fenced.engine.engine import Engine, Ports
@@ -24,6 +26,7 @@ from fenced.ports.journal import ClockAnchor, EpochLost, StoreError
 from tests.world.callers import WorldProxyCaller
 from tests.world.disk import Disk
 from tests.world.leasing import StateDir
+from tests.world.looking import Eyes, ask_life
 from tests.world.loop import owned, virtual
 from tests.world.machines import Machine
 from tests.world.network import START, Broker, WorldBus
@@ -98,8 +101,8 @@ class SteadyClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Everything that a daemon of the world needs. `stored`: called with the fleet after each durable batch; `changed`:
-    called when a daemon starts or dies."""
+    """Everything that a daemon of the world needs. `observers`: proxies that may look at hosts. `stored`: called with
+    the fleet after each durable batch; `changed`: called when a daemon starts or dies."""
 
     read_inventory: Callable[[], Inventory]
     machines: Mapping[HostName, Machine]
@@ -107,6 +110,8 @@ class Surroundings:
     proxies: Mapping[ProxyName, WorldProxy]
     broker: Broker
     disk: Disk
+    eyes: Eyes
+    observers: frozenset[ProxyName]
     telemetry: RecordingTelemetry
     is_codec_checked: bool
     stored: Callable[[Fleet], None]
@@ -288,6 +293,7 @@ class Daemon:
                 ),
             ),
         )  # fmt: skip
+        self._see_through(engine)
         caller.before_command = lambda: self.on_point(Point.COMMAND_LEAVES)
 
         def stored() -> None:
@@ -297,6 +303,20 @@ class Daemon:
         journal.on_stored = stored
         around.changed(self.name, True)
         self._process = virtual().create_task(engine.run(), name=self.name, context=owned(self.name))
+
+    def _see_through(self, engine: Engine) -> None:
+        """Let all observers look, and tell the engine which proxies may."""
+        around = self._around
+
+        async def ask(command: c.AskLife) -> None:
+            host = engine.fleet.inventory.hosts.get(command.host)
+            if host is not None:
+                timeout = host.settings.detection.probe_timeout_seconds
+                engine.reactor.deliver(await ask_life(around.eyes, self.name, command, timeout, self.now))
+
+        engine.effects._ask_life = ask  # type: ignore[method-assign] # the world's observers instead of sockets
+        if around.observers:
+            engine.reactor.deliver(e.ProxiesSeen(faults={}, observers=around.observers))
 
     async def _kill(self) -> None:
         """End the process and everything that belongs to it."""

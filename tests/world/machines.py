@@ -223,13 +223,16 @@ class Machine:
     `is_mute`: its reporter is dead. `manner`: how the reporter formats messages. `is_cut_off`: it runs without a
     network. `is_hung`: it does nothing now but may continue at any moment, with the same boot id. `is_meddled`:
     something else switched its power; from then on the daemon can't answer for it. `is_unasked`: probes from the daemon
-    do not arrive; its messages do. `riders`: called when it starts or stops to run, for what runs on it. `former`:
+    do not arrive; its messages do. `addresses`: on networks beside that of `address`; `cut_networks`: those that it
+    lost. `riders`: called when it starts or stops to run, for what runs on it. `former`:
     plugs by earlier names; `edited_at`: when the inventory of its devices last changed. `is_split`: the inventory has
     its feeds on several levels, as if the outlets of one level were all its power.
     """
 
     name: HostName
     address: str
+    addresses: dict[str, str] = field(default_factory=dict)
+    cut_networks: set[str] = field(default_factory=set)
     tell: Callable[["Machine", str], None]
     boot_seconds: float = 40.0
     interval: float = 5.0
@@ -289,6 +292,12 @@ class Machine:
     def is_answering(self) -> bool:
         """Whether its kernel answers at its address."""
         return self.does is Run.RUNNING and not self.is_hung
+
+    def answers_at(self, network: str, address: str) -> bool:
+        """Return whether it answers at that address of that network ("": that of `address`)."""
+        is_there = (self.addresses.get(network) if network else self.address) == address
+        is_linked = not (self.is_cut_off or self.is_unasked or network in self.cut_networks)
+        return is_there and is_linked and self.is_answering
 
     def die(self) -> None:
         """Crash the kernel; the power stays on. No effect on a machine that does not run."""

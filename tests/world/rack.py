@@ -21,7 +21,7 @@ from fenced.model.names import (
     UnitId,
 )
 from fenced.model.power import Action, Kind
-from fenced.model.settings import DaemonSettings, DetectionSettings, HostSettings, PowerSettings
+from fenced.model.settings import DaemonSettings, DetectionSettings, HostSettings, PowerSettings, Reference
 from tests.world.machines import Machine, Plug
 
 CLUSTER, DATACENTER = ClusterName("c1"), DatacenterName("dc1")
@@ -36,7 +36,9 @@ class Rack:
     By name of a host or proxy: `places` ("c2/dc2", if it is elsewhere), `names` (aliases of a host; the address of a
     proxy), `racks`, `labels` ("feed=a"); by proxy: `machines` (the host on which it runs) and `tags`. `boot_seconds`:
     from power to the first heartbeat; `is_standby_separate`: a chassis keeps its power when the host's outlets are off.
-    `vouched`: devices with `cuts_power` set by the user.
+    `vouched`: devices with `cuts_power` set by the user. `observers`: proxies whose files let them look at hosts;
+    `domains`: of proxies; `addresses`: of hosts on further networks ("storage=10.1.0.1"); `references`: addresses that
+    always answer ("10.0.0.254", "storage=10.1.0.254").
     """
 
     hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")
@@ -59,6 +61,10 @@ class Rack:
     racks: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vouched: tuple[str, ...] = ()
+    observers: tuple[str, ...] = ()
+    domains: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
 
 
 def inventory(rack: Rack) -> Inventory:
@@ -66,7 +72,7 @@ def inventory(rack: Rack) -> Inventory:
     daemon = _settings(DaemonSettings(name="fenced-a", is_armed_by_file=True), rack, "daemon")
     gates = _settings(replace(daemon.gates, storm_domains=()), rack, "gates")  # most racks are for single failures
     daemon = replace(daemon, gates=gates, race=_settings(daemon.race, rack, "race"))
-    daemon = replace(daemon, check=_settings(daemon.check, rack, "check"))
+    daemon = replace(daemon, check=_settings(daemon.check, rack, "check"), references=references(rack))
     detection = _settings(DetectionSettings(), rack, "detection")
     power = _settings(PowerSettings(), rack, "power")
     settings = _settings(HostSettings(detection=detection, power=power), rack, "host")
@@ -80,6 +86,12 @@ def inventory(rack: Rack) -> Inventory:
         datacenters=dict.fromkeys(sorted({*places.values()}), MAIN_SHARD),
         daemon=daemon,
     )
+
+
+def references(rack: Rack) -> tuple[Reference, ...]:
+    """Return the references of a rack."""
+    words = (word.rpartition("=") for word in rack.references)
+    return tuple(Reference(network=network, address=address) for network, _, address in words)
 
 
 def _place(rack: Rack, name: str) -> tuple[ClusterName, DatacenterName]:
@@ -99,6 +111,7 @@ def _proxy(rack: Rack, name: str, hosts: Mapping[HostName, Host]) -> Proxy:
         datacenter=None if machine is not None else datacenter,
         machine=machine,
         tags=rack.tags.get(name, ()),
+        domain=rack.domains.get(name, ""),
     )
 
 
@@ -118,6 +131,7 @@ def _host(rack: Rack, name: str, number: int, settings: HostSettings) -> Host:
         cluster=cluster,
         datacenter=datacenter,
         address=f"10.0.0.{number}",
+        addresses=tuple(sorted(_label(word) for word in rack.addresses.get(name, ()))),
         aliases=rack.names.get(name, ()),
         rack=rack.racks.get(name, ""),
         labels=tuple(sorted(_label(word) for word in rack.labels.get(name, ()))),
@@ -163,6 +177,7 @@ def machines(fleet: Inventory, tell: Callable[[Machine, str], None], rack: Rack)
         machine = Machine(
             name=name,
             address=host.address,
+            addresses=dict(host.addresses),
             tell=tell,
             boot_seconds=rack.boot_seconds,
             interval=host.settings.detection.heartbeat_interval_seconds,

@@ -16,6 +16,7 @@ from tests.world.checker import Checker
 from tests.world.daemon import Daemon, Surroundings
 from tests.world.disk import Disk
 from tests.world.edits import Files
+from tests.world.looking import Eyes
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
 from tests.world.manners import Manner, meant, spelled
@@ -49,6 +50,10 @@ class World:
         self.paths = {name: Path(name=name) for name in (ENGINE, *self.inventory.proxies)}
         plugs = {plug.plug_id: plug for machine in self.machines.values() for plug in machine.plugs.values()}
         self.wires = Wires(plugs, self.paths, self.clock)
+        answering: dict[str, list[str]] = {}
+        for reference in racks.references(rack):
+            answering.setdefault(reference.network, []).append(reference.address)
+        self.eyes = Eyes(self.machines, self.paths, self.wires, answering)
         self.proxies = {
             name: WorldProxy(path, self.wires, clock=self.clock, number=number)
             for number, (name, path) in enumerate(self.paths.items())
@@ -68,12 +73,16 @@ class World:
         self.wires.on_left, self.wires.on_wrong = self.checker.left, self.checker.wrong_machine
         self.broker.on_published = self.checker.published
         self.broker.on_sender = lambda client, message: self.checker.call("spoke", client, message)
+        self.eyes.told = lambda answered: self.checker.call("looked", answered)
         self.checker.watch(self.inventory, self.broker, self.disk, self._journals)
+        if self.checker.truth is not None:
+            self.checker.truth.observers = frozenset(map(ProxyName, rack.observers))
         self.wires.on_read, self.broker.on_delivered = self.checker.read, self.checker.heard
         self.broker.on_ear = self.checker.ear_changed
         around = Surroundings(
             read_inventory=self.files.read, machines=self.machines, wires=self.wires, proxies=self.proxies,
-            broker=self.broker, disk=self.disk,
+            broker=self.broker, disk=self.disk, eyes=self.eyes,
+            observers=frozenset(map(ProxyName, rack.observers)),
             telemetry=self.telemetry, is_codec_checked=is_journal_checked, stored=self.checker.stored,
             changed=lambda name, is_up: self.checker.daemon_changed(name, is_up=is_up),
         )  # fmt: skip

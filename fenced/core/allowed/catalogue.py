@@ -118,6 +118,17 @@ GATES: Final[dict[str, About]] = {
         "answers, and the other gates hold",
         is_of_silence=True,
     ),
+    "observers": About(
+        closed_while="fewer failure domains than needed looked at the host just now, reached a control over its "
+        "network, and saw it silent ([below](#observers))",
+        set_by="`[detection] observers`, `references`, `probe_ports`; `[daemon] domain`; `[look]` of a proxy",
+        opens_when="the missing observers look and reach a control: start their proxies, mend their networks, or name "
+        "`references`",
+        who="the observers, a person",
+        fails="closed: who reaches nobody over a network knows nothing of a host there; open where there is nothing to "
+        "look at",
+        is_of_silence=True,
+    ),
     "live_evidence": About(
         closed_while="another system reports that it lives, with a kind that counts; 16 sources are kept, and "
         "what more "

@@ -6,7 +6,7 @@ Gates count overdue hosts, not suspects: the first host of many to pass its grac
 from fenced.core.allowed.limits import budget_for, concurrency
 from fenced.core.allowed.of_daemon import armed, lease, store, warm_up
 from fenced.core.allowed.of_host import attempts, cooldown, eligible, maintenance, record
-from fenced.core.allowed.of_life import life, live_evidence
+from fenced.core.allowed.of_life import life, live_evidence, observers
 from fenced.core.allowed.of_many import connectivity, witness
 from fenced.core.allowed.storm import storm
 from fenced.core.allowed.verdict import judged
@@ -16,7 +16,11 @@ from fenced.model.names import HostName
 from fenced.model.power import State
 
 RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
-"""Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first."""
+"""Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first.
+
+`observers` is none of them: it was closed because observers were blind, and opens with a look that is a few seconds old
+over a network that works. Hosts that were away together are held by these gates, which count what the bus hears.
+"""
 UNQUIET = frozenset({State.SUSPECT, State.FENCING, State.FAILED})
 """States in which a host may need a fence, so that no other host is drilled."""
 
@@ -32,6 +36,7 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
         attempts(fleet, name, now),
         cooldown(fleet, name, now),
         life(fleet, name, now),
+        observers(fleet, name, now),
         live_evidence(fleet, name, now),
         connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
         storm(fleet, name, now),
@@ -54,6 +59,7 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
         witness(fleet, name, now),
         *eligible(fleet, name, now),
         life(fleet, name, now),
+        observers(fleet, name, now),
         live_evidence(fleet, name, now),
         connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
         storm(fleet, name, now),

@@ -1,5 +1,10 @@
-"""The gates about signs of life of a silent host: its own, and evidence of others."""
+"""The gates about signs of life of a silent host: its own, what observers see, and evidence of others.
 
+`alive_but_silent` holds as soon as anybody reaches the host; `observers` holds until enough failure domains looked and
+saw it silent. Both judge the same looks.
+"""
+
+from fenced.core.allowed import observing
 from fenced.core.allowed.verdict import judged, seconds_left
 from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
@@ -30,11 +35,32 @@ def life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
         return judged("alive_but_silent", is_living_fenced(fleet, name), why)
     if life is None:
         return judged("alive_but_silent", False, "the host itself was not asked yet")
-    if life.answered is None:
+    found = observing.vote(fleet, name, now)
+    if life.answered is None and not found.alive:
         return judged("alive_but_silent", True, life.words)
+    who = observing.alive_words(found) if found.alive else f"{life.answered} answers"
     if detection.alive_but_silent == "fence":
-        return judged("alive_but_silent", True, f"{life.answered} answers, but alive_but_silent = fence")
-    return judged("alive_but_silent", False, f"{life.answered} answers: the reporter is dead, not the host")
+        return judged("alive_but_silent", True, f"{who}, but alive_but_silent = fence")
+    return judged("alive_but_silent", False, f"{who}: the reporter is dead, not the host")
+
+
+def observers(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    """Close unless enough failure domains saw the host silent just now, and could have seen it alive."""
+    life = fleet.sights[name].life
+    if is_living_fenced(fleet, name) and fleet.is_heard(name, now):
+        return judged("observers", True, "heard, but on_report = fence")
+    if not observing.is_looked_at(fleet, name):
+        return judged("observers", True, "nothing to look at: no address that others can reach, or no ports to probe")
+    if life is None:
+        return judged("observers", False, "nobody looked yet")
+    found = observing.vote(fleet, name, now)
+    if life.answered is not None or found.alive:
+        return judged("observers", True, "somebody reaches it, which alive_but_silent judges")
+    if found.is_enough:
+        return judged("observers", True, observing.silent_words(found, now))
+    missing = "; ".join(found.missing)
+    count = f"{len(found.silent)} of {found.panel.needed} failure domains see it silent"
+    return judged("observers", False, f"{count}; missing: {missing}" if missing else count)
 
 
 def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:

@@ -5,6 +5,7 @@ They count overdue hosts, not suspects: the first host of many to pass its grace
 
 import math
 
+from fenced.core.allowed import observing
 from fenced.core.allowed.verdict import judged
 from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import GateVerdict
@@ -54,8 +55,9 @@ def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: Hos
 def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
     """Return whether no other host of the cluster is heard over the network, however small the cluster is.
 
-    If no other could be heard, the witness gate alone decides. A host that is off
-    or failed is silent for a known reason.
+    If no other could be heard, the witness gate alone decides. A host that is off or failed is silent for a known
+    reason. Of a small cluster, an observer of another failure domain may stand for a host that is heard: if it reaches
+    the other host, and at the same time not the suspect, the network works and the suspect's silence is its own.
     """
     if not fleet.is_overdue(name, now):
         return False
@@ -65,7 +67,7 @@ def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
         is_expected = state.state in HEARD_OR_MISSED and not is_in_hand(state, now)
         if other == name or not is_expected or not fleet.host(other).can_witness:
             continue
-        if not fleet.is_overdue(other, now):
+        if not fleet.is_overdue(other, now) or observing.sees_beside(fleet, name, other, now) is not None:
             return False
         is_any = True
     return is_any

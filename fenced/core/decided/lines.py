@@ -19,15 +19,15 @@ def lines(host: HostName, record: Decided) -> tuple[str, ...]:
     return tuple(one_line(line) for line in [*_told(host, record)][:LINES_MAX])
 
 
-def closed(shut: Sequence[ShutGate]) -> list[str]:
-    """Return for each closed gate why, and what opens it; also of a host as it is now."""
+def closed(shut: Sequence[ShutGate], most: int = GATES_TOLD_MAX) -> list[str]:
+    """Return for each closed gate why, and what opens it; also of a host as it is now. `most`: how many are told."""
     told = []
-    for gate in shut[:GATES_TOLD_MAX]:
+    for gate in shut[:most]:
         margin = f" ({gate.margin})" if gate.margin else ""
         told.append(f"  {gate.gate}: {gate.why}")
         told.append(f"    opens when {gate.opens_when}{margin}")
-    if len(shut) > GATES_TOLD_MAX:
-        told.append(f"  and {len(shut) - GATES_TOLD_MAX} more: `fencectl explain HOST --all`")
+    if len(shut) > most:
+        told.append(f"  and {len(shut) - most} more: `fencectl explain HOST --all`")
     return told
 
 

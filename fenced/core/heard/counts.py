@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fenced.core.durable.fleet_state import Storm
+from fenced.core.heard.watching import Control, Roster
 from fenced.model.names import ClusterName, HostName
 
 Domain = tuple[str, str]
@@ -45,3 +46,6 @@ class Memo:
     overdue: dict[ClusterName, tuple[int, int]] = field(default_factory=dict)
     tallies: dict[Domain, Tally] = field(default_factory=dict)
     storms: Storms | None = None
+    roster: Roster | None = None
+    controls: dict[str, tuple[Control, ...]] = field(default_factory=dict)
+    """By network, some that are heard."""

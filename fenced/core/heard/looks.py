@@ -7,7 +7,7 @@ a reference. Without one its "silent" says nothing, because its own network may 
 from dataclasses import dataclass
 from enum import Enum
 
-from fenced.model.names import ProxyName
+from fenced.model.names import ENGINE, ProxyName
 
 
 class Saw(Enum):
@@ -20,10 +20,18 @@ class Saw(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
-    """Somebody who can look: the daemon (`engine`) or a proxy. `domain`: its failure domain; "": not known."""
+    """Somebody who can look: the daemon (`engine`) or a proxy. `domain`: its failure domain; "": not known. `own`:
+    addresses of its own machine, which it reaches without a network: for it they are no controls."""
 
     name: ProxyName
     domain: str
+    own: frozenset[str] = frozenset()
+
+    @property
+    def words(self) -> str:
+        """Its name and its domain, as people read them."""
+        who = "the daemon" if self.name == ENGINE else str(self.name)
+        return f"{who} ({self.domain})" if self.domain else who
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ Counters = tuple[tuple[str, BootId, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class LifeAnswer:
-    """The answer to a probe of the host. `was_asked`: False where the host has no address to probe. `looks`:
-    what each observer saw."""
+    """The answer to a probe of the host. `was_asked`: False where the host has no address to probe. `looks`: what each
+    observer saw."""
 
     at: float
     answered: str | None

@@ -1,6 +1,6 @@
 """Starts the daemon's own operations: fence a suspect; give back what a host that is heard is owed."""
 
-from fenced.core.allowed import limits, of_host
+from fenced.core.allowed import limits, observing, of_host
 from fenced.core.allowed.verdict import plain
 from fenced.core.believed import trust
 from fenced.core.decided import recording
@@ -46,6 +46,7 @@ def _known(work: HostWork) -> tuple[str, ...]:
         f"silence: {silence:.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
         f"suspected because: {work.state.suspicion_reason}",
         f"asked itself: {asked}",
+        *filter(None, (observing.looked_words(fleet, work.name, now),)),
     )
 
 

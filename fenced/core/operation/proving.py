@@ -10,7 +10,7 @@ from fenced.core.allowed.verdict import plain
 from fenced.core.believed.sharing import shared
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, GateVerdict, Operation, Phase
-from fenced.core.operation import drillable, paths, phases, silencing
+from fenced.core.operation import asking, drillable, paths, phases, silencing
 from fenced.core.operation.proof import is_level_proven_off, is_proven_off
 from fenced.core.operation.steps import start_race, start_read, switch
 from fenced.core.work import HostWork
@@ -165,15 +165,13 @@ def _holding(operation: Operation, shut: tuple[GateVerdict, ...]) -> tuple[GateV
 
 
 def _is_life_checked(work: HostWork, operation: Operation) -> bool:
-    """Probe the host itself again if the last probe is older than the level. No answer counts after a while."""
-    life = work.sight.life
-    if life is not None and life.at >= operation.level_started - LIFE_FRESH_SECONDS:
+    """Have the host looked at again if the last answer is older than the level, or too old to count. If none comes in
+    time, the gates decide without one."""
+    if asking.counts(work, since=operation.level_started - LIFE_FRESH_SECONDS):
         return True
     asked_at = work.sight.life_asked_at
-    if asked_at is None:
-        asked_at = work.now
-        work.see(life_asked_at=asked_at)
-        work.command(c.AskLife(host=work.name))
-    seconds = 3 * work.host.settings.detection.probe_timeout_seconds + 5.0
-    work.wake(work.now + seconds)
-    return work.now > asked_at + seconds
+    if asked_at is not None and not asking.is_asking(work):
+        return True
+    asking.ask(work)
+    work.wake(work.now + asking.pending_seconds(work))
+    return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fenced.core.durable.state import Exclusion
+from fenced.core.reach.controls import Networks, networks
 from fenced.core.reach.domains import Place, spread
 from fenced.model.addresses import names_nobody
 from fenced.model.inventory import Device, Host, Inventory, Proxy
@@ -152,9 +153,11 @@ def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBa
 
 @dataclass(slots=True)
 class Paths:
-    """The proxies that an inventory's preference lists name, cached: thousands of devices share one list."""
+    """The proxies that an inventory's preference lists name, cached: thousands of devices share one list; and its
+    hosts by network."""
 
     inventory: Inventory
+    _networks: Networks | None = None
     _named: dict[tuple[tuple[str, ...], ClusterName, DatacenterName], tuple[ProxyName, ...]] = field(
         default_factory=dict
     )
@@ -172,6 +175,13 @@ class Paths:
             found = (name for word in device.proxies for name in named(word, host, self.inventory))
             names = self._named[key] = tuple(dict.fromkeys(found))
         return names
+
+    @property
+    def networks(self) -> Networks:
+        """The hosts and references by network, found once."""
+        if self._networks is None:
+            self._networks = networks(self.inventory)
+        return self._networks
 
 
 def _never(proxy: Proxy) -> None:

@@ -33,7 +33,7 @@ class Place:
     inventory: Inventory
 
     def domain_of(self, name: ProxyName) -> str:
-        """As `domain_of` of this module."""
+        """Return the proxy's failure domain; "": unknown."""
         return domain_of(name, self.inventory)
 
     def is_near(self, name: ProxyName) -> bool:

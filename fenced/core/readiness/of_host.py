@@ -16,6 +16,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard.checks import valid_seconds
 from fenced.core.listening import observed_seconds
 from fenced.core.reach.candidates import why_not
+from fenced.core.reach.controls import has_control, is_looked_at
 from fenced.core.readiness.values import WEEK_SECONDS, Finding, Found, HostReadiness, Identity, PathProof
 from fenced.core.suspected.fenceable import shown
 from fenced.model.inventory import Device, Host, Inventory
@@ -57,6 +58,9 @@ def host_readiness(
             findings.append(Finding(found=Found.SLOW_HEARTBEATS, text=text))
         findings += _device(fleet, host, state, fenceable, identity)
         findings += _drilled(host, state, now)
+        if is_looked_at(host) and not has_control(host, fleet.paths.networks) and not host.is_own_machine:
+            text = "no other host and no reference is in its networks, so nobody can tell its death from theirs"
+            findings.append(Finding(found=Found.NO_CONTROL, text=text))
         if is_observed and state.is_known and state.known_since > week_ago:
             findings.append(Finding(found=Found.TOO_NEW, text=f"watched for {_span(now - state.known_since)}"))
         if pause is not None and pause.until is None and now - pause.since > LONG_SECONDS:

@@ -41,6 +41,7 @@ class Found(Enum):
     STORE = "store"
     GATE_CLOSED = "gate_closed"
     NO_WITNESS = "no_witness"
+    NO_CONTROL = "no_control"
     NOT_READ = "not_read"
     TOO_NEW = "too_new"
     OBSERVED_TOO_SHORT = "observed_too_short"
@@ -61,7 +62,7 @@ WEIGHTS: Final = {
         (
             Found.NEVER_HEARD, Found.MISNAMED, Found.SILENT, Found.FALSE_FENCE, Found.RECORD, Found.NO_DEVICE,
             Found.CANNOT_BE_FENCED, Found.NOT_CHECKED, Found.DRILL_FAILED, Found.STORE, Found.GATE_CLOSED,
-            Found.NO_WITNESS,
+            Found.NO_WITNESS, Found.NO_CONTROL,
         ),
         Weight.BLOCKS,
     ),
@@ -81,6 +82,7 @@ ADVICE: Final = {
     Found.STORE: "look for what is forgotten, then `fencectl release store --reason R`",
     Found.GATE_CLOSED: "it holds every suspect there: docs/gates.md, closed for long",
     Found.NO_WITNESS: "the gate `witness` never opens: watch more hosts, or run the daemon on another machine",
+    Found.NO_CONTROL: "the gate `observers` never opens: name a machine that always answers there in `references`",
     Found.NOT_READ: "wait for a round of the check, or `fencectl probe HOST`",
     Found.TOO_NEW: "it was watched for less than a week: wait",
     Found.OBSERVED_TOO_SHORT: "leave the daemon running: only time in which it listens counts",

@@ -1,18 +1,16 @@
 """Confirms a suspicion: probes the host, evaluates every gate, holds or starts the operation (design.md#detection)."""
 
-from fenced.core import commands as c
 from fenced.core import storms
 from fenced.core.allowed import gates, of_daemon, of_life, storm
 from fenced.core.allowed.verdict import plain
 from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.state import GateVerdict
-from fenced.core.operation import automatic
+from fenced.core.operation import asking, automatic
 from fenced.core.suspected.silence import due_at, is_silent, release_until
 from fenced.core.work import HostWork
 
 HOLD_LOOK_SECONDS = 1.0
-LIFE_AGE_SECONDS = 5.0
 
 
 def look_suspect(work: HostWork) -> None:
@@ -29,35 +27,20 @@ def look_suspect(work: HostWork) -> None:
     if is_reported_only:
         work.wake(max(due_at(work), work.now + 0.05))
         return
-    _ask_life(work)
+    _look(work)
     wait = max(state.suspected_at + work.fleet.inventory.daemon.gates.witness_wait_seconds, 0.0)
     if work.now < wait:
         work.wake(wait)
         return
-    if _is_asking(work):
+    if asking.is_asking(work):
         return
     _pass_gates(work)
 
 
-def _ask_life(work: HostWork) -> None:
-    """Probe once per suspicion, and again every few seconds while it lasts."""
-    sight, settings = work.sight, work.host.settings.detection
-    again = max(LIFE_AGE_SECONDS, settings.probe_timeout_seconds)
-    if _is_asking(work):
-        return
-    since = work.state.suspected_at or 0.0
-    is_fresh = (
-        sight.life is not None and sight.life.at >= max(since, release_until(work)) and work.now < sight.life.at + again
-    )
-    if not is_fresh:
-        work.see(life_asked_at=work.now)
-        work.command(c.AskLife(host=work.name))
-
-
-def _is_asking(work: HostWork) -> bool:
-    """Return whether a probe is pending. A probe without an answer expires after three timeouts and 5 s."""
-    asked = work.sight.life_asked_at
-    return asked is not None and work.now < asked + 3 * work.host.settings.detection.probe_timeout_seconds + 5.0
+def _look(work: HostWork) -> None:
+    """Have it looked at once per suspicion, and again every few seconds while that lasts."""
+    if not asking.is_fresh(work, since=max(work.state.suspected_at or 0.0, release_until(work))):
+        asking.ask(work)
 
 
 def _pass_gates(work: HostWork) -> None:

@@ -3,11 +3,12 @@
 `look` is harmless at any time, as often as you like: a wake-up is a hint, not a fact.
 """
 
-from fenced.core.allowed import gates, of_host
+from fenced.core.allowed import gates, observing, of_host
 from fenced.core.durable import records as r
 from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.state import Operation
 from fenced.core.events import LifeAsked
+from fenced.core.heard.looks import Look, Saw
 from fenced.core.heard.sight import LifeAnswer
 from fenced.core.operation import advancing, life
 from fenced.core.operation.paths import watch_command
@@ -69,12 +70,25 @@ def look(work: HostWork) -> None:
 
 
 def life_asked(work: HostWork, event: LifeAsked) -> None:
-    """Handle the result of a probe: an answer, no answer, or nothing to probe."""
-    answer = LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked, looks=event.looks)
+    """Handle the answer to a look: who reached the host, or nobody, or there was nothing to look at."""
+    looks = (*event.looks, *_still_alive(work, event))
+    answer = LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked, looks=looks)
     work.see(life=answer, life_asked_at=None)
     if work.operation is not None:
         life.life_asked(work, event.answered)
     look(work)
+
+
+def _still_alive(work: HostWork, event: LifeAsked) -> tuple[Look, ...]:
+    """Return earlier signs of life of observers that did not answer now: they count as long as any answer does."""
+    answered = {(look.observer.name, look.network) for look in event.looks}
+    return tuple(
+        look
+        for look in observing.looks_of(work.fleet, work.name)
+        if look.saw is Saw.ALIVE
+        and (look.observer.name, look.network) not in answered
+        and observing.is_fresh(work.fleet, work.name, look, work.now)
+    )
 
 
 def _look_giving_back(work: HostWork, operation: Operation) -> None:

@@ -17,6 +17,7 @@ from tests.world.rules.drills import DrillsProve
 from tests.world.rules.gates import AutomaticOff
 from tests.world.rules.giving_back import NoOnAgainstAPerson, NothingIsForgotten
 from tests.world.rules.listening import SilenceIsListened
+from tests.world.rules.observing import EnoughSawItSilent
 from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptFromBeingHeard
 from tests.world.rules.proof import NamesAreWhole, PathsAgree, UnknownIsNotOff
 from tests.world.rules.showing import NoStaleFence
@@ -25,7 +26,8 @@ from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
 from tests.world.rules.words import WordsHold
 
 RULES: Final[tuple[type[Rule], ...]] = (
-    UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, SilenceIsListened, NamesAreWhole,
+    UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, EnoughSawItSilent,
+    SilenceIsListened, NamesAreWhole,
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,

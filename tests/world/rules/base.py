@@ -18,6 +18,7 @@ from fenced.ports.bus import Message
 from tests.fakes.journal import Durable
 from tests.world.disk import Disk
 from tests.world.leasing import Lease
+from tests.world.looking import Answered
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
 from tests.world.network import Broker
@@ -80,12 +81,12 @@ class Truth:
     """The world as it is. `lives`: starts of daemons so far; `up_since`: of the one that holds the lease, or of the
     newest that runs; None while none does.
 
-    `folded()`, `fleet()`: the hosts and the fleet as a replay of the journal gives them. `journals()`: the daemons'
-    store connections. `readings`: those of each plug since its host's newest operation began, when they reached a
-    daemon. `spoke`: when each host was last heard in its present run, even by a message that an earlier one had
-    overtaken. `reported`: hosts that ever reported themselves failing. `stated_at`: the newest record's time on the
-    clock of its daemon. `troubled_at`: when a daemon was last seen held, or its store slow or unreachable.
-    `held_seconds`: the least time for which all daemons were held although the bus gave them messages.
+    `observers`: proxies that may look. `folded()`, `fleet()`: the hosts and the fleet as a replay of the journal gives
+    them. `journals()`: the daemons' store connections. `readings`: those of each plug since its host's newest operation
+    began, when they reached a daemon. `spoke`: when each host was last heard in its present run, even by a message that
+    an earlier one had overtaken. `reported`: hosts that ever reported themselves failing. `stated_at`: the newest
+    record's time on the clock of its daemon. `troubled_at`: when a daemon was last seen held, or its store slow or
+    unreachable. `held_seconds`: the least time for which all daemons were held although the bus gave them messages.
     """
 
     inventory: Inventory
@@ -101,6 +102,7 @@ class Truth:
     operations: dict[OperationId, Op] = field(default_factory=dict)
     running: dict[HostName, Op] = field(default_factory=dict)
     answers: dict[PlugId, Answer] = field(default_factory=dict)
+    observers: frozenset[ProxyName] = frozenset()
     readings: dict[PlugId, list[Reading]] = field(default_factory=dict)
     heard: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
     spoke: dict[HostName, float] = field(default_factory=dict)
@@ -297,6 +299,9 @@ class Rule:
 
     def taken(self, before: Lease, row: Lease) -> None:
         """A daemon took the lease."""
+
+    def looked(self, answered: Answered) -> None:
+        """An observer answered a daemon."""
 
     def renewed(self, row: Lease) -> None:
         """A daemon renewed the lease."""
