@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.beside import Beside
@@ -26,14 +25,14 @@ from fenced.ports.journal import ClockAnchor, EpochLost, StoreError
 from tests.world.callers import WorldProxyCaller
 from tests.world.disk import Disk
 from tests.world.leasing import StateDir
-from tests.world.looking import Eyes, ask_life
+from tests.world.looking import Eyes, WorldLiveness
 from tests.world.loop import owned, virtual
 from tests.world.machines import Machine
 from tests.world.network import START, Broker, WorldBus
 from tests.world.proxies import WorldProxy
 from tests.world.store import WorldJournal
 from tests.world.telemetry import RecordingTelemetry
-from tests.world.wires import Wires, WorldCaller, WorldLiveness
+from tests.world.wires import Wires, WorldCaller
 
 START_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 90.0
@@ -280,12 +279,13 @@ class Daemon:
         bus = self._bus = WorldBus(around.broker, clock, self.name)
         caller = self._caller = WorldCaller(around.wires, self.name)
         remote = WorldProxyCaller(around.proxies, around.wires, clock, caller.leave, owner=self.name)
+        eyes = WorldLiveness(around.eyes, self.name)
         engine = self.engine = Engine(
             fleet=fleet,
             loaded=loaded,
             ports=Ports(
                 bus=bus, journal=journal, local=caller, remote=remote, clock=clock,
-                liveness=WorldLiveness(list(around.machines.values()), around.wires), telemetry=around.telemetry,
+                liveness=eyes, ask_proxy=eyes.ask_proxy, telemetry=around.telemetry,
                 reach=remote.reach, shown=self._shown, beside=self.beside,
                 anchor=lambda: ClockAnchor(boot_id=board.boot_id, boottime=board.boottime(), steady=clock.now()),
                 takeover=Takeover(
@@ -293,7 +293,8 @@ class Daemon:
                 ),
             ),
         )  # fmt: skip
-        self._see_through(engine)
+        if around.observers:
+            engine.reactor.deliver(e.ProxiesSeen(faults={}, observers=around.observers))
         caller.before_command = lambda: self.on_point(Point.COMMAND_LEAVES)
 
         def stored() -> None:
@@ -303,20 +304,6 @@ class Daemon:
         journal.on_stored = stored
         around.changed(self.name, True)
         self._process = virtual().create_task(engine.run(), name=self.name, context=owned(self.name))
-
-    def _see_through(self, engine: Engine) -> None:
-        """Let all observers look, and tell the engine which proxies may."""
-        around = self._around
-
-        async def ask(command: c.AskLife) -> None:
-            host = engine.fleet.inventory.hosts.get(command.host)
-            if host is not None:
-                timeout = host.settings.detection.probe_timeout_seconds
-                engine.reactor.deliver(await ask_life(around.eyes, self.name, command, timeout, self.now))
-
-        engine.effects._ask_life = ask  # type: ignore[method-assign] # the world's observers instead of sockets
-        if around.observers:
-            engine.reactor.deliver(e.ProxiesSeen(faults={}, observers=around.observers))
 
     async def _kill(self) -> None:
         """End the process and everything that belongs to it."""

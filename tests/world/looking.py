@@ -9,16 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from fenced.core import commands as c
-from fenced.core import events as e
 from fenced.core.heard.looks import Look, Observer, Saw, Target
 from fenced.model.names import ENGINE, HostName, ProxyName
+from fenced.ports.liveness import Question, Seen
 from tests.world.machines import Machine
 from tests.world.wires import Path, Wires
 
 ANSWER_SECONDS: Final = 0.01
-PATIENCE_SECONDS: Final = 1.0
-"""How much longer than the timeout of its probe a daemon waits for an observer."""
 EVERYWHERE: Final = "*"
 
 
@@ -72,56 +69,60 @@ class Eyes:
     def eye(self, name: ProxyName) -> Eye:
         return self._eyes.setdefault(name, Eye())
 
-    async def look(
-        self, daemon: str, host: HostName, observers: Sequence[Observer], targets: Sequence[Target],
-        timeout_seconds: float, now: Callable[[], float],
-    ) -> tuple[Look, ...]:  # fmt: skip
-        """Return what each observer saw of each target, as far as answers came in time. `now`: the daemon's clock."""
-        found: list[Look] = []
-        looking = [
-            asyncio.ensure_future(self._one(daemon, host, observer, target, timeout_seconds, now, found))
-            for observer in observers
-            for target in targets
-        ]
-        if looking:
-            try:
-                await asyncio.wait(looking, timeout=timeout_seconds + PATIENCE_SECONDS)
-            finally:
-                for task in looking:
-                    task.cancel()
-        return tuple(found)
-
-    async def _one(
-        self, daemon: str, host: HostName, observer: Observer, target: Target, timeout_seconds: float,
-        now: Callable[[], float], found: list[Look],
-    ) -> None:  # fmt: skip
-        eye, path = self.eye(observer.name), self._paths[observer.name]
-        is_reached = observer.name == ENGINE or (path.takes_from(daemon) and not self._wires.is_cut)
+    async def look(self, daemon: str, name: ProxyName, question: Question) -> tuple[Seen, ...]:
+        """Return what one observer sees of each target. An answer that is lost never comes."""
+        eye, path = self.eye(name), self._paths[name]
+        is_reached = name == ENGINE or (path.takes_from(daemon) and not self._wires.is_cut)
         if eye.is_asleep or not is_reached or path.is_stuck or path.is_dead:
-            await asyncio.sleep(timeout_seconds + 2 * PATIENCE_SECONDS)
-            return
-        is_alive = self._reaches(observer, target.network, target.address)
-        await asyncio.sleep((ANSWER_SECONDS if is_alive else timeout_seconds) + eye.lag_seconds)
-        is_alive = is_alive or self._reaches(observer, target.network, target.address)
-        control = next((it for it in target.controls if self._is_control(observer, target.network, it)), "")
-        saw = eye.lies.get(host, Saw.ALIVE if is_alive else Saw.SILENT)
-        if observer.name != ENGINE and (not path.answers_to(daemon) or self._wires.is_cut or path.is_dead):
+            await asyncio.get_running_loop().create_future()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._one(name, target, question)) for target in question.targets]
+        if name != ENGINE and (not path.answers_to(daemon) or self._wires.is_cut or path.is_dead):
+            await asyncio.get_running_loop().create_future()
+        seen = tuple(task.result() for task in tasks)
+        for each in seen:
+            self._tell(daemon, name, each)
+        return seen
+
+    async def _one(self, name: ProxyName, target: Target, question: Question) -> Seen:
+        eye = self.eye(name)
+        is_alive = self._reaches(name, target.network, target.address)
+        await asyncio.sleep((ANSWER_SECONDS if is_alive else question.timeout_seconds) + eye.lag_seconds)
+        is_alive = is_alive or self._reaches(name, target.network, target.address)
+        control = next((it for it in target.controls if self._is_control(name, target.network, it)), "")
+        host = self._host_at(target.network, target.address)
+        saw = Saw.ALIVE if is_alive else Saw.SILENT
+        if host is not None:
+            saw = eye.lies.get(host, saw)
+        answered = ("tcp 22" if question.ports else "proxy") if saw is Saw.ALIVE else ""
+        return Seen(
+            network=target.network, target=target.address, saw=saw, answered=answered, control=control, why=answered,
+            milliseconds=1000 * ANSWER_SECONDS if saw is Saw.ALIVE else None,
+        )  # fmt: skip
+
+    def _tell(self, daemon: str, name: ProxyName, seen: Seen) -> None:
+        host, now = self._host_at(seen.network, seen.target), self._wires.now()
+        if host is None:
             return
         look = Look(
-            observer=observer, network=target.network, target=target.address, saw=saw, at=now(), control=control,
-            milliseconds=1000 * ANSWER_SECONDS if saw is Saw.ALIVE else None,
-            why="tcp 22" if saw is Saw.ALIVE else "",
+            observer=Observer(name=name, domain=""), network=seen.network, target=seen.target, saw=seen.saw, at=now,
+            control=seen.control, milliseconds=seen.milliseconds, why=seen.why,
         )  # fmt: skip
-        found.append(look)
-        self.told(Answered(at=self._wires.now(), daemon=daemon, has_control=control != "", host=host, look=look))
+        self.told(Answered(at=now, daemon=daemon, has_control=seen.control != "", host=host, look=look))
 
-    def _is_control(self, observer: Observer, network: str, address: str) -> bool:
-        return address not in observer.own and self._reaches(observer, network, address)
+    def _host_at(self, network: str, address: str) -> HostName | None:
+        return next((it.name for it in self._machines.values() if it.has_address(network, address)), None)
 
-    def _reaches(self, observer: Observer, network: str, address: str) -> bool:
+    def _is_control(self, name: ProxyName, network: str, address: str) -> bool:
+        """Its own machine is none."""
+        carrier = self._paths[name].carrier
+        is_own = carrier is not None and carrier.has_address(network, address)
+        return not is_own and self._reaches(name, network, address)
+
+    def _reaches(self, name: ProxyName, network: str, address: str) -> bool:
         """Return whether the observer gets an answer of that address over that network."""
-        eye = self.eye(observer.name)
-        if eye.is_blind(network) or (observer.name == ENGINE and self._wires.is_cut):
+        eye = self.eye(name)
+        if eye.is_blind(network) or (name == ENGINE and self._wires.is_cut):
             return False
         if address in self._references.get(network, ()):
             return True
@@ -129,10 +130,14 @@ class Eyes:
         return machine is not None and machine.name not in eye.cannot_reach
 
 
-async def ask_life(
-    eyes: Eyes, daemon: str, command: c.AskLife, timeout_seconds: float, now: Callable[[], float]
-) -> e.LifeAsked:
-    """Look at a host, and make an event of what was seen."""
-    looks = await eyes.look(daemon, command.host, command.observers, command.targets, timeout_seconds, now)
-    alive = next((look.why for look in looks if look.saw is Saw.ALIVE), None)
-    return e.LifeAsked(host=command.host, answered=alive, was_asked=bool(command.targets), looks=looks)
+class WorldLiveness:
+    """ports.liveness.Liveness on a daemon's machine, and how that daemon asks proxies to look."""
+
+    def __init__(self, eyes: Eyes, daemon: str) -> None:
+        self._eyes, self._daemon = eyes, daemon
+
+    async def look(self, question: Question, *, why_not: object = None) -> tuple[Seen, ...]:
+        return await self._eyes.look(self._daemon, ENGINE, question)
+
+    async def ask_proxy(self, name: ProxyName, question: Question, seconds: float) -> tuple[Seen, ...]:
+        return await self._eyes.look(self._daemon, name, question)

@@ -293,9 +293,13 @@ class Machine:
         """Whether its kernel answers at its address."""
         return self.does is Run.RUNNING and not self.is_hung
 
+    def has_address(self, network: str, address: str) -> bool:
+        """Return whether that is its address in that network ("": that of `address`)."""
+        return (self.addresses.get(network) if network else self.address) == address
+
     def answers_at(self, network: str, address: str) -> bool:
-        """Return whether it answers at that address of that network ("": that of `address`)."""
-        is_there = (self.addresses.get(network) if network else self.address) == address
+        """Return whether it answers at that address of that network."""
+        is_there = self.has_address(network, address)
         is_linked = not (self.is_cut_off or self.is_unasked or network in self.cut_networks)
         return is_there and is_linked and self.is_answering
 

@@ -8,10 +8,9 @@ import asyncio
 import contextvars
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fenced.core.heard.looks import Saw, Target
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ENGINE, PlugId, ProxyName, Token
 from fenced.model.power import Power
@@ -27,7 +26,6 @@ from fenced.ports.devices import (
     Started,
     WrongMachine,
 )
-from fenced.ports.liveness import Question, Seen
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug, Run
 
@@ -341,30 +339,3 @@ class WorldCaller:
 
     async def close(self) -> None:
         pass
-
-
-class WorldLiveness:
-    """ports.liveness.Liveness: a running machine answers, all others are silent."""
-
-    def __init__(self, machines: Sequence[Machine], wires: Wires) -> None:
-        self._machines = {machine.address: machine for machine in machines}
-        self._wires = wires
-
-    async def look(self, question: Question, *, why_not: object = None) -> tuple[Seen, ...]:
-        seen = tuple(self._seen(target, question.ports) for target in question.targets)
-        is_any_alive = any(each.saw is Saw.ALIVE for each in seen)
-        await asyncio.sleep(0.01 if is_any_alive else question.timeout_seconds)
-        return seen
-
-    def _seen(self, target: Target, ports: Sequence[int]) -> Seen:
-        machine, control = self._machines.get(target.address), next(iter(target.controls), "")
-        if (
-            machine is None
-            or not machine.is_answering
-            or machine.is_unasked
-            or machine.is_cut_off
-            or self._wires.is_cut
-        ):
-            return Seen(network=target.network, target=target.address, saw=Saw.SILENT, control=control)
-        answered = f"tcp {ports[0]}" if ports else "proxy"
-        return Seen(network=target.network, target=target.address, saw=Saw.ALIVE, answered=answered, why=answered)
