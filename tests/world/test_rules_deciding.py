@@ -35,7 +35,7 @@ async def _paused(world: World) -> None:
 
 
 async def _maintained(world: World) -> None:
-    await write(world, r.MaintenanceSet(by="person", reason="", until=None, after=State.SUSPECT))
+    await write(world, r.MaintenanceSet(by="person", reason="", until=None, after=State.MAINTENANCE))
 
 
 async def _just_started(world: World) -> None:

@@ -30,6 +30,7 @@ def answer(world: World, name: str, saw: Saw = Saw.SILENT, *, ago: float = 0.0, 
 
 def findings(*answers: tuple[str, Saw, float, bool]) -> str:
     async def plant(world: World) -> None:
+        world.disk.durable.format = 2  # without decisions, which another rule wants
         world.disk.row = replace(world.disk.row, name="fenced-a")
         world.machines[HostName("node-2")].die()
         world.say("node-1")
