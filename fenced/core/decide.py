@@ -1,7 +1,8 @@
 """The core's only door: one event in, records and commands out. No event from outside makes it raise.
 
-Each event goes to one module: messages to `suspected.hearing`, timers to `suspected.looking`, requests to
-`operation.requests`, results of races and steps to `operation.results`, readings of the check to `suspected.fenceable`.
+Each event goes to one module: messages to `suspected.hearing` and `suspected.evidence`, timers to `suspected.looking`,
+requests to `operation.requests`, results of races and steps to `operation.results`, readings of the check to
+`suspected.fenceable`.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard.others import Room, tightest
 from fenced.core.operation import confirming, drills, recovery, requests, results
 from fenced.core.said.announce import Announcement
-from fenced.core.suspected import drilled, fenceable, hearing, looking
+from fenced.core.suspected import drilled, evidence, fenceable, hearing, looking
 from fenced.core.suspected.watch import watch_ended
 from fenced.core.work import HostWork, Work
 from fenced.model.answers import Answer
@@ -133,7 +134,7 @@ def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
             hearing.hear_presence(work, event)
             return not event.is_retained
         case e.Evidence():
-            hearing.hear_evidence(work, event)
+            evidence.hear_evidence(work, event)
             return not event.is_retained
         case _:
             assert_never(event)

@@ -16,6 +16,7 @@ from fenced.core.durable.state import HostState
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
 from fenced.core.heard.counts import Domain, Memo
+from fenced.core.heard.evidence import Sources
 from fenced.core.heard.messages import Health
 from fenced.core.heard.own import LEASE_MARGIN_SECONDS, Own
 from fenced.core.heard.sight import SET, Counters, Seen, Sight, keep_beat, kept, put_back
@@ -71,6 +72,7 @@ class Fleet:
         self.sights: Undoable[HostName, Sight] = Undoable()
         self.checks: Undoable[HostName, HostChecks] = Undoable()
         self.claims = Claims()
+        self.sources = Sources()
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
         self.by_domain: dict[Domain, list[HostName]] = {}
         self.troubled: set[HostName] = set()

@@ -1,13 +1,23 @@
 """The gates about signs of life of a silent host: its own, and evidence of others."""
 
+from typing import Final
+
 from fenced.core.allowed.verdict import judged
 from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
+from fenced.core.heard.evidence import DRAINED, MAINTENANCE, NO_LIFE, SHUTTING_DOWN, holding
 from fenced.model.names import HostName
 from fenced.model.power import Cause
 
 LAST_WILL = "last will of its reporter"
 """The reason of a suspicion that rests on a last will alone, which is a weak sign."""
+
+WORDS: Final = {
+    MAINTENANCE: "that people work on it (maintenance)",
+    DRAINED: "that no workloads run there (drained)",
+    SHUTTING_DOWN: "that it shuts down, so its silence is expected",
+}
+"""What a kind says that is no sign of life."""
 
 
 def is_living_fenced(fleet: Fleet, name: HostName) -> bool:
@@ -37,10 +47,35 @@ def life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     return judged("alive_but_silent", False, f"{life.answered} answers: the reporter is dead, not the host")
 
 
-def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
-    """Evaluate evidence from others that the host lives, of the kinds that stop a fence."""
+def is_life(fleet: Fleet, kind: str) -> bool:
+    """Return whether evidence of this kind says that the host runs, and counts."""
+    return kind in fleet.inventory.daemon.gates.live_evidence and kind not in NO_LIFE
+
+
+def live_evidence(fleet: Fleet, name: HostName, now: float, *, is_life_only: bool = False) -> GateVerdict:
+    """Evaluate what other systems say of the host, of the kinds that hold a fence.
+
+    `is_life_only`: an OFF was sent, so only signs of life count (S19).
+    """
     kinds = fleet.inventory.daemon.gates.live_evidence
-    for source, (kind, until) in (fleet.sights[name].evidence or {}).items():
-        if kind in kinds and now < until:
-            return judged("live_evidence", False, f"{source} says {kind} is alive for {until - now:.0f} s more")
+    for source, kind, said in holding(fleet.sights[name].evidence, now):
+        left = said.until - now
+        if kind == SHUTTING_DOWN:
+            left = shutdown_seconds(fleet, name, now)
+        if kind in kinds and left > 0.0 and not (is_life_only and kind in NO_LIFE):
+            return judged(
+                "live_evidence", False, f"{source} says {WORDS.get(kind, kind + ' is alive')}; {left:.0f} s more"
+            )
     return judged("live_evidence", True, "none")
+
+
+def shutdown_seconds(fleet: Fleet, name: HostName, now: float) -> float:
+    """Return for how long more the host's silence is expected because another system says that it shuts down; 0: it is
+    not. However often that is said, it explains a silence of `stopping_max` at most."""
+    if SHUTTING_DOWN not in fleet.inventory.daemon.gates.live_evidence:
+        return 0.0
+    until = max(
+        (it.until for _, kind, it in holding(fleet.sights[name].evidence, now) if kind == SHUTTING_DOWN), default=now
+    )
+    most = fleet.host(name).settings.detection.stopping_max_seconds - fleet.silence_seconds(name, now)
+    return max(min(until - now, most), 0.0)

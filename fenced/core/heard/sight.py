@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Final, TypedDict
 
 from fenced.core.heard.checks import NOTHING, OffRounds, OffRow
+from fenced.core.heard.evidence import Statements, without_shutdown
 from fenced.core.heard.messages import Health
 from fenced.model.names import BootId, DeviceName, ProxyName
 
@@ -39,7 +40,7 @@ class Sight:
 
     `heard_at`: the last beat that proved life; `spoke_at`: the last stale message (an old sequence, an ended boot),
     `speaking_since`: the first of the stale ones in a row. `counters`: (reporter, boot, sequence), the newest last.
-    `evidence`: by source, its kind and when it expires. `old_run`: first and last message of a run long after it was
+    `evidence`: by source and kind. `old_run`: first and last message of a run long after it was
     proven off. `watch_offs`: by level. `watch_lit`: by device, the paths that last read ON in the watch.
     `devices_since`: when a reload changed the host's devices. `wake_at`: the next scheduled check. `longest_silence`:
     between two beats since the start, in seconds of listening, and when it ended.
@@ -49,7 +50,7 @@ class Sight:
     heard_ear: float = 0.0
     spoke_at: float | None = None
     spoke_ear: float = 0.0
-    evidence: Mapping[str, tuple[str, float]] | None = None
+    evidence: Statements | None = None
     wake_at: float | None = None
     boot: BootId | None = None
     sequence: int | None = None
@@ -82,7 +83,7 @@ class Seen(TypedDict, total=False):
     heard_ear: float
     spoke_at: float | None
     spoke_ear: float
-    evidence: Mapping[str, tuple[str, float]] | None
+    evidence: Statements | None
     wake_at: float | None
     boot: BootId | None
     sequence: int | None
@@ -136,6 +137,8 @@ def keep_beat(sight: Sight, health: Health, *, ear: float, counters: Counters, i
     _set_sequence(sight, health.sequence)
     _set_counters(sight, counters)
     if sight.boot != health.boot and not health.is_boot_unread:
+        if sight.evidence is not None and sight.boot is not None:
+            SET["evidence"](sight, without_shutdown(sight.evidence))
         SET["boot"](sight, health.boot)
     if sight.speaking_since is not None:
         SET["speaking_since"](sight, None)

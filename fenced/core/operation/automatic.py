@@ -5,6 +5,7 @@ from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import GateVerdict, Slot
+from fenced.core.heard.evidence import holding
 from fenced.core.operation import starting
 from fenced.core.operation.advancing import advance
 from fenced.core.operation.phases import enter_restore
@@ -43,6 +44,10 @@ def _known(work: HostWork) -> tuple[str, ...]:
         f"silence: {silence:.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
         f"suspected because: {work.state.suspicion_reason}",
         f"asked itself: {asked}",
+        *(
+            f"evidence: {source} says {kind}, {now - said.at:.1f} s ago"
+            for source, kind, said in holding(sight.evidence, now)
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Measures how long a host was silent, and when its silence exceeds its grace (design.md#detection)."""
 
+from fenced.core.allowed import of_life
 from fenced.core.fleet import Fleet
 from fenced.core.work import HostWork
 from fenced.model.names import HostName
@@ -14,7 +15,7 @@ def due_at(work: HostWork) -> float:
     due = listening_from + left
     if now < fleet.own.lag_until < due:  # the grace is no longer stretched by then
         due = max(fleet.own.lag_until, due - fleet.own.lag_seconds)
-    return max(due, release_until(work))
+    return max(due, release_until(work), now + of_life.shutdown_seconds(fleet, name, now))
 
 
 def release_until(work: HostWork) -> float:
