@@ -201,6 +201,7 @@ class Play:
             "person": self.people.ask,
             "lease": self._lease,
             "inventory": self._inventory,
+            "evidence": self._evidence,
             "all": self._all,
         }
 
@@ -242,6 +243,11 @@ class Play:
         host, *what = rest.split()
         if not self.world.files.edit(HostName(host), what):
             raise BadStory(f"inventory {rest!r}")
+
+    async def _evidence(self, rest: str) -> None:
+        """`SOURCE ...`: another system says something of the hosts."""
+        if not self.world.sources.obey(rest):
+            raise BadStory(f"evidence {rest!r}")
 
     async def _link(self, rest: str) -> None:
         """The daemon's own network: connections stay open, but nothing comes through."""
@@ -322,7 +328,7 @@ class Play:
             case ["says", "failing"]:
                 world.say(name, e.HealthStatus.FAILING)
             case ["writes", "to", "storage", "for", seconds]:
-                world.vouch(name, float(seconds))
+                world.sources.say("san", name, "storage_lease", seconds=float(seconds))
             case ["last", "will"]:
                 now = world.clock.now()
                 world.post.send(e.Presence(host=machine.name, received=now, is_retained=False, is_online=False))

@@ -13,6 +13,7 @@ from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_dividing import DIVIDING_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
 from tests.planted.bugs_drills import DRILL_BUGS
+from tests.planted.bugs_evidence import EVIDENCE_BUGS
 from tests.planted.bugs_floors import FLOOR_BUGS
 from tests.planted.bugs_glances import GLANCE_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
@@ -45,6 +46,7 @@ BUGS: Final = (
     + ARMING_BUGS
     + BUDGET_BUGS
     + CLIENT_BUGS
+    + EVIDENCE_BUGS
     + FLOOR_BUGS
     + GLANCE_BUGS
     + HEARING_BUGS

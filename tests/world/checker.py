@@ -15,7 +15,7 @@ from typing import Final
 from fenced.core.durable import records as r
 from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import HostState, Slot
-from fenced.core.events import Health, HealthStatus
+from fenced.core.events import Evidence, Health, HealthStatus
 from fenced.core.fleet import Fleet
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
@@ -37,7 +37,7 @@ LATE_SECONDS: Final = 0.001
 
 MOMENTS: Final = (
     "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
-    "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised", "said",
+    "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised", "said", "vouched",
 )  # fmt: skip
 """The moments at which rules are called; each rule is called only for those that it handles."""
 
@@ -165,6 +165,8 @@ class Checker:
 
     def heard(self, event: BusEvent) -> None:
         """The broker passed a message to the daemons. One that a newer one overtook says nothing of the present."""
+        if isinstance(event, Evidence):
+            self.call("vouched", event)
         if self.truth is None or not isinstance(event, Health) or event.is_retained:
             return
         if event.boot in {None, self.machines[event.host].boot}:

@@ -23,6 +23,7 @@ from tests.world.network import Broker, WorldClock
 from tests.world.post import Post
 from tests.world.proxies import WorldProxy
 from tests.world.rack import Rack
+from tests.world.sources import Sources
 from tests.world.store import WorldJournal
 from tests.world.telemetry import RecordingTelemetry
 from tests.world.wires import Path, Wires
@@ -60,6 +61,7 @@ class World:
         self.broker = Broker(self.clock)
         self.broker.spell = self._spell
         self.post = Post(self.broker)
+        self.sources = Sources(self.broker, self.machines)
         self.telemetry = RecordingTelemetry()
         self.disk = Disk(self.clock)
         self.checker = Checker(self.disk.durable, self.machines, self.wires, self.clock.now)
@@ -100,6 +102,7 @@ class World:
             if daemon.is_started:
                 await daemon.crash()
         self._is_over = True
+        self.sources.end_all()
         for sent in list(self.wires.sent.values()):
             sent.task.cancel()
         for proxy in self.proxies.values():
@@ -148,16 +151,6 @@ class World:
                 reason="" if status is e.HealthStatus.OK else f"says {status.value}",
             )
         )
-
-    def vouch(self, name: str, seconds: float) -> None:
-        """Report that the machine was seen writing to shared storage; valid for so long."""
-        now, machine = self.clock.now(), self.machine(name)
-        self.broker.send(
-            e.Evidence(
-                host=machine.name, source="san", received=now, is_retained=False, evidence_kind="storage_lease",
-                is_alive=True, ttl_seconds=seconds,
-            )
-        )  # fmt: skip
 
     def machine(self, name: str) -> Machine:
         return self.machines[HostName(name)]

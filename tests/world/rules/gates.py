@@ -2,6 +2,8 @@
 
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Pause, Storm
+from fenced.core.events import Evidence
+from fenced.core.heard.evidence import SHUTTING_DOWN
 from fenced.model.names import BootId, HostName
 from fenced.model.power import What
 from tests.world.machines import Machine
@@ -29,8 +31,19 @@ class AutomaticOff(Rule):
         self._storms: dict[str, Storm] = {}
         self._spent: set[HostName] = set()
         """Hosts of storms that a person released, or that reached their longest time."""
+        self._evidence: dict[tuple[HostName, str, str], tuple[float, float]] = {}
+        """When it was said, and until when it holds; by host, source and kind."""
         self._touched: set[HostName] = set()
         """Hosts that people ever asked to switch."""
+
+    def vouched(self, event: Evidence) -> None:
+        if event.is_retained:
+            return
+        key = (event.host, event.source, event.evidence_kind)
+        self._evidence.pop(key, None)
+        if event.is_alive:
+            now = self.truth.now()
+            self._evidence[key] = (now, now + event.ttl_seconds)
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         self._known.add(machine.name)
@@ -98,10 +111,25 @@ class AutomaticOff(Rule):
             ("without the bus", not truth.broker.is_up and not self._is_stored_late(at)),
             ("which is heard and reported nothing", self._is_alive(host, at)),
             ("while nobody else was heard over the network since", self._is_alone(host, at)),
+            ("while evidence holds it", self._is_said_to_live(host, at)),
             ("in a storm", self._is_in_storm(host)),
             ("as the first of a storm", self._is_first_of_storm(host, at)),
         )
         return [why for why, is_closed in closed if is_closed]
+
+    def _is_said_to_live(self, host: HostName, at: float) -> bool:
+        """Return whether evidence of a kind that counts was heard by the daemon that lives, and holds.
+
+        A shutdown is left out: what is said of it may have ended earlier than its time.
+        """
+        kinds, since = self.truth.inventory.daemon.gates.live_evidence, self.truth.up_since
+        if since is None or self._is_stored_late(at):
+            return False
+        return any(
+            name == host and kind in kinds and kind != SHUTTING_DOWN
+            and since + IN_INBOX_SECONDS < said < at - IN_INBOX_SECONDS and at < until - IN_INBOX_SECONDS
+            for (name, _, kind), (said, until) in self._evidence.items()
+        )  # fmt: skip
 
     def _is_in_storm(self, host: HostName) -> bool:
         """Return whether a storm that nobody ended holds a domain of the host."""
