@@ -186,7 +186,11 @@ class EngineControl:
         host = fleet.host(name)
         verdicts = gates.all_gates(fleet, name, now)
         warning, misnamed = freshness.warning(fleet, name, now), self._misnamed.sentences(name)
-        remarks = (*misnamed, *filter(None, (warning,)), *evidence.remarks(fleet, name, now))
+        remarks = (
+            *misnamed,
+            *filter(None, (warning, freshness.late_reporters(fleet, name, now))),
+            *evidence.remarks(fleet, name, now),
+        )
         plan = []
         for device in host.devices:
             candidates = expand(device, host, fleet.inventory, fleet.why_candidate_barred)

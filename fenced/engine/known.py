@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fenced.core.allowed import of_host
+from fenced.core.allowed import of_host, of_life
 from fenced.core.fleet import Fleet
+from fenced.core.heard.reporters import Promise
 from fenced.core.suspected import evidence
 from fenced.model.moments import moment
 from fenced.ports.control import HostView
@@ -17,7 +18,7 @@ def known_of(
     there is nothing to say, as is evidence."""
     state, name = view.state, view.state.name
     sight, host = fleet.sights[name], fleet.host(name)
-    said = evidence.lines(fleet, name, now)
+    said, reporters = evidence.lines(fleet, name, now), of_life.promises(fleet, name, now)
     return {
         "last_heard": moment(view.last_heard),
         "heard_in_this_life": sight.heard_at is not None,
@@ -33,6 +34,7 @@ def known_of(
         "suspicion_reason": state.suspicion_reason or None,
         **({"warning": warning} if warning is not None else {}),
         **({"misnamed": list(misnamed)} if misnamed else {}),
+        **({"reporters": [_reporter(it) for it in reporters]} if reporters else {}),
         **({"evidence": list(said)} if said else {}),
         "asked_itself": None if sight.life is None else sight.life.words,
         "attempts_in_window": of_host.attempts_in_window(fleet, name, now),
@@ -41,3 +43,8 @@ def known_of(
         "distrusted": [str(device) for device in state.distrusted],
         "wrong_machines": [str(device) for device in state.wrong_machines],
     }
+
+
+def _reporter(promise: Promise) -> str:
+    late = "" if promise.left >= 0.0 else ", late"
+    return f"{promise.name}: heard {promise.ago:.0f} s ago, every {promise.interval:g} s{late}"

@@ -111,7 +111,8 @@ GATES: Final[dict[str, About]] = {
     "alive_but_silent": About(
         closed_while="the host itself answers (a TCP port, its proxy agent), or was not probed yet (where it has no "
         "address to probe, the gate is open and says so); or it sent a stale beat within its grace "
-        "([below](#stale-is-not-silent))",
+        "([below](#stale-is-not-silent)); or one of its reporters is not late yet "
+        "([below](#several-reporters-of-one-host))",
         set_by="`[detection] probe_ports`, `alive_but_silent`",
         opens_when="it answers no more: its reporter is dead, or counts wrong, restart it", who="the host, a person",
         fails="closed until it was probed; open where there is nothing to probe: most hosts have no address that "

@@ -1,10 +1,12 @@
 """The gates about signs of life of a silent host: its own, and evidence of others."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from fenced.core.allowed.verdict import judged
 from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
+from fenced.core.heard import reporters
 from fenced.core.heard.evidence import DRAINED, MAINTENANCE, NO_LIFE, SHUTTING_DOWN, holding
 from fenced.model.names import HostName
 from fenced.model.power import Cause
@@ -38,6 +40,12 @@ def life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
         ago = now - sight.spoke_at
         why = f"{ago:.0f} s ago it sent a beat that is no news (an old sequence or boot): something of it is alive"
         return judged("alive_but_silent", is_living_fenced(fleet, name), why)
+    for promise in promises(fleet, name, now):
+        if promise.left >= 0.0:
+            why = (
+                f"its reporter {promise.name} is not late yet: heard {promise.ago:.0f} s ago, {promise.left:.0f} s left"
+            )
+            return judged("alive_but_silent", False, why)
     if life is None:
         return judged("alive_but_silent", False, "the host itself was not asked yet")
     if life.answered is None:
@@ -50,6 +58,17 @@ def life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 def is_life(fleet: Fleet, kind: str) -> bool:
     """Return whether evidence of this kind says that the host runs, and counts."""
     return kind in fleet.inventory.daemon.gates.live_evidence and kind not in NO_LIFE
+
+
+def promises(fleet: Fleet, name: HostName, now: float) -> Sequence[reporters.Promise]:
+    """Return what each of several reporters of the host promised; nothing if it has only one."""
+    sight, detection = fleet.sights[name], fleet.host(name).settings.detection
+    if not sight.reporters:
+        return ()
+    return reporters.promises(
+        sight, ear=fleet.own.ear.now(min(now, fleet.heard_until)), default=detection.heartbeat_interval_seconds,
+        least=detection.grace_seconds, missed=detection.missed_heartbeats,
+    )  # fmt: skip
 
 
 def live_evidence(fleet: Fleet, name: HostName, now: float, *, is_life_only: bool = False) -> GateVerdict:

@@ -7,7 +7,7 @@ evidence never roll back: a forgotten heartbeat would be silence.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 from fenced.core.heard.checks import NOTHING, OffRounds, OffRow
 from fenced.core.heard.evidence import Statements, without_shutdown
@@ -16,6 +16,17 @@ from fenced.model.names import BootId, DeviceName, ProxyName
 
 Counters = tuple[tuple[str, BootId, int], ...]
 """(reporter, boot, sequence) of each reporter, the newest last."""
+
+
+class Reporter(NamedTuple):
+    """One of several reporters of a host, and its last beat. `ear`: when that came, in listening time."""
+
+    name: str
+    ear: float
+    interval: float | None
+    workloads: int
+    roles: tuple[str, ...]
+    is_stopping: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +51,11 @@ class Sight:
 
     `heard_at`: the last beat that proved life; `spoke_at`: the last stale message (an old sequence, an ended boot),
     `speaking_since`: the first of the stale ones in a row. `counters`: (reporter, boot, sequence), the newest last.
-    `evidence`: by source and kind. `old_run`: first and last message of a run long after it was
-    proven off. `watch_offs`: by level. `watch_lit`: by device, the paths that last read ON in the watch.
-    `devices_since`: when a reload changed the host's devices. `wake_at`: the next scheduled check. `longest_silence`:
-    between two beats since the start, in seconds of listening, and when it ended.
+    `reporter`: of the newest beat; `reporters`: all, if there are several, the newest last; then `interval_seconds`,
+    `workloads` and `roles` are what `heard.reporters` makes of theirs. `evidence`: by source and kind. `old_run`: first
+    and last message of a run long after it was proven off. `watch_offs`: by level. `watch_lit`: by device, the paths
+    that last read ON in the watch. `devices_since`: when a reload changed the host's devices. `wake_at`: the next
+    scheduled check. `longest_silence`: between two beats since the start, in seconds of listening, and when it ended.
     """
 
     heard_at: float | None = None
@@ -51,6 +63,8 @@ class Sight:
     spoke_at: float | None = None
     spoke_ear: float = 0.0
     evidence: Statements | None = None
+    reporter: str | None = None
+    reporters: tuple[Reporter, ...] = ()
     wake_at: float | None = None
     boot: BootId | None = None
     sequence: int | None = None
@@ -84,6 +98,8 @@ class Seen(TypedDict, total=False):
     spoke_at: float | None
     spoke_ear: float
     evidence: Statements | None
+    reporter: str | None
+    reporters: tuple[Reporter, ...]
     wake_at: float | None
     boot: BootId | None
     sequence: int | None
@@ -110,8 +126,9 @@ class Seen(TypedDict, total=False):
 
 
 MOMENTS: Final = frozenset(
-    {"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence", "longest_silence", "longest_silence_at"}
-)
+    {"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence", "longest_silence", "longest_silence_at", "reporter",
+     "reporters"}
+)  # fmt: skip
 """Moments of beats and evidence: a roll-back keeps them."""
 
 WAKE: Final = "wake_at"
@@ -150,6 +167,11 @@ def keep_beat(sight: Sight, health: Health, *, ear: float, counters: Counters, i
         SET["interval_seconds"](sight, health.interval_seconds)
         SET["workloads"](sight, health.workloads)
         SET["roles"](sight, health.roles)
+
+
+def is_missed(sight: Sight, health: Health) -> bool:
+    """Return whether the silence before a beat was one of a running host: of the same boot, not announced."""
+    return sight.heard_at is not None and sight.boot == health.boot and not sight.is_stopping
 
 
 _OWNED: Final = tuple(it.name for it in fields(Sight) if it.name not in MOMENTS and it.name != WAKE)

@@ -10,6 +10,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.state import ProofOfOff
 from fenced.core.events import Health, HealthStatus, Presence
 from fenced.core.fleet import Fleet
+from fenced.core.heard.reporters import is_going_down
 from fenced.core.operation import life
 from fenced.core.operation.phases import stop
 from fenced.core.suspected import freshness, giving_back
@@ -44,7 +45,11 @@ def hear(work: HostWork, health: Health) -> bool:
         return True
     if not is_news:
         return False
+    is_leaving = state.state is State.LEFT and _is_before_it_stopped(work, health)
     _keep_sight(work, health)
+    if is_leaving:
+        work.see(is_stopping=True)
+        return True
     if health.status is HealthStatus.FAILING:
         if state.state is State.UNKNOWN or state.boot != health.boot:
             _hear_life(work, health.boot)
@@ -54,6 +59,15 @@ def hear(work: HostWork, health: Health) -> bool:
         return True
     _hear_life(work, health.boot)
     return True
+
+
+def _is_before_it_stopped(work: HostWork, health: Health) -> bool:
+    """Return whether another reporter than this one said that this run stops: what this one says may be older, and does
+    not contradict that before `stopping_max` is over."""
+    state = work.state
+    over = state.since + work.host.settings.detection.stopping_max_seconds
+    is_this_run = health.boot is not None and health.boot == state.boot
+    return is_this_run and work.now < over and is_going_down(work.sight, health.reporter)
 
 
 def _is_last_run(work: HostWork, health: Health) -> bool:
