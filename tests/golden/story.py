@@ -336,6 +336,10 @@ class Play:
                 machine.lose_mains()
             case ["gets", "mains,", "on", "after", seconds]:
                 machine.get_mains(on_after_seconds=float(seconds))
+            case ["is", "polled", "every", seconds]:
+                world.poll(name, float(seconds))
+            case ["is", "polled", "no", "more"]:
+                world.poll(name, 0.0)
             case ["is", "cut", "off"]:
                 machine.is_cut_off = True
             case ["is", "back"]:

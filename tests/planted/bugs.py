@@ -26,6 +26,7 @@ from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
+from tests.planted.bugs_reporters import REPORTER_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
@@ -58,6 +59,7 @@ BUGS: Final = (
     + POSTGRES_BUGS
     + PROXY_BUGS
     + RECORD_BUGS
+    + REPORTER_BUGS
     + SHARD_BUGS
     + SHOWN_BUGS
     + UNIT_BUGS

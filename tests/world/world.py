@@ -4,6 +4,7 @@ A daemon learns everything through its ports; the truth is in `machines`. Time i
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from fenced.core import events as e
 from fenced.engine.control import EngineControl
@@ -27,6 +28,9 @@ from tests.world.sources import Sources
 from tests.world.store import WorldJournal
 from tests.world.telemetry import RecordingTelemetry
 from tests.world.wires import Path, Wires
+
+COLLECTOR: Final = "collector"
+"""The second reporter of machines that are polled."""
 
 
 class World:
@@ -128,6 +132,24 @@ class World:
             if machine.is_beating:
                 self.say(machine.name)
 
+    def poll(self, name: str, interval: float) -> None:
+        """Let a collector, a second reporter, report the machine every interval from now on; 0: no more.
+
+        It asks the machine over the network, so it goes on where the machine's own reporter is dead.
+        """
+        machine = self.machines[HostName(name)]
+        machine.polled_every = interval
+        self._poll(machine, interval)
+
+    def _poll(self, machine: Machine, interval: float) -> None:
+        if self._is_over or not interval or machine.polled_every != interval:
+            return
+        virtual().call_later(interval, self._poll, machine, interval)
+        if self.broker.is_heard:
+            machine.polls += 1
+            if machine.is_answering and not machine.is_cut_off:
+                self.say(machine.name, reporter=COLLECTOR)
+
     def _spell(self, event: BusEvent) -> tuple[BusEvent, BusEvent | None]:
         """Format a message in its host's manner."""
         if not isinstance(event, e.Health) or self.machines[event.host].manner is Manner.PLAINLY:
@@ -135,7 +157,9 @@ class World:
         manner = self.machines[event.host].manner
         return meant(event, manner), spelled(event, manner)
 
-    def say(self, name: str, status: e.HealthStatus = e.HealthStatus.OK, *, boot: int | None = None) -> None:
+    def say(
+        self, name: str, status: e.HealthStatus = e.HealthStatus.OK, *, boot: int | None = None, reporter: str = ""
+    ) -> None:
         """Send one health message of a machine, as it would send it now (or, with `boot`, in that run)."""
         machine = self.machines[HostName(name)]
         boot_id = machine.boot if boot is None else type(machine.boot)(f"{name}#{boot}")
@@ -145,9 +169,10 @@ class World:
                 received=self.clock.now(),
                 is_retained=False,
                 boot=boot_id,
-                sequence=machine.beats,
+                reporter=reporter,
+                sequence=machine.polls if reporter else machine.beats,
                 status=status,
-                interval_seconds=machine.interval,
+                interval_seconds=machine.polled_every if reporter else machine.interval,
                 reason="" if status is e.HealthStatus.OK else f"says {status.value}",
             )
         )
