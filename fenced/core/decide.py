@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions, listening, lost, restricting, storms, taking
+from fenced.core import closed_gates, fleet_decisions, late_hosts, listening, lost, restricting, storms, taking
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
@@ -76,7 +76,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             answer = fleet_decisions.bus_request(work, event)
         case e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost():
             fleet_decisions.own_event(work, event)
-        case e.DrainStarted() | e.BudgetSeen() | e.ProxiesSeen():
+        case e.DrainStarted() | e.BudgetSeen() | e.ProxiesSeen() | e.OwnHealthMeasured():
             fleet_decisions.own_event(work, event)
         case e.PathsListed():
             fleet.forget_checks(event.paths)
@@ -104,6 +104,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             storms.look(work)
             closed_gates.look(work)
             listening.look(work)
+            late_hosts.look(work)
         case e.Started():
             taking.begin(work, event)
             for request in restricting.requests_of(fleet, event.said, work.now, is_recovered=False):

@@ -11,7 +11,7 @@ from fenced.core.allowed import gates, of_host
 from fenced.core.allowed.catalogue import GATES
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
-from fenced.core.suspected.silence import released_at
+from fenced.core.suspected.silence import grace_words, released_at
 from fenced.model.names import HostName
 from fenced.model.power import State
 from fenced.model.text import one_line
@@ -52,9 +52,9 @@ def _first(fleet: Fleet, state: HostState, now: float) -> str:
     match state.state:
         case State.HEALTHY:
             is_ever = fleet.sights[state.name].heard_at is not None
-            silence, grace = fleet.silence_seconds(state.name, now), fleet.grace_seconds(state.name, now)
+            silence, grace = fleet.silence_seconds(state.name, now), grace_words(fleet, state.name, now)
             heard = f"heard {silence:.1f} s ago" if is_ever else "not heard since the start"
-            return f"{state.name} is healthy: {heard}, its grace is {grace:.0f} s."
+            return f"{state.name} is healthy: {heard}, its grace is {grace}."
         case State.SUSPECT:
             why = state.suspicion_reason or (state.suspicion.value if state.suspicion is not None else "silence")
             return f"{state.name} is suspect for {ago}: {why}. It may still run."

@@ -13,7 +13,7 @@ from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.standing import BARRED, TROUBLED, is_monitored
 from fenced.core.durable.state import HostState
-from fenced.core.heard import reporters
+from fenced.core.heard import grace, reporters
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
 from fenced.core.heard.counts import Domain, Memo
@@ -314,16 +314,14 @@ class Fleet:
         return min(sight.interval_seconds, SLOWEST_INTERVALS * default)
 
     def grace_seconds(self, name: HostName, now: float) -> float:
-        """Return the tolerated silence: grace and missed intervals, stretched after a stall of the daemon."""
-        host, sight = self.host(name), self.sights[name]
-        detection = host.settings.detection
-        roles = set(sight.roles) | set(host.roles)
-        grace = detection.grace_seconds + detection.grace_per_workload_seconds * sight.workloads
-        grace += sum(seconds for role, seconds in detection.grace_per_role_seconds if role in roles)
-        grace = min(grace, max(detection.grace_max_seconds, detection.grace_seconds))
-        missed = detection.missed_heartbeats * self.interval_seconds(name)
-        stretch = self.own.lag_seconds if now < self.own.lag_until else 0.0
-        return max(grace, missed) + stretch
+        """Return the tolerated silence: grace and missed intervals, stretched while the daemon itself is unwell."""
+        plain = grace.plain_seconds(self.host(name), self.sights[name], interval=self.interval_seconds(name))
+        return plain + grace.stretched_by(self.host(name), plain, self.own.stretch_seconds(now))
+
+    def stretched_seconds(self, name: HostName, now: float) -> float:
+        """Return how much of the host's grace is the daemon's own illness."""
+        plain = grace.plain_seconds(self.host(name), self.sights[name], interval=self.interval_seconds(name))
+        return grace.stretched_by(self.host(name), plain, self.own.stretch_seconds(now))
 
     def is_heard(self, name: HostName, now: float) -> bool:
         """Return whether the host was heard since the start, and its silence is within its grace."""

@@ -24,6 +24,7 @@ def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
             e.BusConnected()
             | e.BusDisconnected()
             | e.Stalled()
+            | e.OwnHealthMeasured()
             | e.LeaseRenewed()
             | e.DrainStarted()
             | e.BudgetSeen()

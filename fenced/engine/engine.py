@@ -13,6 +13,7 @@ import structlog
 from fenced.core import events as e
 from fenced.core import storms
 from fenced.core.fleet import Fleet
+from fenced.core.heard import own_health
 from fenced.core.suspected import evidence
 from fenced.core.taking import words_of
 from fenced.engine.batch import Collected
@@ -345,6 +346,11 @@ class Engine:
         """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
         log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
         self.lease.hurry(epoch)
+
+    @property
+    def own_health(self) -> float:
+        """Return how badly this engine hears its hosts: 0 well .. 1."""
+        return own_health.score(self.fleet.own.stretch_seconds(self.ports.clock.now()))
 
     @property
     def shard(self) -> str:

@@ -38,10 +38,11 @@ def _known(work: HostWork) -> tuple[str, ...]:
     heard = "never since the daemon started" if sight.heard_at is None else f"{now - sight.heard_at:.1f} s ago"
     life = sight.life
     asked = "not yet" if life is None else f"{life.words}, {now - life.at:.1f} s ago"
-    silence = fleet.silence_seconds(work.name, now)
+    silence, illness = fleet.silence_seconds(work.name, now), fleet.own.illness(now)
+    stretched = f", stretched because {illness}" if illness else ""
     return (
         f"last heartbeat: {heard}, boot {sight.boot or 'not given'}, sequence {sight.sequence}",
-        f"silence: {silence:.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
+        f"silence: {silence:.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s{stretched}",
         f"suspected because: {work.state.suspicion_reason}",
         f"asked itself: {asked}",
         *(
