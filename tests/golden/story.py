@@ -202,6 +202,7 @@ class Play:
             "lease": self._lease,
             "inventory": self._inventory,
             "evidence": self._evidence,
+            "own": self._own,
             "all": self._all,
         }
 
@@ -243,6 +244,18 @@ class Play:
         host, *what = rest.split()
         if not self.world.files.edit(HostName(host), what):
             raise BadStory(f"inventory {rest!r}")
+
+    async def _own(self, rest: str) -> None:
+        """`loop SECONDS bus SECONDS`: what the daemon that acts measures of itself now."""
+        match rest.split():
+            case ["loop", lag, "bus", waited]:
+                measured = e.OwnHealthMeasured(
+                    at=self.world.daemon.now(), lag_seconds=float(lag), waited_seconds=float(waited)
+                )
+                if self.world.daemon.engine is not None:
+                    self.world.daemon.engine.reactor.deliver(measured)
+            case _:
+                raise BadStory(f"own {rest!r}")
 
     async def _evidence(self, rest: str) -> None:
         """`SOURCE ...`: another system says something of the hosts."""

@@ -21,6 +21,7 @@ from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
 from tests.planted.bugs_outbox import OUTBOX_BUGS
 from tests.planted.bugs_owed import OWED_BUGS
+from tests.planted.bugs_own_health import OWN_HEALTH_BUGS
 from tests.planted.bugs_paths import PATH_BUGS
 from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
@@ -55,6 +56,7 @@ BUGS: Final = (
     + NEIGHBOUR_BUGS
     + OUTBOX_BUGS
     + OWED_BUGS
+    + OWN_HEALTH_BUGS
     + PATH_BUGS
     + POSTGRES_BUGS
     + PROXY_BUGS
