@@ -9,11 +9,12 @@ import pytest
 
 from tests.simulation.chosen import FIXED
 from tests.simulation.play import Outcome, explain, silence_logs, simulate
-from tests.simulation.scenario import STORMS_FROM, scenario
+from tests.simulation.scenario import SOURCES_FROM, STORMS_FROM, scenario
 
 PER_TEST = 16
 FRESH = 15
 STORMY = 16
+SPOKEN = 16
 KINDS_MIN = 80
 
 
@@ -45,6 +46,12 @@ def test_fixed_seeds(skipped: int) -> None:
 def test_seeds_with_storms() -> None:
     """Each has two racks and a switch that dies."""
     outcomes = check(range(STORMS_FROM, STORMS_FROM + 3 * STORMY, 3))
+    assert sum(outcome.operations > 0 for outcome in outcomes) > len(outcomes) / 2
+
+
+def test_seeds_with_sources() -> None:
+    """Evidence that is true, lies or dies, two reporters of a host, a daemon that is slow."""
+    outcomes = check(range(SOURCES_FROM, SOURCES_FROM + 4 * SPOKEN, 4))
     assert sum(outcome.operations > 0 for outcome in outcomes) > len(outcomes) / 2
 
 

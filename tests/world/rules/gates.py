@@ -11,8 +11,8 @@ from tests.world.rules.base import Op, Rule
 
 IN_INBOX_SECONDS = 0.1
 """A heartbeat that arrives when the OFF is decided may still be in the inbox."""
-NEXT_INTERVALS = 1.05
-"""The next beat of a reporter comes within so many of its intervals."""
+NEXT_INTERVALS = 1.4
+"""For nearly one and a half of its intervals a reporter is not late."""
 STORED_SECONDS = 5.0
 """How old a decision may be that a slow store has just written."""
 
