@@ -49,8 +49,8 @@ REPORTER_BUGS: Final = (
         name="another reporter's old word brings back a host that goes down",
         rule="S10",
         file="core/suspected/hearing.py",
-        old="    if is_leaving:\n",
-        new="    if False and is_leaving:\n",
+        old="    if state.state is State.LEFT and _is_before_it_stopped(work, health):\n",
+        new="    if False and _is_before_it_stopped(work, health):\n",
         killers=(
             f"{REPORTERS}::test_one_reporter_says_stopping_and_another_one_has_not_noticed[False]",
             story("a_host_that_says_stopping_to_one_of_two_reporters"),

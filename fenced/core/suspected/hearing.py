@@ -45,17 +45,16 @@ def hear(work: HostWork, health: Health) -> bool:
         return True
     if not is_news:
         return False
-    is_leaving = state.state is State.LEFT and _is_before_it_stopped(work, health)
     _keep_sight(work, health)
-    if is_leaving:
-        work.see(is_stopping=True)
-        return True
     if health.status is HealthStatus.FAILING:
         if state.state is State.UNKNOWN or state.boot != health.boot:
             _hear_life(work, health.boot)
         suspect(work, Cause.REPORT, health.reason or "reported failing")
         return True
     if state.state is State.HEALTHY and (health.boot is None or health.boot == state.boot):
+        return True
+    if state.state is State.LEFT and _is_before_it_stopped(work, health):
+        work.see(is_stopping=True)
         return True
     _hear_life(work, health.boot)
     return True
