@@ -33,6 +33,7 @@ def register_gauges(
             outbox_pending=lambda: sum(engine.outbox.pending for engine in engines()),
             outbox_stuck=lambda: len({name for engine in engines() for name in engine.outbox.stuck}),
             ahead_seconds=clocks.steady.ahead_seconds,
+            own_health=lambda: max((engine.own_health for engine in engines()), default=0.0),
         ),
         ProxyGauges(proxies),
         ObserverGauges(proxies, lambda name: _domain_of(name, engines())),

@@ -18,6 +18,8 @@ from fenced.ports.bus import BusRequest, Evidence, Presence, StateSeen
 from fenced.ports.health import FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed, given_twice
 
 CORRELATION_BYTES_MAX: Final = 1024
+TTL_SECONDS_MAX: Final = 86400.0
+"""A longer `ttl` of evidence is cut to this: refusing it would end what it holds, and a source may die at any time."""
 
 _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
 _Name = Annotated[str, Field(max_length=253)]
@@ -31,7 +33,7 @@ class _EvidenceBody(TypedDict):
 
     kind: Annotated[str, Field(min_length=1, max_length=64)]
     alive: bool
-    ttl: Annotated[float, Field(gt=0, le=86400)]
+    ttl: Annotated[float, Field(gt=0)]
 
 
 class _RequestBody(TypedDict):
@@ -70,7 +72,10 @@ def presence(payload: bytes, *, host: HostName, received: float, is_retained: bo
 
 
 def evidence(payload: bytes, *, host: HostName, source: str, received: float, is_retained: bool) -> Evidence:
-    """If `alive` occurs twice with different values, the host counts as alive. Raises Malformed."""
+    """If `alive` occurs twice with different values, the host counts as alive; a `ttl` that is too long is cut.
+
+    Raises Malformed, also for a `ttl` that is not above 0: only `alive: false` takes evidence back.
+    """
     if not is_level(source):
         raise Malformed("source: must be a printable name without / + #")
     body = _checked(_EVIDENCE, payload)
@@ -81,7 +86,8 @@ def evidence(payload: bytes, *, host: HostName, source: str, received: float, is
         is_retained=is_retained,
         evidence_kind=body["kind"],
         is_alive=body["alive"] or True in given_twice(payload).get("alive", ()),
-        ttl_seconds=body["ttl"],
+        ttl_seconds=min(body["ttl"], TTL_SECONDS_MAX),
+        unread=("ttl",) if body["ttl"] > TTL_SECONDS_MAX else (),
     )
 
 

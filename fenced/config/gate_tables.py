@@ -73,5 +73,7 @@ class GatesTable(Table):
     budget: BudgetGate = Field(default_factory=BudgetGate)
     concurrency: Annotated[int, Count("automatic operations at once", most=10_000)] = 8
     live_evidence: Annotated[
-        tuple[str, ...], Listed("kinds of evidence that stop a fence while they are alive", item=Name(""))
-    ] = ("storage_lease",)
+        tuple[str, ...],
+        Listed("kinds of evidence that hold a fence while they last: storage_lease, maintenance, shutting_down, "
+               "drained, or a kind of your own", item=Name("")),
+    ] = ("storage_lease", "maintenance", "shutting_down")  # fmt: skip

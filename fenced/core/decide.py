@@ -1,14 +1,15 @@
 """The core's only door: one event in, records and commands out. No event from outside makes it raise.
 
-Each event goes to one module: messages to `suspected.hearing`, timers to `suspected.looking`, requests to
-`operation.requests`, results of races and steps to `operation.results`, readings of the check to `suspected.fenceable`.
+Each event goes to one module: messages to `suspected.hearing` and `suspected.evidence`, timers to `suspected.looking`,
+requests to `operation.requests`, results of races and steps to `operation.results`, readings of the check to
+`suspected.fenceable`.
 """
 
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions, listening, lost, restricting, storms, taking
+from fenced.core import closed_gates, fleet_decisions, late_hosts, listening, lost, restricting, storms, taking
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
@@ -18,7 +19,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard.others import Room, tightest
 from fenced.core.operation import confirming, drills, recovery, requests, results
 from fenced.core.said.announce import Announcement
-from fenced.core.suspected import drilled, fenceable, hearing, looking
+from fenced.core.suspected import drilled, evidence, fenceable, hearing, looking
 from fenced.core.suspected.watch import watch_ended
 from fenced.core.work import HostWork, Work
 from fenced.model.answers import Answer
@@ -75,7 +76,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             answer = fleet_decisions.bus_request(work, event)
         case e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost():
             fleet_decisions.own_event(work, event)
-        case e.DrainStarted() | e.BudgetSeen() | e.ProxiesSeen():
+        case e.DrainStarted() | e.BudgetSeen() | e.ProxiesSeen() | e.OwnHealthMeasured():
             fleet_decisions.own_event(work, event)
         case e.PathsListed():
             fleet.forget_checks(event.paths)
@@ -102,6 +103,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             storms.look(work)
             closed_gates.look(work)
             listening.look(work)
+            late_hosts.look(work)
         case e.Started():
             taking.begin(work, event)
             for request in restricting.requests_of(fleet, event.said, work.now, is_recovered=False):
@@ -132,7 +134,7 @@ def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
             hearing.hear_presence(work, event)
             return not event.is_retained
         case e.Evidence():
-            hearing.hear_evidence(work, event)
+            evidence.hear_evidence(work, event)
             return not event.is_retained
         case _:
             assert_never(event)

@@ -82,6 +82,15 @@ class Stalled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnHealthMeasured:
+    """The daemon measured itself, and something changed: how late its loop turns, and how long beats waited for it."""
+
+    at: float
+    lag_seconds: float
+    waited_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRenewed:
     """The daemon holds the lease until then. `format`: of the store's texts; an older one lacks the newest records."""
 
@@ -293,6 +302,7 @@ Event = (
     | PausesDue
     | GatesDue
     | Stalled
+    | OwnHealthMeasured
     | LeaseRenewed
     | LeaseLost
     | DrainStarted

@@ -16,7 +16,7 @@ from fenced.core.durable.decision import ShutGate
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
 from fenced.core.heard.looks import Saw
-from fenced.core.suspected.silence import released_at
+from fenced.core.suspected.silence import grace_words, released_at
 from fenced.model.names import HostName
 from fenced.model.power import State
 from fenced.model.text import one_line
@@ -75,9 +75,9 @@ def _first(fleet: Fleet, state: HostState, now: float) -> str:
     match state.state:
         case State.HEALTHY:
             is_ever = fleet.sights[state.name].heard_at is not None
-            silence, grace = fleet.silence_seconds(state.name, now), fleet.grace_seconds(state.name, now)
+            silence, grace = fleet.silence_seconds(state.name, now), grace_words(fleet, state.name, now)
             heard = f"heard {silence:.1f} s ago" if is_ever else "not heard since the start"
-            return f"{state.name} is healthy: {heard}, its grace is {grace:.0f} s."
+            return f"{state.name} is healthy: {heard}, its grace is {grace}."
         case State.SUSPECT:
             why = state.suspicion_reason or (state.suspicion.value if state.suspicion is not None else "silence")
             return f"{state.name} is suspect for {ago}: {why}. It may still run."

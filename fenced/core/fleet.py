@@ -13,20 +13,20 @@ from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.standing import BARRED, TROUBLED, is_monitored
 from fenced.core.durable.state import HostState
+from fenced.core.heard import grace, reporters
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
 from fenced.core.heard.counts import Domain, Memo
+from fenced.core.heard.evidence import Sources
 from fenced.core.heard.messages import Health
 from fenced.core.heard.own import LEASE_MARGIN_SECONDS, Own
-from fenced.core.heard.sight import SET, Counters, Seen, Sight, keep_beat, kept, put_back
+from fenced.core.heard.reporters import OVERDUE_INTERVALS, SLOWEST_INTERVALS
+from fenced.core.heard.sight import SET, Counters, Seen, Sight, is_missed, keep_beat, kept, put_back
 from fenced.core.reach.candidates import Paths
 from fenced.core.undo import ABSENT, Undoable
 from fenced.model.inventory import Host, Inventory, Proxy
 from fenced.model.names import ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power
-
-OVERDUE_INTERVALS = 1.5  # a host is overdue once its beat is this late
-SLOWEST_INTERVALS = 4  # a heartbeat may name an interval of at most so many configured ones
 
 
 class _Whole(NamedTuple):
@@ -71,6 +71,7 @@ class Fleet:
         self.sights: Undoable[HostName, Sight] = Undoable()
         self.checks: Undoable[HostName, HostChecks] = Undoable()
         self.claims = Claims()
+        self.sources = Sources()
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
         self.by_domain: dict[Domain, list[HostName]] = {}
         self.troubled: set[HostName] = set()
@@ -139,14 +140,15 @@ class Fleet:
         """Keep what a heartbeat changes of its host's `Sight`."""
         ear = self.own.ear.now(health.received)
         sight = self._sight_to_change(health.host)
-        if ear - sight.heard_ear > sight.longest_silence and self._is_missed(sight, health):
+        if ear - sight.heard_ear > sight.longest_silence and is_missed(sight, health):
             self.see(health.host, longest_silence=ear - sight.heard_ear, longest_silence_at=health.received)
-        keep_beat(sight, health, ear=ear, counters=counters, is_stopping=is_stopping)
-
-    @staticmethod
-    def _is_missed(sight: Sight, health: Health) -> bool:
-        """Return whether the silence before a beat was one of a running host: of the same boot, not announced."""
-        return sight.heard_at is not None and sight.boot == health.boot and not sight.is_stopping
+        if sight.reporter == health.reporter and not sight.reporters:
+            keep_beat(sight, health, ear=ear, counters=counters, is_stopping=is_stopping)
+            return
+        default = self.host(health.host).settings.detection.heartbeat_interval_seconds
+        reporters.keep_beat(
+            sight, health, ear=ear, counters=counters, is_stopping=is_stopping, default=default
+        )  # fmt: skip
 
     def _sight_to_change(self, name: HostName) -> Sight:
         sight = self.sights[name]
@@ -312,16 +314,14 @@ class Fleet:
         return min(sight.interval_seconds, SLOWEST_INTERVALS * default)
 
     def grace_seconds(self, name: HostName, now: float) -> float:
-        """Return the tolerated silence: grace and missed intervals, stretched after a stall of the daemon."""
-        host, sight = self.host(name), self.sights[name]
-        detection = host.settings.detection
-        roles = set(sight.roles) | set(host.roles)
-        grace = detection.grace_seconds + detection.grace_per_workload_seconds * sight.workloads
-        grace += sum(seconds for role, seconds in detection.grace_per_role_seconds if role in roles)
-        grace = min(grace, max(detection.grace_max_seconds, detection.grace_seconds))
-        missed = detection.missed_heartbeats * self.interval_seconds(name)
-        stretch = self.own.lag_seconds if now < self.own.lag_until else 0.0
-        return max(grace, missed) + stretch
+        """Return the tolerated silence: grace and missed intervals, stretched while the daemon itself is unwell."""
+        plain = grace.plain_seconds(self.host(name), self.sights[name], interval=self.interval_seconds(name))
+        return plain + grace.stretched_by(self.host(name), plain, self.own.stretch_seconds(now))
+
+    def stretched_seconds(self, name: HostName, now: float) -> float:
+        """Return how much of the host's grace is the daemon's own illness."""
+        plain = grace.plain_seconds(self.host(name), self.sights[name], interval=self.interval_seconds(name))
+        return grace.stretched_by(self.host(name), plain, self.own.stretch_seconds(now))
 
     def is_heard(self, name: HostName, now: float) -> bool:
         """Return whether the host was heard since the start, and its silence is within its grace."""

@@ -10,6 +10,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import AnsweredRequest, Pause
 from fenced.core.durable.replacing import replace
 from fenced.core.fleet import Fleet
+from fenced.core.heard import own_health
 from fenced.core.heard.checks import NOTHING
 from fenced.core.heard.others import LOCKED_SECONDS, Others
 from fenced.core.heard.own import Own
@@ -36,6 +37,7 @@ OwnEvent = (
     | e.DrainStarted
     | e.BudgetSeen
     | e.ProxiesSeen
+    | e.OwnHealthMeasured
 )
 
 
@@ -63,6 +65,8 @@ def condition(fleet: Fleet, event: OwnEvent) -> Own:
             return bus_disconnected(own, event)
         case e.Stalled():
             return stalled(own, event)
+        case e.OwnHealthMeasured():
+            return measured(own, event)
         case e.LeaseRenewed():
             return replace(own, lease_until=event.until, format=event.format)
         case e.LeaseLost():
@@ -128,6 +132,13 @@ def stalled(own: Own, event: e.Stalled) -> Own:
     return replace(own, lag_seconds=event.seconds, lag_until=until) if is_newest else own
 
 
+def measured(own: Own, event: e.OwnHealthMeasured) -> Own:
+    """Return the condition with the newest measurements of the daemon itself."""
+    signs = (own_health.of_loop(event.lag_seconds, event.at), own_health.of_bus(event.waited_seconds, event.at))
+    what = (own_health.LOOP, own_health.BUS)
+    return replace(own, ills=own_health.replaced(own.ills, what, signs, event.at))
+
+
 def bus_connected(fleet: Fleet, event: e.BusConnected) -> Own:
     """Start silence at the end of `bus_settle`; hosts silent through a real outage get `release_grace` from there."""
     own = fleet.own
@@ -136,7 +147,9 @@ def bus_connected(fleet: Fleet, event: e.BusConnected) -> Own:
         own = replace(own, released_since=event.at, released_from=settled)
     # A second connection without a loss in between keeps the listening time.
     ear = own.ear.closed(event.at).opened(settled)
-    return replace(own, bus_connected_at=event.at, bus_lost_at=None, ear=ear)
+    young = own_health.of_young_bus(event.at)
+    ills = own_health.replaced(own.ills, (own_health.YOUNG_BUS,), (young,), event.at)
+    return replace(own, bus_connected_at=event.at, bus_lost_at=None, ear=ear, ills=ills)
 
 
 def _settled(fleet: Fleet, event: e.BusConnected) -> float:

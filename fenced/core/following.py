@@ -9,7 +9,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
 from fenced.core.fleet import Fleet
 from fenced.core.fleet_decisions import condition, lost_all, take_inventory
-from fenced.core.suspected import hearing
+from fenced.core.suspected import evidence, hearing
 from fenced.model.answers import RefusedBy
 
 
@@ -19,11 +19,12 @@ def hear(fleet: Fleet, event: e.Event, now: float) -> bool:
         case e.Health():
             hearing.overhear(fleet, event)
         case e.Evidence():
-            hearing.keep_evidence(fleet, event, now)
+            evidence.keep_evidence(fleet, event, now)
         case (
             e.BusConnected()
             | e.BusDisconnected()
             | e.Stalled()
+            | e.OwnHealthMeasured()
             | e.LeaseRenewed()
             | e.DrainStarted()
             | e.BudgetSeen()

@@ -70,3 +70,8 @@ def folded(asked: Iterable[Asked]) -> frozenset[int]:
             case _:
                 pass
     return frozenset(word.number for word in found)
+
+
+def is_look(entry: Asked) -> bool:
+    """Return whether the event makes the core look at a silence: what was heard is decided before it."""
+    return isinstance(entry.event, e.LifeAsked)

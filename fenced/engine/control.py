@@ -6,26 +6,27 @@ durable.
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
 from fenced.core import closed_gates
 from fenced.core import events as e
-from fenced.core.allowed import gates, match, of_host
+from fenced.core.allowed import gates, match
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Decided
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid
 from fenced.core.durable.state import HostState, Operation
-from fenced.core.explaining import confirmed, summary
+from fenced.core.explaining import summary
 from fenced.core.fleet import Fleet
 from fenced.core.storms import silent_of
-from fenced.core.suspected import freshness
+from fenced.core.suspected import evidence, freshness
 from fenced.core.suspected.fenceable import shown
 from fenced.engine.controllers import Controllers
 from fenced.engine.explained import plan_of
+from fenced.engine.known import known_of
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.readiness import Judge
@@ -34,7 +35,6 @@ from fenced.engine.watching import Events
 from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
-from fenced.model.moments import moment
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.positions import Position
 from fenced.model.power import Action, OperationState
@@ -185,34 +185,17 @@ class EngineControl:
     async def explain(self, name: HostName) -> Explanation:
         fleet, now = self._fleet, self._clock.now()
         view = self.host(name)
-        sight, host = fleet.sights[name], fleet.host(name)
+        host = fleet.host(name)
         verdicts = gates.all_gates(fleet, name, now)
         warning, misnamed = freshness.warning(fleet, name, now), self._misnamed.sentences(name)
-        known: Mapping[str, Any] = {
-            "last_heard": moment(view.last_heard),
-            "heard_in_this_life": sight.heard_at is not None,
-            "boot": view.state.boot,
-            "sequence": sight.sequence,
-            "interval_seconds": fleet.interval_seconds(name),
-            "silence_seconds": round(fleet.silence_seconds(name, now), 3),
-            "grace_seconds": round(fleet.grace_seconds(name, now), 3),
-            "listening": fleet.own.ear.opened_at is not None and now >= fleet.own.ear.opened_at,
-            "workloads": sight.workloads,
-            "roles": sorted({*sight.roles, *host.roles}),
-            "suspicion": view.state.suspicion.value if view.state.suspicion is not None else None,
-            "suspicion_reason": view.state.suspicion_reason or None,
-            **({"warning": warning} if warning is not None else {}),
-            **({"misnamed": list(misnamed)} if misnamed else {}),
-            "asked_itself": None if sight.life is None else sight.life.words,
-            "confirm": confirmed(fleet, name, now),
-            "attempts_in_window": of_host.attempts_in_window(fleet, name, now),
-            "owed": [str(device) for device in view.state.owed],
-            "orphans": [f"{orphan.device} ({orphan.plug_id or 'plug not known'})" for orphan in view.state.orphans],
-            "distrusted": [str(device) for device in view.state.distrusted],
-            "wrong_machines": [str(device) for device in view.state.wrong_machines],
-        }
+        remarks = (
+            *misnamed,
+            *filter(None, (warning, freshness.late_reporters(fleet, name, now))),
+            *evidence.remarks(fleet, name, now),
+        )
         entries = await _stored(self._journal.entries(host=name, limit=50))
-        said = summary(fleet, name, now, verdicts, (*misnamed, *filter(None, (warning,))))
+        said = summary(fleet, name, now, verdicts, remarks)
+        known = known_of(fleet, view, now, warning=warning, misnamed=misnamed)
         last = (await self.decisions(name, before=None, limit=1, after=None)).items
         return Explanation(
             view=view, gates=verdicts, summary=said, known=known, plan=plan_of(fleet, host),

@@ -13,6 +13,8 @@ import structlog
 from fenced.core import events as e
 from fenced.core import storms
 from fenced.core.fleet import Fleet
+from fenced.core.heard import own_health
+from fenced.core.suspected import evidence
 from fenced.core.taking import words_of
 from fenced.engine.batch import Collected
 from fenced.engine.beside import Beside, HeldHere
@@ -339,7 +341,15 @@ class Engine:
         refusal = self.reactor.store_refusal
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
         of_storms = storms.warnings(self.fleet)
-        return (*of_store, *of_storms, *self.restricting.warnings(), *self.outbox.stuck_words(), *self.ports.remarks())
+        silent = evidence.warnings(self.fleet, self.ports.clock.now())
+        return (
+            *of_store,
+            *of_storms,
+            *silent,
+            *self.restricting.warnings(),
+            *self.outbox.stuck_words(),
+            *self.ports.remarks(),
+        )
 
     def _words(self) -> Words:
         """Return what operators said, as far as this controller knows: the store may have lost it."""
@@ -350,6 +360,11 @@ class Engine:
         """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
         log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
         self.lease.hurry(epoch)
+
+    @property
+    def own_health(self) -> float:
+        """Return how badly this engine hears its hosts: 0 well .. 1."""
+        return own_health.score(self.fleet.own.stretch_seconds(self.ports.clock.now()))
 
     @property
     def shard(self) -> str:

@@ -250,4 +250,4 @@ def _result(event: e.Event, decision: Decision) -> MessageResult:
         return MessageResult.REFUSED
     if not decision.is_news:
         return MessageResult.STALE
-    return MessageResult.PARTLY if isinstance(event, e.Health) and event.unread else MessageResult.OK
+    return MessageResult.PARTLY if isinstance(event, e.Health | e.Evidence) and event.unread else MessageResult.OK

@@ -18,8 +18,9 @@ from fenced.core import events as e
 from fenced.core import following
 from fenced.core.decide import NOTHING_CHANGED, Decision, decide
 from fenced.core.fleet import Fleet
-from fenced.engine.asked import Asked, Callers, folded, with_words
+from fenced.engine.asked import Asked, Callers, folded, is_look, with_words
 from fenced.engine.batch import Collected, batch_of, collect
+from fenced.engine.pulse import Pulse
 from fenced.model.answers import Answer
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
@@ -74,7 +75,7 @@ class Reactor:
         self._journal, self._clock, self._telemetry = journal, clock, telemetry
         self._controller, self._observe, self._heard = controller, observe, heard
         self._inbox: deque[Asked] = deque()
-        self._callers = Callers()
+        self._callers, self._pulse = Callers(), Pulse()
         self._wakes: list[tuple[float, HostName]] = []
         self._awake = asyncio.Event()
         self._is_waiting = False
@@ -218,8 +219,9 @@ class Reactor:
         self._turned_at = now
         while self._inbox and len(asked) < BATCH_MAX:
             asked.append(self._inbox.popleft())
+        self._pulse.read(asked)
         # LifeAsked triggers a silence check, so decide heartbeats first.
-        asked.sort(key=_is_look)
+        asked.sort(key=is_look)
         # No timer fires early, not by a microsecond: the core relies on a wake-up that is still ahead. A silence is
         # checked only after all messages that had arrived when the check was due, and is measured up to there: time in
         # the inbox is no host's silence. If the daemon is hopelessly behind, timers fire anyway, for operations have
@@ -379,7 +381,9 @@ class Reactor:
 
     def _tick(self) -> None:
         now = self._clock.now()
-        self._telemetry.loop_lag(max(now - self._tick_due, 0.0))
+        self._telemetry.loop_lag(lag := max(now - self._tick_due, 0.0))
+        if (measured := self._pulse.tick(lag, now)) is not None:
+            self.deliver(measured)
         self._tick_due = now + TICK_SECONDS
         self._tick_timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
         if self.is_resting or (self._is_waiting and not self._has_work(now)):
@@ -394,7 +398,3 @@ class Reactor:
         is_told = bool(self._inbox) or bool(self._dropped) or bool(self._words)
         is_pause_over = not self.fleet.is_standby and bool(self.fleet.pauses_over(now))
         return is_late or is_waking or is_told or is_pause_over
-
-
-def _is_look(entry: Asked) -> bool:
-    return isinstance(entry.event, e.LifeAsked)

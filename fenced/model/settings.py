@@ -91,7 +91,7 @@ class GateSettings:
     budget_per_seconds: float = 600.0
     budget_unrecovered: int = 10
     concurrency: int = 8
-    live_evidence: tuple[str, ...] = ("storage_lease",)
+    live_evidence: tuple[str, ...] = ("storage_lease", "maintenance", "shutting_down")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ class Gauges(Collector):
     """Register it in `Metrics.registry`.
 
     `outbox_pending`: messages that the broker has not acknowledged. `outbox_stuck`: hosts whose messages it rejects.
-    `ahead_seconds`: how far the steady clock is ahead of the wall clock.
+    `ahead_seconds`: how far the steady clock is ahead of the wall clock. `own_health`: 0 well .. 1.
     """
 
     def __init__(
@@ -35,8 +35,10 @@ class Gauges(Collector):
         outbox_pending: Callable[[], int],
         outbox_stuck: Callable[[], int],
         ahead_seconds: Callable[[], float] = lambda: 0.0,
+        own_health: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._control, self._ahead_seconds = control, ahead_seconds
+        self._own_health = own_health
         self._outbox_pending, self._outbox_stuck = outbox_pending, outbox_stuck
         self._seen_gates: set[str] = set()
 
@@ -50,6 +52,8 @@ class Gauges(Collector):
         yield from self._of_hosts(self._control.hosts(), now=fleet.now)
         about = "How far the daemon's steady clock is ahead of the wall clock (negative: behind it)"
         yield _gauge("fenced_clock_ahead_seconds", about, round(self._ahead_seconds(), 3))
+        about = "How badly the daemon itself hears, which stretches every grace: 0 well .. 1"
+        yield _gauge("fenced_own_health", about, round(self._own_health(), 3))
         yield _gauge("fenced_outbox_pending", "Messages not yet acknowledged by the broker", self._outbox_pending())
         yield _gauge("fenced_outbox_stuck_hosts", "Hosts whose messages the broker rejects", self._outbox_stuck())
 

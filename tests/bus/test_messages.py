@@ -263,13 +263,25 @@ def test_evidence() -> None:
         {"kind": "", "alive": True, "ttl": 30},
         {"kind": "a", "alive": 1, "ttl": 30},
         {"kind": "a", "alive": True, "ttl": 0},
-        {"kind": "a", "alive": True, "ttl": 1e9},
+        {"kind": "a", "alive": False, "ttl": -1},
     ]
     for body in wrong:
         with pytest.raises(Malformed):
             evidence(json.dumps(body).encode())
     with pytest.raises(Malformed):
         evidence(b'{"kind":"a","alive":true,"ttl":30}', source="")
+
+
+def test_a_ttl_that_is_too_long_is_cut_and_one_that_is_none_is_refused_with_its_reason() -> None:
+    """Refusing a long one would end what it holds; one that is taken as it is could outlive its source."""
+    assert evidence(b'{"kind":"a","alive":true,"ttl":1e9}').ttl_seconds == messages.TTL_SECONDS_MAX
+    assert evidence(b'{"kind":"a","alive":true,"ttl":1e9}').unread == ("ttl",)
+    assert evidence(b'{"kind":"a","alive":true,"ttl":86400}').unread == ()
+    with pytest.raises(Malformed, match="ttl: Input should be greater than 0"):
+        evidence(b'{"kind":"a","alive":true,"ttl":-5}')
+    for ttl in (b"NaN", b"Infinity", b"1e999"):
+        with pytest.raises(Malformed):
+            evidence(b'{"kind":"a","alive":true,"ttl":' + ttl + b"}")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_evidence_of_life_stays() -> None:
                       is_alive=True, ttl_seconds=60.0)  # fmt: skip
     decide(at.fleet, said, at.now)
     at.fleet.roll_back()
-    assert "storage" in (at.fleet.sights[NODE].evidence or {})
+    assert ("storage", "storage") in (at.fleet.sights[NODE].evidence or {})
 
 
 def test_a_round_of_the_watch_counts_once_however_often_it_is_refused() -> None:

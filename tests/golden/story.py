@@ -208,6 +208,8 @@ class Play:
             "person": self.people.ask,
             "lease": self._lease,
             "inventory": self._inventory,
+            "evidence": self._evidence,
+            "own": self._own,
             "all": self._all,
         }
 
@@ -249,6 +251,23 @@ class Play:
         host, *what = rest.split()
         if not self.world.files.edit(HostName(host), what):
             raise BadStory(f"inventory {rest!r}")
+
+    async def _own(self, rest: str) -> None:
+        """`loop SECONDS bus SECONDS`: what the daemon that acts measures of itself now."""
+        match rest.split():
+            case ["loop", lag, "bus", waited]:
+                measured = e.OwnHealthMeasured(
+                    at=self.world.daemon.now(), lag_seconds=float(lag), waited_seconds=float(waited)
+                )
+                if self.world.daemon.engine is not None:
+                    self.world.daemon.engine.reactor.deliver(measured)
+            case _:
+                raise BadStory(f"own {rest!r}")
+
+    async def _evidence(self, rest: str) -> None:
+        """`SOURCE ...`: another system says something of the hosts."""
+        if not self.world.sources.obey(rest):
+            raise BadStory(f"evidence {rest!r}")
 
     async def _link(self, rest: str) -> None:
         """The daemon's own network: connections stay open, but nothing comes through."""
@@ -334,7 +353,7 @@ class Play:
             case ["says", "failing"]:
                 world.say(name, e.HealthStatus.FAILING)
             case ["writes", "to", "storage", "for", seconds]:
-                world.vouch(name, float(seconds))
+                world.sources.say("san", name, "storage_lease", seconds=float(seconds))
             case ["last", "will"]:
                 now = world.clock.now()
                 world.post.send(e.Presence(host=machine.name, received=now, is_retained=False, is_online=False))
@@ -342,6 +361,10 @@ class Play:
                 machine.lose_mains()
             case ["gets", "mains,", "on", "after", seconds]:
                 machine.get_mains(on_after_seconds=float(seconds))
+            case ["is", "polled", "every", seconds]:
+                world.poll(name, float(seconds))
+            case ["is", "polled", "no", "more"]:
+                world.poll(name, 0.0)
             case ["is", "cut", "off"]:
                 machine.is_cut_off = True
             case ["is", "back"]:

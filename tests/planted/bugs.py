@@ -14,6 +14,7 @@ from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_dividing import DIVIDING_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
 from tests.planted.bugs_drills import DRILL_BUGS
+from tests.planted.bugs_evidence import EVIDENCE_BUGS
 from tests.planted.bugs_floors import FLOOR_BUGS
 from tests.planted.bugs_glances import GLANCE_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
@@ -23,11 +24,13 @@ from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
 from tests.planted.bugs_observers import OBSERVER_BUGS
 from tests.planted.bugs_outbox import OUTBOX_BUGS
 from tests.planted.bugs_owed import OWED_BUGS
+from tests.planted.bugs_own_health import OWN_HEALTH_BUGS
 from tests.planted.bugs_paths import PATH_BUGS
 from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
+from tests.planted.bugs_reporters import REPORTER_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
@@ -49,6 +52,7 @@ BUGS: Final = (
     + ARMING_BUGS
     + BUDGET_BUGS
     + CLIENT_BUGS
+    + EVIDENCE_BUGS
     + FLOOR_BUGS
     + GLANCE_BUGS
     + HEARING_BUGS
@@ -58,10 +62,12 @@ BUGS: Final = (
     + OBSERVER_BUGS
     + OUTBOX_BUGS
     + OWED_BUGS
+    + OWN_HEALTH_BUGS
     + PATH_BUGS
     + POSTGRES_BUGS
     + PROXY_BUGS
     + RECORD_BUGS
+    + REPORTER_BUGS
     + SHARD_BUGS
     + SHOWN_BUGS
     + UNIT_BUGS

@@ -274,7 +274,7 @@ CONTROLLER_BUGS: Final = (
         name="the next check waits for a stretched grace that has ended",
         rule="S11",
         file="core/suspected/silence.py",
-        old="        due = max(fleet.own.lag_until, due - fleet.own.lag_seconds)\n",
+        old="        due = max(until, due - fleet.stretched_seconds(name, now))\n",
         new="        pass\n",
         killers=("tests/core/test_detector.py::test_the_check_does_not_wait_for_a_stretched_grace_that_has_ended",),
     ),

@@ -122,9 +122,9 @@ HEARING_BUGS: Final = (
     Bug(
         name="evidence beyond the bound is dropped",
         rule="S10",
-        file="core/suspected/hearing.py",
-        old="        elif evidence.evidence_kind in _live_kinds(fleet):",
-        new="        elif False and evidence.evidence_kind in _live_kinds(fleet):",
+        file="core/heard/evidence.py",
+        old="        elif evidence.evidence_kind in counted:",
+        new="        elif False and evidence.evidence_kind in counted:",
         killers=("tests/core/test_gates.py::test_a_source_beyond_the_bound_holds_for_its_whole_ttl",),
     ),
     Bug(

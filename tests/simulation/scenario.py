@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.model.power import Action
 from tests.golden.story import Story, shown
-from tests.simulation import controllers, devices, edits, network, observers, people, storms
+from tests.simulation import controllers, devices, edits, network, observers, people, sources, storms
 from tests.simulation.aimed import aimed
 from tests.simulation.daemon_faults import DAEMON_FAULTS
 from tests.simulation.draft import MENDED, Draft, kind_of
@@ -29,6 +29,8 @@ STORMS_FROM: Final = 5000
 """From this seed on there are storms, in one of three."""
 OBSERVERS_FROM: Final = 7000
 """From this seed on proxies look at hosts, in one of two."""
+SOURCES_FROM: Final = 9000
+"""From this seed on other systems speak, hosts have two reporters and the daemon is slow, in one of four."""
 CONTROLLERS_FROM: Final = 1000
 """From this seed on several controllers share the store, in one of three."""
 
@@ -124,6 +126,8 @@ def scenario(seed: int) -> Scenario:
         observers.look(draft)
         for name in (*draft.rack.observers, "engine"):
             draft.at(MENDED, f"observer {name} sees well")
+    if seed >= SOURCES_FROM and seed % 4 == 0:
+        sources.speak(draft)
     for name in draft.rack.proxies:
         draft.at(MENDED, f"proxy {name} works")
     draft.at(MENDED + CALM_SECONDS, "end")

@@ -9,12 +9,13 @@ import pytest
 
 from tests.simulation.chosen import FIXED
 from tests.simulation.play import Outcome, explain, silence_logs, simulate
-from tests.simulation.scenario import OBSERVERS_FROM, STORMS_FROM, scenario
+from tests.simulation.scenario import OBSERVERS_FROM, SOURCES_FROM, STORMS_FROM, scenario
 
 PER_TEST = 16
 FRESH = 15
 STORMY = 16
 OBSERVED = 16
+SPOKEN = 16
 KINDS_MIN = 80
 
 
@@ -52,6 +53,12 @@ def test_seeds_with_storms() -> None:
 def test_seeds_with_observers() -> None:
     """In each of them proxies may look, and some observers sleep, are blind or late, or lie."""
     outcomes = check(range(OBSERVERS_FROM, OBSERVERS_FROM + 2 * OBSERVED, 2))
+    assert sum(outcome.operations > 0 for outcome in outcomes) > len(outcomes) / 2
+
+
+def test_seeds_with_sources() -> None:
+    """Evidence that is true, lies or dies, two reporters of a host, a daemon that is slow."""
+    outcomes = check(range(SOURCES_FROM, SOURCES_FROM + 4 * SPOKEN, 4))
     assert sum(outcome.operations > 0 for outcome in outcomes) > len(outcomes) / 2
 
 

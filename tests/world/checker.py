@@ -15,7 +15,7 @@ from typing import Final
 from fenced.core.durable import records as r
 from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import HostState, Slot
-from fenced.core.events import Health, HealthStatus
+from fenced.core.events import Evidence, Health, HealthStatus
 from fenced.core.fleet import Fleet
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
@@ -37,7 +37,7 @@ LATE_SECONDS: Final = 0.001
 
 MOMENTS: Final = (
     "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
-    "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised", "said", "looked",
+    "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised", "said", "looked", "vouched", "reported",
 )  # fmt: skip
 """The moments at which rules are called; each rule is called only for those that it handles."""
 
@@ -83,7 +83,7 @@ class Checker:
     rules: list[Rule] = field(default_factory=list)
     _having: dict[str, list[Rule]] = field(default_factory=lambda: {name: [] for name in MOMENTS})
     truth: Truth | None = None
-    _newest: dict[HostName, tuple[BootId | None, int]] = field(default_factory=dict)
+    _newest: dict[tuple[HostName, str], tuple[BootId | None, int]] = field(default_factory=dict)
     _folding: Folding = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,14 +165,17 @@ class Checker:
 
     def heard(self, event: BusEvent) -> None:
         """The broker passed a message to the daemons. One that a newer one overtook says nothing of the present."""
+        if isinstance(event, Evidence):
+            self.call("vouched", event)
         if self.truth is None or not isinstance(event, Health) or event.is_retained:
             return
         if event.boot in {None, self.machines[event.host].boot}:
             self.truth.spoke[event.host] = self.now()
-        boot, sequence = self._newest.get(event.host, (event.boot, 0))
+        counter = (event.host, event.reporter)
+        boot, sequence = self._newest.get(counter, (event.boot, 0))
         if event.boot == boot and (event.sequence or 0) < sequence:
             return
-        self._newest[event.host] = (event.boot, event.sequence or 0)
+        self._newest[counter] = (event.boot, event.sequence or 0)
         if event.status is HealthStatus.FAILING:
             self.truth.reported.add(event.host)
         self.truth.stepped()
@@ -180,6 +183,7 @@ class Checker:
             return  # a daemon that is held may never process it
         self.truth.heard[event.host] = (self.now(), event.boot)
         self.call("heard", self.machines[event.host], event.boot)
+        self.call("reported", event)
 
     def reading_told(self, proxy: ProxyName, plug: PlugId, power: Power) -> None:
         """A daemon got a reading."""

@@ -240,6 +240,8 @@ class Machine:
     does: Run = Run.RUNNING
     boots: int = 1
     beats: int = 0
+    polls: int = 0
+    polled_every: float = 0.0
     is_mute: bool = False
     manner: Manner = Manner.PLAINLY
     is_cut_off: bool = False

@@ -4,6 +4,7 @@ A daemon learns everything through its ports; the truth is in `machines`. Time i
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from fenced.core import events as e
 from fenced.engine.control import EngineControl
@@ -24,9 +25,13 @@ from tests.world.network import Broker, WorldClock
 from tests.world.post import Post
 from tests.world.proxies import WorldProxy
 from tests.world.rack import Rack
+from tests.world.sources import Sources
 from tests.world.store import WorldJournal
 from tests.world.telemetry import RecordingTelemetry
 from tests.world.wires import Path, Wires
+
+COLLECTOR: Final = "collector"
+"""The second reporter of machines that are polled."""
 
 
 class World:
@@ -65,6 +70,7 @@ class World:
         self.broker = Broker(self.clock)
         self.broker.spell = self._spell
         self.post = Post(self.broker)
+        self.sources = Sources(self.broker, self.machines)
         self.telemetry = RecordingTelemetry()
         self.disk = Disk(self.clock)
         self.checker = Checker(self.disk.durable, self.machines, self.wires, self.clock.now)
@@ -109,6 +115,7 @@ class World:
             if daemon.is_started:
                 await daemon.crash()
         self._is_over = True
+        self.sources.end_all()
         for sent in list(self.wires.sent.values()):
             sent.task.cancel()
         for proxy in self.proxies.values():
@@ -134,6 +141,24 @@ class World:
             if machine.is_beating:
                 self.say(machine.name)
 
+    def poll(self, name: str, interval: float) -> None:
+        """Let a collector, a second reporter, report the machine every interval from now on; 0: no more.
+
+        It asks the machine over the network, so it goes on where the machine's own reporter is dead.
+        """
+        machine = self.machines[HostName(name)]
+        machine.polled_every = interval
+        self._poll(machine, interval)
+
+    def _poll(self, machine: Machine, interval: float) -> None:
+        if self._is_over or not interval or machine.polled_every != interval:
+            return
+        virtual().call_later(interval, self._poll, machine, interval)
+        if self.broker.is_heard:
+            machine.polls += 1
+            if machine.is_answering and not machine.is_cut_off:
+                self.say(machine.name, reporter=COLLECTOR)
+
     def _spell(self, event: BusEvent) -> tuple[BusEvent, BusEvent | None]:
         """Format a message in its host's manner."""
         if not isinstance(event, e.Health) or self.machines[event.host].manner is Manner.PLAINLY:
@@ -141,7 +166,9 @@ class World:
         manner = self.machines[event.host].manner
         return meant(event, manner), spelled(event, manner)
 
-    def say(self, name: str, status: e.HealthStatus = e.HealthStatus.OK, *, boot: int | None = None) -> None:
+    def say(
+        self, name: str, status: e.HealthStatus = e.HealthStatus.OK, *, boot: int | None = None, reporter: str = ""
+    ) -> None:
         """Send one health message of a machine, as it would send it now (or, with `boot`, in that run)."""
         machine = self.machines[HostName(name)]
         boot_id = machine.boot if boot is None else type(machine.boot)(f"{name}#{boot}")
@@ -151,22 +178,13 @@ class World:
                 received=self.clock.now(),
                 is_retained=False,
                 boot=boot_id,
-                sequence=machine.beats,
+                reporter=reporter,
+                sequence=machine.polls if reporter else machine.beats,
                 status=status,
-                interval_seconds=machine.interval,
+                interval_seconds=machine.polled_every if reporter else machine.interval,
                 reason="" if status is e.HealthStatus.OK else f"says {status.value}",
             )
         )
-
-    def vouch(self, name: str, seconds: float) -> None:
-        """Report that the machine was seen writing to shared storage; valid for so long."""
-        now, machine = self.clock.now(), self.machine(name)
-        self.broker.send(
-            e.Evidence(
-                host=machine.name, source="san", received=now, is_retained=False, evidence_kind="storage_lease",
-                is_alive=True, ttl_seconds=seconds,
-            )
-        )  # fmt: skip
 
     def machine(self, name: str) -> Machine:
         return self.machines[HostName(name)]

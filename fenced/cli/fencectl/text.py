@@ -99,6 +99,9 @@ def host_page(host: Json, explained: Json) -> Iterator[str]:
         yield "  automatic fencing is paused"
     if host["stay_off"]:
         yield "  stays off until `on`"
+    for key in ("reporters", "evidence"):
+        for line in explained["known"].get(key, ()):
+            yield f"  {key.removesuffix('s')} {line}"
     yield from fenceable_lines(host)
     yield from _drill_lines(host)
     reasons = {gate["gate"]: gate["why"] for gate in explained["gates"]}

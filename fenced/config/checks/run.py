@@ -12,6 +12,7 @@ from fenced.config.checks import (
     agent_trust,
     device_addresses,
     device_keys,
+    evidence,
     heard_as,
     hosts,
     identities,
@@ -91,6 +92,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     shards.permitted,
     shards.racks,
     storms.domains,
+    evidence.kinds,
 )
 
 

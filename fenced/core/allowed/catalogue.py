@@ -111,7 +111,8 @@ GATES: Final[dict[str, About]] = {
     "alive_but_silent": About(
         closed_while="the host itself answers (a TCP port, its proxy agent), or was not probed yet (where it has no "
         "address to probe, the gate is open and says so); or it sent a stale beat within its grace "
-        "([below](#stale-is-not-silent))",
+        "([below](#stale-is-not-silent)); or one of its reporters is not late yet "
+        "([below](#several-reporters-of-one-host))",
         set_by="`[detection] probe_ports`, `alive_but_silent`",
         opens_when="it answers no more: its reporter is dead, or counts wrong, restart it", who="the host, a person",
         fails="closed until it was probed; open where there is nothing to probe: most hosts have no address that "
@@ -130,11 +131,14 @@ GATES: Final[dict[str, About]] = {
         is_of_silence=True,
     ),
     "live_evidence": About(
-        closed_while="another system reports that it lives, with a kind that counts; 16 sources are kept, and "
-        "what more "
-        "sources report holds until it expires",
-        set_by="`[gates] live_evidence`", opens_when="the evidence expires; ask that system", who="that system, time",
-        fails="open: a source that says nothing must not forbid every fence",
+        closed_while="another system says that it lives, that people work on it, or that it shuts down, with a kind "
+        "that counts ([below](#evidence))",
+        set_by="`[gates] live_evidence`",
+        opens_when="what was said expires, or is taken back; ask that system, or leave its kind out of "
+        "`live_evidence` and reload",
+        who="that system, time, a person",
+        fails="open: a source that says nothing, or died, must not forbid every fence; `explain` and `status` name "
+        "sources that fell silent",
     ),
     "connectivity": About(
         closed_while="a large share of its cluster is overdue, or all of it, however small",

@@ -45,8 +45,10 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
     )
 
 
-def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool) -> tuple[GateVerdict, ...]:
-    """Evaluate the gates again before the first OFF of a level.
+def level_gates(
+    fleet: Fleet, name: HostName, now: float, *, is_automatic: bool, is_off_sent: bool = False
+) -> tuple[GateVerdict, ...]:
+    """Evaluate the gates again before the first OFF of a level. `is_off_sent`: the operation sent one before.
 
     An operator's request passes only `owner_gates` (S10).
     """
@@ -60,7 +62,7 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
         *eligible(fleet, name, now),
         life(fleet, name, now),
         observers(fleet, name, now),
-        live_evidence(fleet, name, now),
+        live_evidence(fleet, name, now, is_life_only=is_off_sent),
         connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
         storm(fleet, name, now),
     )

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from fenced.core.allowed import of_host
+from fenced.core.allowed import of_host, of_life
 from fenced.core.durable.decision import Confirmation, Fact
+from fenced.core.heard.evidence import holding
 from fenced.core.heard.looks import Look, Saw
 from fenced.core.work import HostWork
 from fenced.model.answers import RefusedBy
@@ -19,8 +20,8 @@ TEXT_MAX = 300
 def of_suspect(work: HostWork) -> tuple[Fact, ...]:
     """Return what was known of a host that is silent, or reported failing."""
     return (
-        _heartbeat(work), _silence(work), _grace(work), _suspicion(work), *_evidence(work), _bus(work),
-        _cluster(work), _attempts(work),
+        _heartbeat(work), *_reporters(work), _silence(work), _grace(work), _suspicion(work), *_evidence(work),
+        _bus(work), _cluster(work), _attempts(work),
     )  # fmt: skip
 
 
@@ -95,8 +96,8 @@ def _grace(work: HostWork) -> Fact:
         parts.append(f"{sight.workloads} workloads")
     if roles := sorted({*sight.roles, *work.host.roles}):
         parts.append("roles " + " ".join(roles))
-    if now < fleet.own.lag_until:
-        parts.append(f"stretched by {fleet.own.lag_seconds:.1f} s, because the daemon lagged")
+    if illness := fleet.own.illness(now):
+        parts.append(f"stretched because {illness}")
     made_by = f" ({', '.join(parts)})" if parts else ""
     return Fact(what="grace", value=_text(f"{fleet.grace_seconds(work.name, now):.1f} s{made_by}"))
 
@@ -111,12 +112,20 @@ def _suspicion(work: HostWork) -> Fact:
 
 def _evidence(work: HostWork) -> Iterator[Fact]:
     """Yield what other systems say of the host that is still valid."""
-    valid = [(source, *said) for source, said in (work.sight.evidence or {}).items() if work.now < said[1]]
-    for source, kind, until in valid[:EVIDENCE_MAX]:
-        value = f"{kind} says that it lives, for {until - work.now:.0f} s more"
-        yield Fact(what="evidence", value=_text(value), source=_text(source))
+    valid = [*holding(work.sight.evidence, work.now)]
+    for source, kind, said in valid[:EVIDENCE_MAX]:
+        value = f"{kind}, for {said.until - work.now:.0f} s more"
+        yield Fact(what="evidence", value=_text(value), age=_age(work.now, said.at), source=_text(source))
     if len(valid) > EVIDENCE_MAX:
-        yield Fact(what="evidence", value=f"{len(valid) - EVIDENCE_MAX} more sources")
+        yield Fact(what="evidence", value=f"{len(valid) - EVIDENCE_MAX} more statements")
+
+
+def _reporters(work: HostWork) -> Iterator[Fact]:
+    """Yield when each of several reporters of the host was last heard."""
+    for promise in of_life.promises(work.fleet, work.name, work.now):
+        late = "" if promise.left >= 0.0 else ", late"
+        value = f"a heartbeat every {promise.interval:g} s{late}"
+        yield Fact(what="reporter", value=value, age=round(promise.ago, 1), source=_text(promise.name))
 
 
 def _bus(work: HostWork) -> Fact:

@@ -59,7 +59,8 @@ class Presence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """`evidence/HOST/SOURCE`: another source's statement on whether the host lives, valid for `ttl_seconds`."""
+    """`evidence/HOST/SOURCE`: what another system says of the host, valid for `ttl_seconds`. `is_alive` False takes it
+    back. `unread`: fields that were not taken as they are: a `ttl` above the longest is cut."""
 
     host: HostName
     source: str
@@ -68,6 +69,7 @@ class Evidence:
     evidence_kind: str
     is_alive: bool
     ttl_seconds: float
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,27 @@ evidence never roll back: a forgotten heartbeat would be silence.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 from fenced.core.heard.checks import NOTHING, OffRounds, OffRow
+from fenced.core.heard.evidence import Statements, without_shutdown
 from fenced.core.heard.looks import Look
 from fenced.core.heard.messages import Health
 from fenced.model.names import BootId, DeviceName, ProxyName
 
 Counters = tuple[tuple[str, BootId, int], ...]
 """(reporter, boot, sequence) of each reporter, the newest last."""
+
+
+class Reporter(NamedTuple):
+    """One of several reporters of a host, and its last beat. `ear`: when that came, in listening time."""
+
+    name: str
+    ear: float
+    interval: float | None
+    workloads: int
+    roles: tuple[str, ...]
+    is_stopping: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +54,20 @@ class Sight:
 
     `heard_at`: the last beat that proved life; `spoke_at`: the last stale message (an old sequence, an ended boot),
     `speaking_since`: the first of the stale ones in a row. `counters`: (reporter, boot, sequence), the newest last.
-    `evidence`: by source, its kind and when it expires. `old_run`: first and last message of a run long after it was
-    proven off. `watch_offs`: by level. `watch_lit`: by device, the paths that last read ON in the watch.
-    `devices_since`: when a reload changed the host's devices. `wake_at`: the next scheduled check. `longest_silence`:
-    between two beats since the start, in seconds of listening, and when it ended.
+    `reporter`: of the newest beat; `reporters`: all, if there are several, the newest last; then `interval_seconds`,
+    `workloads` and `roles` are what `heard.reporters` makes of theirs. `evidence`: by source and kind. `old_run`: first
+    and last message of a run long after it was proven off. `watch_offs`: by level. `watch_lit`: by device, the paths
+    that last read ON in the watch. `devices_since`: when a reload changed the host's devices. `wake_at`: the next
+    scheduled check. `longest_silence`: between two beats since the start, in seconds of listening, and when it ended.
     """
 
     heard_at: float | None = None
     heard_ear: float = 0.0
     spoke_at: float | None = None
     spoke_ear: float = 0.0
-    evidence: Mapping[str, tuple[str, float]] | None = None
+    evidence: Statements | None = None
+    reporter: str | None = None
+    reporters: tuple[Reporter, ...] = ()
     wake_at: float | None = None
     boot: BootId | None = None
     sequence: int | None = None
@@ -85,7 +100,9 @@ class Seen(TypedDict, total=False):
     heard_ear: float
     spoke_at: float | None
     spoke_ear: float
-    evidence: Mapping[str, tuple[str, float]] | None
+    evidence: Statements | None
+    reporter: str | None
+    reporters: tuple[Reporter, ...]
     wake_at: float | None
     boot: BootId | None
     sequence: int | None
@@ -112,8 +129,9 @@ class Seen(TypedDict, total=False):
 
 
 MOMENTS: Final = frozenset(
-    {"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence", "longest_silence", "longest_silence_at"}
-)
+    {"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence", "longest_silence", "longest_silence_at", "reporter",
+     "reporters"}
+)  # fmt: skip
 """Moments of beats and evidence: a roll-back keeps them."""
 
 WAKE: Final = "wake_at"
@@ -139,6 +157,8 @@ def keep_beat(sight: Sight, health: Health, *, ear: float, counters: Counters, i
     _set_sequence(sight, health.sequence)
     _set_counters(sight, counters)
     if sight.boot != health.boot and not health.is_boot_unread:
+        if sight.evidence is not None and sight.boot is not None:
+            SET["evidence"](sight, without_shutdown(sight.evidence))
         SET["boot"](sight, health.boot)
     if sight.speaking_since is not None:
         SET["speaking_since"](sight, None)
@@ -150,6 +170,11 @@ def keep_beat(sight: Sight, health: Health, *, ear: float, counters: Counters, i
         SET["interval_seconds"](sight, health.interval_seconds)
         SET["workloads"](sight, health.workloads)
         SET["roles"](sight, health.roles)
+
+
+def is_missed(sight: Sight, health: Health) -> bool:
+    """Return whether the silence before a beat was one of a running host: of the same boot, not announced."""
+    return sight.heard_at is not None and sight.boot == health.boot and not sight.is_stopping
 
 
 _OWNED: Final = tuple(it.name for it in fields(Sight) if it.name not in MOMENTS and it.name != WAKE)

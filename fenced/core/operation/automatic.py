@@ -7,6 +7,7 @@ from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import GateVerdict, Slot
+from fenced.core.heard.evidence import holding
 from fenced.core.operation import starting
 from fenced.core.operation.advancing import advance
 from fenced.core.operation.phases import enter_restore
@@ -40,13 +41,18 @@ def _known(work: HostWork) -> tuple[str, ...]:
     heard = "never since the daemon started" if sight.heard_at is None else f"{now - sight.heard_at:.1f} s ago"
     life = sight.life
     asked = "not yet" if life is None else f"{life.words}, {now - life.at:.1f} s ago"
-    silence = fleet.silence_seconds(work.name, now)
+    silence, illness = fleet.silence_seconds(work.name, now), fleet.own.illness(now)
+    stretched = f", stretched because {illness}" if illness else ""
     return (
         f"last heartbeat: {heard}, boot {sight.boot or 'not given'}, sequence {sight.sequence}",
-        f"silence: {silence:.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
+        f"silence: {silence:.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s{stretched}",
         f"suspected because: {work.state.suspicion_reason}",
         f"asked itself: {asked}",
         *filter(None, (observing.looked_words(fleet, work.name, now),)),
+        *(
+            f"evidence: {source} says {kind}, {now - said.at:.1f} s ago"
+            for source, kind, said in holding(sight.evidence, now)
+        ),
     )
 
 

@@ -80,6 +80,6 @@ def _lives(work: HostWork) -> Iterator[RefusedBy]:
         yield RefusedBy(rule="alive", why=f"{work.name} was heard within its grace")
     if work.fleet.is_speaking(work.name, work.now):
         yield RefusedBy(rule="alive", why=f"{work.name} sent beats within its grace, though old ones")
-    evidence = of_life.live_evidence(work.fleet, work.name, work.now)
+    evidence = of_life.live_evidence(work.fleet, work.name, work.now, is_life_only=True)
     if not evidence.is_open:
         yield RefusedBy(rule="live_evidence", why=evidence.why)

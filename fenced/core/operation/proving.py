@@ -155,7 +155,9 @@ def _permit(work: HostWork, operation: Operation) -> bool:
 def _level_gates(work: HostWork, operation: Operation) -> tuple[GateVerdict, ...]:
     if operation.is_drilling and not operation.is_off_sent:
         return gates.drill_gates(work.fleet, work.name, work.now, since=operation.started)
-    return gates.level_gates(work.fleet, work.name, work.now, is_automatic=operation.is_automatic)
+    return gates.level_gates(
+        work.fleet, work.name, work.now, is_automatic=operation.is_automatic, is_off_sent=operation.is_off_sent
+    )
 
 
 def _holding(operation: Operation, shut: tuple[GateVerdict, ...]) -> tuple[GateVerdict, ...]:

@@ -13,7 +13,7 @@ from fenced.core.durable.outcome import dark_since
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.standing import NOT_MONITORED, is_in_hand
 from fenced.core.durable.state import Operation
-from fenced.core.fleet import SLOWEST_INTERVALS
+from fenced.core.heard.reporters import SLOWEST_INTERVALS
 from fenced.core.work import HostWork
 from fenced.model.names import HostName
 from fenced.model.power import State, What

@@ -6,6 +6,7 @@ proof of OFF the old run must be quiet. If it is not, the daemon believes it onl
 bridge that reconnects delivers a dead host's last messages in one burst.
 """
 
+from fenced.core.allowed import of_life
 from fenced.core.events import Health
 from fenced.core.fleet import Fleet
 from fenced.core.heard.sight import Counters, Sight
@@ -64,6 +65,16 @@ def warning(fleet: Fleet, name: HostName, now: float) -> str | None:
     why = "an older sequence number or an ended boot"
     advice = "check that its reporter counts up, and give each of its reporters a different name"
     return f"all its heartbeats of {seconds:.0f} s were stale ({why}): {advice}"
+
+
+def late_reporters(fleet: Fleet, name: HostName, now: float) -> str | None:
+    """Return a remark on a host that only some of its reporters still report, or None."""
+    known = of_life.promises(fleet, name, now)
+    late = [it for it in known if it.left < 0.0]
+    if not late or len(late) == len(known):
+        return None
+    words = ", ".join(f"{it.name} (heard {it.ago:.0f} s ago, every {it.interval:g} s)" for it in late)
+    return f"not all of its reporters are heard: {words} is late"
 
 
 def lives_on(fleet: Fleet, name: HostName, health: Health) -> bool:

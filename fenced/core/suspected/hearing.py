@@ -1,4 +1,4 @@
-"""Handles heartbeats, last wills and evidence about a host (design.md#detection).
+"""Handles heartbeats and last wills of a host (design.md#detection); `suspected.evidence` hears other systems.
 
 Any message may be late, duplicated, reordered or lost, so a heartbeat is a level, not an edge. Old sequence numbers,
 ended boots and retained messages prove no life. `operation.life` decides what a beat means while the host's power is
@@ -9,8 +9,9 @@ from fenced.core.allowed import of_life
 from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.state import ProofOfOff
-from fenced.core.events import Evidence, Health, HealthStatus, Presence
+from fenced.core.events import Health, HealthStatus, Presence
 from fenced.core.fleet import Fleet
+from fenced.core.heard.reporters import is_going_down
 from fenced.core.operation import life
 from fenced.core.operation.phases import stop
 from fenced.core.suspected import freshness, giving_back
@@ -19,9 +20,6 @@ from fenced.core.suspected.silence import is_silent_through, watch
 from fenced.core.work import HostWork
 from fenced.model.names import BootId
 from fenced.model.power import Cause, State
-
-SOURCES_MAX = 16
-MORE_SOURCES = "one of more sources than are kept"
 
 OFF_ONCE = frozenset({State.FENCED, State.RESTORING, State.SUSPECT, State.FAILED})
 """States in which a proof of OFF may still hold. Its old run must send nothing more."""
@@ -56,8 +54,20 @@ def hear(work: HostWork, health: Health) -> bool:
         return True
     if state.state is State.HEALTHY and (health.boot is None or health.boot == state.boot):
         return True
+    if state.state is State.LEFT and _is_before_it_stopped(work, health):
+        work.see(is_stopping=True)
+        return True
     _hear_life(work, health.boot)
     return True
+
+
+def _is_before_it_stopped(work: HostWork, health: Health) -> bool:
+    """Return whether another reporter than this one said that this run stops: what this one says may be older, and does
+    not contradict that before `stopping_max` is over."""
+    state = work.state
+    over = state.since + work.host.settings.detection.stopping_max_seconds
+    is_this_run = health.boot is not None and health.boot == state.boot
+    return is_this_run and work.now < over and is_going_down(work.sight, health.reporter)
 
 
 def _is_last_run(work: HostWork, health: Health) -> bool:
@@ -194,32 +204,6 @@ def hear_presence(work: HostWork, presence: Presence) -> None:
         suspect(work, Cause.REPORT, of_life.LAST_WILL)
 
 
-def hear_evidence(work: HostWork, evidence: Evidence) -> None:
-    """Keep another source's evidence of life until its time to live ends. Retained evidence is ignored."""
-    if evidence.is_retained:
-        return
-    keep_evidence(work.fleet, evidence, work.now)
-    if evidence.is_alive and work.operation is not None and evidence.evidence_kind in _live_kinds(work.fleet):
-        life.hear_life(work)
-
-
-def keep_evidence(fleet: Fleet, evidence: Evidence, now: float) -> None:
-    """Change what is known of a host's evidence, and nothing else."""
-    sight = fleet.sights.get(evidence.host)
-    if sight is None or evidence.is_retained:
-        return
-    kept = {source: said for source, said in (sight.evidence or {}).items() if now < said[1]}
-    kept.pop(evidence.source, None)
-    if evidence.is_alive:
-        until = evidence.received + evidence.ttl_seconds
-        if len(kept) < SOURCES_MAX:
-            kept[evidence.source] = (evidence.evidence_kind, until)
-        elif evidence.evidence_kind in _live_kinds(fleet):
-            _, before = kept.get(MORE_SOURCES, ("", until))
-            kept[MORE_SOURCES] = (evidence.evidence_kind, max(before, until))
-    fleet.see(evidence.host, evidence=kept or None)
-
-
 def overhear(fleet: Fleet, health: Health) -> None:
     """Keep a heartbeat at a standby, which decides nothing. What ends a proof of OFF waits for the takeover: a living
     host sends it again."""
@@ -232,7 +216,3 @@ def overhear(fleet: Fleet, health: Health) -> None:
         return
     is_stopping = health.status is HealthStatus.STOPPING
     fleet.keep_beat(health, freshness.counted(sight, health), is_stopping=is_stopping)
-
-
-def _live_kinds(fleet: Fleet) -> tuple[str, ...]:
-    return fleet.inventory.daemon.gates.live_evidence

@@ -15,7 +15,7 @@ from fenced.core.operation.paths import watch_command
 from fenced.core.operation.phases import stop
 from fenced.core.suspected import giving_back
 from fenced.core.suspected.confirming import look_suspect
-from fenced.core.suspected.silence import due_at, release_until
+from fenced.core.suspected.silence import due_at, grace_words, release_until
 from fenced.core.work import HostWork
 from fenced.model.power import Cause, State
 
@@ -125,7 +125,9 @@ def _look_healthy(work: HostWork) -> None:
         work.wake(max(due, work.now + 0.05))
         return
     silence = work.fleet.silence_seconds(work.name, work.now)
-    suspect(work, Cause.SILENCE, f"not heard for {silence:.1f} s of listening")
+    longer = work.fleet.stretched_seconds(work.name, work.now)
+    grace = f" (its grace is {grace_words(work.fleet, work.name, work.now)})" if longer else ""
+    suspect(work, Cause.SILENCE, f"not heard for {silence:.1f} s of listening{grace}")
 
 
 def _look_restoring(work: HostWork) -> None:

@@ -1,5 +1,6 @@
 """Measures how long a host was silent, and when its silence exceeds its grace (design.md#detection)."""
 
+from fenced.core.allowed import of_life
 from fenced.core.fleet import Fleet
 from fenced.core.work import HostWork
 from fenced.model.names import HostName
@@ -12,9 +13,9 @@ def due_at(work: HostWork) -> float:
     opened = fleet.own.ear.opened_at
     listening_from = max(now, opened) if opened is not None else now + 1.0
     due = listening_from + left
-    if now < fleet.own.lag_until < due:  # the grace is no longer stretched by then
-        due = max(fleet.own.lag_until, due - fleet.own.lag_seconds)
-    return max(due, release_until(work))
+    if now < (until := fleet.own.stretched_until(now)) < due:  # the grace is stretched no longer, or less, by then
+        due = max(until, due - fleet.stretched_seconds(name, now))
+    return max(due, release_until(work), now + of_life.shutdown_seconds(fleet, name, now))
 
 
 def release_until(work: HostWork) -> float:
@@ -34,6 +35,12 @@ def is_silent_through(fleet: Fleet, name: HostName) -> bool:
     """Return whether the host was not heard since the last outage or the start: its next check may be far ahead."""
     since, heard_at = fleet.own.released_since, fleet.sights[name].heard_at
     return since is not None and (heard_at is None or heard_at < since)
+
+
+def grace_words(fleet: Fleet, name: HostName, now: float) -> str:
+    """Return the grace, and why it is longer than usual: `20 s`, `28 s, 8 s longer because ...`."""
+    words, longer = f"{fleet.grace_seconds(name, now):.0f} s", fleet.stretched_seconds(name, now)
+    return f"{words}, {longer:.0f} s longer because {fleet.own.illness(now)}" if longer else words
 
 
 def is_silent(work: HostWork) -> bool:

@@ -11,6 +11,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import HostState, Slot
+from fenced.core.events import Evidence, Health
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import Action, Cause, Power
@@ -281,6 +282,12 @@ class Rule:
 
     def acting(self, sent: Sent) -> None:
         """A power command is about to act."""
+
+    def reported(self, event: Health) -> None:
+        """The same beat, with who reported it."""
+
+    def vouched(self, event: Evidence) -> None:
+        """The broker passed another system's statement about a host to the daemons."""
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         """A heartbeat reached the daemon."""

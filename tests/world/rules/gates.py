@@ -2,6 +2,8 @@
 
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Pause, Storm
+from fenced.core.events import Evidence, Health
+from fenced.core.heard.evidence import SHUTTING_DOWN
 from fenced.model.names import BootId, HostName
 from fenced.model.power import What
 from tests.world.machines import Machine
@@ -9,6 +11,8 @@ from tests.world.rules.base import Op, Rule
 
 IN_INBOX_SECONDS = 0.1
 """A heartbeat that arrives when the OFF is decided may still be in the inbox."""
+NEXT_INTERVALS = 1.4
+"""For nearly one and a half of its intervals a reporter is not late."""
 STORED_SECONDS = 5.0
 """How old a decision may be that a slow store has just written."""
 
@@ -31,8 +35,25 @@ class AutomaticOff(Rule):
         self._storms: dict[str, Storm] = {}
         self._spent: set[HostName] = set()
         """Hosts of storms that a person released, or that reached their longest time."""
+        self._evidence: dict[tuple[HostName, str, str], tuple[float, float]] = {}
+        """When it was said, and until when it holds; by host, source and kind."""
+        self._reports: dict[tuple[HostName, str], tuple[float, float]] = {}
+        """When each reporter of a host was last heard, and the interval that it named."""
         self._touched: set[HostName] = set()
         """Hosts that people ever asked to switch."""
+
+    def reported(self, event: Health) -> None:
+        if event.interval_seconds is not None:
+            self._reports[event.host, event.reporter] = (self.truth.now(), event.interval_seconds)
+
+    def vouched(self, event: Evidence) -> None:
+        if event.is_retained:
+            return
+        key = (event.host, event.source, event.evidence_kind)
+        self._evidence.pop(key, None)
+        if event.is_alive:
+            now = self.truth.now()
+            self._evidence[key] = (now, now + event.ttl_seconds)
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         self._known.add(machine.name)
@@ -101,10 +122,34 @@ class AutomaticOff(Rule):
             ("without the bus", not truth.broker.is_up and not self._is_stored_late(at)),
             ("which is heard and reported nothing", self._is_alive(host, at)),
             ("while nobody else was heard over the network since", self._is_alone(host, at)),
+            ("while one of its reporters is not late yet", self._is_awaited(host, at)),
+            ("while evidence holds it", self._is_said_to_live(host, at)),
             ("in a storm", self._is_in_storm(host)),
             ("as the first of a storm", self._is_first_of_storm(host, at)),
         )
         return [why for why, is_closed in closed if is_closed]
+
+    def _is_awaited(self, host: HostName, at: float) -> bool:
+        """Return whether a reporter's next beat was not due yet, by a daemon that lives since its last one."""
+        since = self.truth.up_since
+        if since is None or self._is_stored_late(at):
+            return False
+        heard = [said for (name, _), said in self._reports.items() if name == host and said[0] > since]
+        return len(heard) > 1 and any(at < when + NEXT_INTERVALS * interval for when, interval in heard)
+
+    def _is_said_to_live(self, host: HostName, at: float) -> bool:
+        """Return whether evidence of a kind that counts was heard by the daemon that lives, and holds.
+
+        A shutdown is left out: what is said of it may have ended earlier than its time.
+        """
+        kinds, since = self.truth.inventory.daemon.gates.live_evidence, self.truth.up_since
+        if since is None or self._is_stored_late(at):
+            return False
+        return any(
+            name == host and kind in kinds and kind != SHUTTING_DOWN
+            and since + IN_INBOX_SECONDS < said < at - IN_INBOX_SECONDS and at < until - IN_INBOX_SECONDS
+            for (name, _, kind), (said, until) in self._evidence.items()
+        )  # fmt: skip
 
     def _is_in_storm(self, host: HostName) -> bool:
         """Return whether a storm that nobody ended holds a domain of the host."""

@@ -1,0 +1,20 @@
+"""Checks the kinds of evidence that hold a fence: `gates.live_evidence`."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from fenced.config.checks.draft import Draft
+from fenced.config.checks.finding import Finding, warning
+
+KNOWN: Final = ("storage_lease", "maintenance", "drained", "shutting_down")
+
+
+def kinds(draft: Draft) -> Iterator[Finding]:
+    """A kind of one's own is allowed, and may be a slip of the pen."""
+    where = draft.where.key("gates").key("live_evidence")
+    for index, kind in enumerate(draft.main.gates.live_evidence):
+        if kind not in KNOWN:
+            yield warning(
+                where.item(index), f"is none of {', '.join(KNOWN)}: it holds a fence only if a source sends exactly "
+                "this kind", value=kind, unit="name", rests_on=(where,),
+            )  # fmt: skip
