@@ -23,6 +23,7 @@ from fenced.ports.devices import (
     DeviceUnreachable,
     OnStarted,
     Permit,
+    Started,
 )
 from fenced.ports.telemetry import Telemetry
 
@@ -197,7 +198,9 @@ class DeviceWorkers:
                 permit = self._permit(plug, token, timeout_seconds, not_after, settle_seconds)
                 plug.highest = token
                 begins()
-                await self._caller(proxy).set(proxy, spec, power, permit=permit, on_started=on_started)
+                await self._caller(proxy).set(
+                    proxy, spec, power, permit=permit, on_started=lambda process: self._noted(process, on_started)
+                )
         except DeviceError as exc:
             plug.failed_commands += not isinstance(exc, CommandRefused)  # a refused command never reached the device
             # A command may take long, so its timeout proves nothing; an unreachable device does.
@@ -207,6 +210,15 @@ class DeviceWorkers:
             raise
         plug.failed_reads = plug.failed_commands = 0
         self._count(spec, power.value, "done", started)
+
+    async def _noted(self, process: Started, on_started: OnStarted) -> None:
+        """Note the program, which waits for its parameters meanwhile: the store may take longer than the lease lasts.
+
+        Raises CommandRefused; then it never gets them.
+        """
+        await on_started(process)
+        if not self._has_lease():
+            raise CommandRefused("the lease was lost while its program was noted in the store", may_be_done=False)
 
     def _permit(
         self, plug: _Plug, token: Token, timeout_seconds: float, not_after: float, settle_seconds: float

@@ -91,7 +91,7 @@ def test_the_grace_says_what_made_it() -> None:
     desk.go(20.0, silent=[NODE])
     desk.do(e.Stalled(seconds=3.0, at=desk.now))
     desk.go(40.0, silent=[NODE])
-    made_by = "7 workloads, roles db, stretched by 3.0 s, because the daemon lagged"
+    made_by = "7 workloads, roles db, stretched because the daemon stood still for 3 s"
     assert facts(decided(desk)[0])["grace"].value == f"30.0 s ({made_by})"
 
 

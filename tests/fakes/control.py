@@ -380,13 +380,9 @@ class FakeControl(FakeControllers, FakeEvents):
         """End an operation: its devices read `power`."""
         found = next(found for found in self.all_operations if found.id == name)
         step = Step(
-            number=1,
-            what=What.STATUS,
-            proxy=ENGINE,
-            started=START + 0.1,
-            ended=START + 0.2,
+            number=1, what=What.STATUS, proxy=ENGINE, started=START + 0.1, ended=START + 0.2,
             outcome=Outcome(power.value),
-        )
+        )  # fmt: skip
         race = (RaceEntry(proxy=ENGINE, tier=1, verdict=Verdict.WON, started_ms=0, ended_ms=50, power=Power.OFF),)
         devices = tuple(replace(run, power=power, steps=(step,), race=race) for run in found.devices)
         is_done = state is OperationState.DONE

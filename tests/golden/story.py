@@ -112,9 +112,7 @@ class Play:
         self._shown: set[str] = set()
         """Hosts of which the bus shows what the script put there."""
         self.world = World(
-            story.rack,
-            told=lambda name, text: self._say("~", f"{name} {text}"),
-            is_journal_checked=is_journal_checked,
+            story.rack, told=lambda name, text: self._say("~", f"{name} {text}"), is_journal_checked=is_journal_checked
         )
         self.world.files.digest = digest if story.is_deciding else lambda _: ""
         self.people = People(self.world, lambda text: self._say("person", text))

@@ -20,6 +20,16 @@ def struck(trouble: str) -> str:
 
 CONTROLLER_BUGS: Final = (
     Bug(
+        name="a lease that ends while a program is noted stops nothing",
+        rule="S20",
+        file="engine/workers.py",
+        old="        await on_started(process)\n        if not self._has_lease():\n",
+        new="        await on_started(process)\n        if False:\n",
+        killers=(
+            "tests/engine/test_rules_commands.py::test_a_command_whose_program_was_noted_while_the_lease_was_lost",
+        ),
+    ),
+    Bug(
         name="the lease counts from the answer of its renewal",
         rule="S20",
         file="engine/lease.py",

@@ -159,10 +159,10 @@ OBSERVER_BUGS: Final = (
         name="observers are not looked at again before the first OFF of a level",
         rule="S10",
         file="core/allowed/gates.py",
-        old="        observers(fleet, name, now),\n        live_evidence(fleet, name, now),\n"
+        old="        observers(fleet, name, now),\n        live_evidence(fleet, name, now, is_life_only=is_off_sent),\n"
         "        connectivity(fleet, fleet.host(name).cluster, now, suspect=name),\n"
         "        storm(fleet, name, now),\n    )\n",
-        new="        live_evidence(fleet, name, now),\n"
+        new="        live_evidence(fleet, name, now, is_life_only=is_off_sent),\n"
         "        connectivity(fleet, fleet.host(name).cluster, now, suspect=name),\n"
         "        storm(fleet, name, now),\n    )\n",
         killers=(
