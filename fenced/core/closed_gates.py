@@ -7,7 +7,7 @@ memory; that it was reported is in the journal.
 from collections.abc import Container, Iterator
 from typing import Final
 
-from fenced.core.allowed import gates, limits, of_daemon, of_many
+from fenced.core.allowed import counting, gates, limits, of_daemon, of_many
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import ClosedGate
 from fenced.core.durable.replacing import replace
@@ -75,7 +75,7 @@ def _hosts(fleet: Fleet, key: tuple[str, str], now: float) -> tuple[HostName, ..
     """Return the hosts that keep the gate closed, where hosts do."""
     gate, cluster = key
     if gate == "connectivity":
-        return fleet.overdue_hosts(ClusterName(cluster), now)[:HOSTS_TOLD_MAX]
+        return counting.overdue_hosts(fleet, ClusterName(cluster), now)[:HOSTS_TOLD_MAX]
     if gate == "budget" and cluster == WHOLE_FLEET:
         return limits.unrecovered(fleet, now)[:HOSTS_TOLD_MAX]
     return ()

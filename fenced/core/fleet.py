@@ -11,7 +11,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.evolve import evolve
 from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
-from fenced.core.durable.standing import BARRED, TROUBLED, is_monitored
+from fenced.core.durable.standing import AWAY, BARRED, TROUBLED, counted_as
 from fenced.core.durable.state import HostState
 from fenced.core.heard import grace, reporters
 from fenced.core.heard.checks import HostChecks
@@ -21,7 +21,18 @@ from fenced.core.heard.evidence import Sources
 from fenced.core.heard.messages import Health
 from fenced.core.heard.own import LEASE_MARGIN_SECONDS, Own
 from fenced.core.heard.reporters import OVERDUE_INTERVALS, SLOWEST_INTERVALS
-from fenced.core.heard.sight import SET, Counters, Seen, Sight, is_missed, keep_beat, kept, put_back
+from fenced.core.heard.sight import (
+    COUNTED,
+    SET,
+    Counters,
+    Seen,
+    Sight,
+    is_missed,
+    keep_beat,
+    kept,
+    put_back,
+    says_the_same,
+)
 from fenced.core.reach.candidates import Paths
 from fenced.core.undo import ABSENT, Undoable
 from fenced.model.inventory import Host, Inventory, Proxy
@@ -76,7 +87,11 @@ class Fleet:
         self.by_domain: dict[Domain, list[HostName]] = {}
         self.troubled: set[HostName] = set()
         self.maintained: set[HostName] = set()
-        self.memo = Memo()
+        self.away: set[HostName] = set()
+        self.operating: set[HostName] = set()
+        self.gates_at = float("-inf")
+        """When the gates of a suspect were last evaluated."""
+        self.memo: Memo | None = None
         self.paths = Paths(inventory=inventory)
         self._sequence = 0
         self._seen: dict[HostName, tuple[Sight, tuple[Any, ...]]] = {}
@@ -85,7 +100,8 @@ class Fleet:
 
     def take(self, inventory: Inventory) -> None:
         """Replace the inventory. Removed hosts move to `gone`, as after a restart."""
-        self.inventory = inventory
+        self.inventory, self.memo = inventory, None
+        self.witnesses = frozenset(name for name, host in inventory.hosts.items() if host.can_witness)
         self.paths = Paths(inventory=inventory)
         self.by_cluster, self.by_domain = {}, {}
         for name, host in inventory.hosts.items():
@@ -127,12 +143,18 @@ class Fleet:
 
     def put(self, state: HostState) -> None:
         """Replace the state of a host of the inventory."""
+        if self.memo is not None:
+            is_heard = self.sights[state.name].heard_at is not None
+            before, after = (counted_as(it, self.memo.at, is_heard=is_heard) for it in (self.hosts[state.name], state))
+            self.memo = self.memo if before == after else None
         self.hosts.put(state.name, state)
         self._index(state.name)
 
     def see(self, name: HostName, **changes: Unpack[Seen]) -> None:
         """Change what is known of a host's heartbeats and checks."""
         sight = self._sight_to_change(name)
+        if self.memo is not None and not COUNTED.isdisjoint(changes):
+            self.memo = None
         for field_name, value in changes.items():
             SET[field_name](sight, value)
 
@@ -143,12 +165,22 @@ class Fleet:
         if ear - sight.heard_ear > sight.longest_silence and is_missed(sight, health):
             self.see(health.host, longest_silence=ear - sight.heard_ear, longest_silence_at=health.received)
         if sight.reporter == health.reporter and not sight.reporters:
+            if self.memo is not None:
+                self._note_beat(self.memo, sight, health, is_stopping=is_stopping)
             keep_beat(sight, health, ear=ear, counters=counters, is_stopping=is_stopping)
             return
+        self.memo = None
         default = self.host(health.host).settings.detection.heartbeat_interval_seconds
-        reporters.keep_beat(
-            sight, health, ear=ear, counters=counters, is_stopping=is_stopping, default=default
-        )  # fmt: skip
+        reporters.keep_beat(sight, health, ear=ear, counters=counters, is_stopping=is_stopping, default=default)
+
+    def _note_beat(self, memo: Memo, sight: Sight, health: Health, *, is_stopping: bool) -> None:
+        """Keep the counts of this moment exact. Most beats are of hosts that count as heard already."""
+        is_same = is_stopping or says_the_same(sight, health)
+        is_newer = sight.heard_at is not None and sight.heard_at <= health.received
+        if not is_same or not is_newer or self.is_overdue(health.host, memo.at):
+            self.memo = None
+        elif health.host in self.witnesses:
+            memo.hear(health.host, health.received)
 
     def _sight_to_change(self, name: HostName) -> Sight:
         sight = self.sights[name]
@@ -173,7 +205,7 @@ class Fleet:
         self.heard_until, self.is_lease_lost = heard_until, is_lease_lost
         for table in self._tables:
             table.begin()
-        self._seen, self.memo = {}, Memo()
+        self._seen, self.memo = {}, None
         self._before = self._whole
 
     def roll_back(self) -> None:
@@ -191,7 +223,7 @@ class Fleet:
             table.roll_back()
         for name in changed:
             self._index(name)
-        self._seen, self._before, self.is_lease_lost = {}, None, False
+        self._seen, self._before, self.is_lease_lost, self.memo = {}, None, False, None
 
     def settle(self) -> None:
         """Keep what was decided since `begin`: it is durable."""
@@ -260,10 +292,13 @@ class Fleet:
 
     def _index(self, name: HostName) -> None:
         state = self.hosts.get(name)
-        is_troubled = state is not None and state.state in TROUBLED
-        (self.troubled.add if is_troubled else self.troubled.discard)(name)
-        is_maintained = state is not None and state.maintenance is not None
-        (self.maintained.add if is_maintained else self.maintained.discard)(name)
+        for index, is_in in (
+            (self.troubled, state is not None and state.state in TROUBLED),
+            (self.away, state is not None and state.state in AWAY),
+            (self.operating, state is not None and state.operation is not None),
+            (self.maintained, state is not None and state.maintenance is not None),
+        ):
+            (index.add if is_in else index.discard)(name)
 
     @property
     def is_standby(self) -> bool:
@@ -307,11 +342,9 @@ class Fleet:
         return max(self.own.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)
 
     def interval_seconds(self, name: HostName) -> float:
-        sight = self.sights[name]
+        named = self.sights[name].interval_seconds
         default = self.host(name).settings.detection.heartbeat_interval_seconds
-        if sight.interval_seconds is None:
-            return default
-        return min(sight.interval_seconds, SLOWEST_INTERVALS * default)
+        return default if named is None else min(named, SLOWEST_INTERVALS * default)
 
     def grace_seconds(self, name: HostName, now: float) -> float:
         """Return the tolerated silence: grace and missed intervals, stretched while the daemon itself is unwell."""
@@ -325,9 +358,8 @@ class Fleet:
 
     def is_heard(self, name: HostName, now: float) -> bool:
         """Return whether the host was heard since the start, and its silence is within its grace."""
-        return self.sights[name].heard_at is not None and self.silence_seconds(name, now) <= self.grace_seconds(
-            name, now
-        )
+        is_known = self.sights[name].heard_at is not None
+        return is_known and self.silence_seconds(name, now) <= self.grace_seconds(name, now)
 
     def is_speaking(self, name: HostName, now: float) -> bool:
         """Return whether a stale message came within the host's grace: no proof of life, but no silence either."""
@@ -339,40 +371,12 @@ class Fleet:
         """Return whether the last beat is older than one and a half intervals."""
         return self.silence_seconds(name, now) > OVERDUE_INTERVALS * self.interval_seconds(name)
 
-    def overdue(self, cluster: ClusterName, now: float) -> tuple[int, int]:
-        """Return the counts of (overdue, monitored) hosts of a cluster."""
-        memo = self.memo_at(now)
-        if cluster not in memo.overdue:
-            memo.overdue[cluster] = self._count_overdue(cluster, now)
-        return memo.overdue[cluster]
-
-    def _count_overdue(self, cluster: ClusterName, now: float) -> tuple[int, int]:
-        """Count as `is_overdue` and `is_monitored` do, in one pass: a cluster may have ten thousand hosts, and a host
-        that was heard within its shortest possible interval needs no second look."""
-        ear, hosts, sights = self.own.ear.now(min(now, self.heard_until)), self.hosts, self.sights
-        late = monitored = 0
-        for name in self.by_cluster.get(cluster, ()):
-            if is_monitored(hosts[name], now):
-                monitored += 1
-                silence = ear - sights[name].heard_ear
-                late += silence > 0.0 and silence > OVERDUE_INTERVALS * self.interval_seconds(name)
-        return late, monitored
-
     def memo_at(self, now: float) -> Memo:
-        """Return the counts made in this batch at this time."""
-        if self.memo.at != now:
-            self.memo = Memo(at=now)
-        return self.memo
-
-    def overdue_hosts(self, cluster: ClusterName, now: float) -> tuple[HostName, ...]:
-        """Return the hosts that `overdue` counts."""
-        return tuple(name for name in self._monitored(cluster, now) if self.is_overdue(name, now))
-
-    def _monitored(self, cluster: ClusterName, now: float) -> list[HostName]:
-        """Return the hosts that should send heartbeats: not those that are switched off by an operator or in
-        maintenance."""
-        states = (self.hosts[name] for name in self.by_cluster.get(cluster, ()))
-        return [state.name for state in states if is_monitored(state, now)]
+        """Return the counts made at this time from what is known now. A change of it that they depend on drops them."""
+        memo, key = self.memo, (now, self.heard_until)
+        if memo is None or memo.key != key or memo.own is not self.own:
+            memo = self.memo = Memo(key=key, own=self.own)
+        return memo
 
     def why_candidate_barred(self, proxy: Proxy) -> str | None:
         """Return why a proxy can't be used now, because of itself or of its machine, or None."""
@@ -386,9 +390,8 @@ class Fleet:
         return None
 
     def operations_in_flight(self) -> Iterator[HostState]:
-        for name in self.troubled:
-            if self.hosts[name].operation is not None:
-                yield self.hosts[name]
+        for name in self.operating & self.troubled:
+            yield self.hosts[name]
 
     def power(self, name: HostName) -> dict[str, Power]:
         """Return the last known power of each device that is still configured."""

@@ -10,6 +10,7 @@ from fenced.core.allowed import limits
 from fenced.core.decide import Decision
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.standing import is_unrecovered
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
 from fenced.core.heard.others import Room, tightest
@@ -90,7 +91,7 @@ def _is_away_changed(collected: Collected, now: float) -> bool:
     counted with the next of them."""
 
     def is_away(state: HostState) -> bool:
-        return not state.is_removed and limits.is_unrecovered(state, now)
+        return not state.is_removed and is_unrecovered(state, now)
 
     return any(is_away(before) != is_away(collected.after[name]) for name, before in collected.before.items())
 

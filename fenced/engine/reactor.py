@@ -31,14 +31,13 @@ from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
-BATCH_MAX = 2000
+BATCH_MAX = 500
+"""To decide and store more at once takes a busy machine so long that the loop stalls, which stretches every grace."""
 INBOX_MAX = 200_000
 TICK_SECONDS = 0.5
 """How often the loop's lag is measured. An idle loop counts as having turned at each tick."""
-
 STALL_SECONDS = 0.75
 """A turn of the loop that comes this much late is a stall: no host was silent then (S11)."""
-
 BEHIND_SECONDS = 5.0
 """Timers this late fire even if the inbox is not empty: operations have deadlines (S14)."""
 

@@ -17,6 +17,7 @@ from tests.bench import (
     starting,
     stores,
     storm,
+    storm_gates,
     takeover,
     warm,
 )
@@ -25,6 +26,7 @@ ROWS = (
     redundant.ROW,
     race.ROW,
     storm.ROW,
+    storm_gates.ROW,
     neighbours.ROW,
     heartbeats.ROW,
     memory.ROW,

@@ -22,6 +22,7 @@ from tests.bench import (
     starting,
     stores,
     storm,
+    storm_gates,
     takeover,
     warm,
 )
@@ -69,6 +70,15 @@ async def test_a_storm_is_measured_beside_as_many_bare_starts(tmp_path: Path) ->
     for what in ("daemon", "keeper", "agents"):
         assert line(report, what).measured >= 0
     assert line(report, "daemon").measured > 0
+
+
+async def test_the_gates_of_a_storm_are_measured(tmp_path: Path) -> None:
+    report = made()
+    size = storm_gates.Size(hosts=400, suspects=(20, 60), held_seconds=3.0)
+    await storm_gates.measure(tmp_path, report, size)
+    for way in storm_gates.WAYS:
+        found = line(report, f"{way}, a suspect held, 3 s of it, 60")
+        assert found.ratio is not None and found.ratio < 3
 
 
 async def test_failing_neighbours_are_measured(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from fenced.core import closed_gates
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.allowed import gates, limits, of_many
+from fenced.core.allowed.counting import of_cluster
 from fenced.core.closed_gates import closed_seconds
 from fenced.core.durable import records as r
 from fenced.core.durable.standing import SILENT_BEFORE_SECONDS
@@ -117,10 +118,10 @@ def test_a_host_that_we_fenced_in_maintenance_counts_once_that_is_over() -> None
     at.maintain(OFF[0])
     at.serve(silent=OFF[:1], until="operation_ended")
     assert (at.state(OFF[0]).state, at.state(OFF[0]).is_stay_off) == (State.FENCED, True)
-    assert at.fleet.overdue(at.inventory.hosts[LAST].cluster, at.now) == (0, 5)
+    assert of_cluster(at.fleet, at.inventory.hosts[LAST].cluster, at.now)[:2] == (0, 5)
     at.maintain(OFF[0], is_on=False)
     at.go(SILENT_BEFORE_SECONDS + 1.0, silent=OFF[:1], pace=CALM_PACE_SECONDS)
-    assert at.fleet.overdue(at.inventory.hosts[LAST].cluster, at.now) == (1, 6)
+    assert of_cluster(at.fleet, at.inventory.hosts[LAST].cluster, at.now)[:2] == (1, 6)
 
 
 def test_a_host_of_which_its_person_lost_sight_counts_again() -> None:
@@ -129,9 +130,9 @@ def test_a_host_of_which_its_person_lost_sight_counts_again() -> None:
     switch_off(at, OFF[0])
     at.ask(Action.ON, OFF[0])
     at.serve(silent=OFF[:1], seconds=1.0)
-    assert at.fleet.overdue(at.inventory.hosts[LAST].cluster, at.now) == (0, 5)
+    assert of_cluster(at.fleet, at.inventory.hosts[LAST].cluster, at.now)[:2] == (0, 5)
     at.go(at.inventory.hosts[LAST].settings.detection.boot_grace_seconds + 1.0, silent=OFF[:1])
-    assert at.fleet.overdue(at.inventory.hosts[LAST].cluster, at.now) == (1, 6)
+    assert of_cluster(at.fleet, at.inventory.hosts[LAST].cluster, at.now)[:2] == (1, 6)
 
 
 def silence(at: Desk, seconds: float) -> None:

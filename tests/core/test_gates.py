@@ -6,6 +6,7 @@ import pytest
 
 from fenced.core import events as e
 from fenced.core.allowed import gates
+from fenced.core.allowed.counting import of_cluster
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.state import GateVerdict
@@ -505,7 +506,7 @@ def test_hosts_that_are_not_watched_do_not_count(state: State) -> None:
     for name in ("node-1", "node-3", "node-5"):
         desk.fleet.put(replace(desk.state(HostName(name)), state=state))
     desk.now += 60.0
-    overdue, monitored = desk.fleet.overdue(desk.inventory.hosts[NODE].cluster, desk.now)
+    overdue, monitored = of_cluster(desk.fleet, desk.inventory.hosts[NODE].cluster, desk.now)[:2]
     assert (overdue, monitored) == (3, 3)
 
 

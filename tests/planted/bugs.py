@@ -8,6 +8,7 @@ from tests.planted.bugs_arming import ARMING_BUGS
 from tests.planted.bugs_budget import BUDGET_BUGS
 from tests.planted.bugs_clients import CLIENT_BUGS
 from tests.planted.bugs_controllers import CONTROLLER_BUGS
+from tests.planted.bugs_counting import COUNTING_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_decisions import DECISION_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
@@ -41,6 +42,7 @@ from tests.planted.bugs_words import WORD_BUGS
 BUGS: Final = (
     POWER_BUGS
     + CONTROLLER_BUGS
+    + COUNTING_BUGS
     + DECIDING_BUGS
     + DECISION_BUGS
     + DEVICE_BUGS

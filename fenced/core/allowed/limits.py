@@ -1,15 +1,12 @@
 """The gates that bound how much automatic power there is: per cluster, for the fleet, and at once."""
 
+from fenced.core.allowed import counting
 from fenced.core.allowed.verdict import judged
 from fenced.core.durable.fleet_state import Draw
-from fenced.core.durable.standing import is_in_hand
-from fenced.core.durable.state import GateVerdict, HostState
+from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
 from fenced.core.heard.others import Room
 from fenced.model.names import ClusterName, HostName
-from fenced.model.power import State
-
-UNRECOVERED = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 
 
 def budget_for(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
@@ -80,7 +77,8 @@ def _recent_draws(fleet: Fleet, now: float) -> list[Draw]:
 
 def away(fleet: Fleet, now: float, but: HostName | None = None) -> int:
     """Return how many hosts `unrecovered` names, without `but`."""
-    return sum(1 for name in fleet.troubled if name != but and is_unrecovered(fleet.hosts[name], now))
+    found = counting.away(fleet, now)
+    return len(found) - (but in found)
 
 
 def unrecovered(fleet: Fleet, now: float) -> tuple[HostName, ...]:
@@ -88,11 +86,7 @@ def unrecovered(fleet: Fleet, now: float) -> tuple[HostName, ...]:
 
     Hosts that operators switched off don't count.
     """
-    return tuple(name for name in sorted(fleet.troubled) if is_unrecovered(fleet.hosts[name], now))
-
-
-def is_unrecovered(state: HostState, now: float) -> bool:
-    return state.state in UNRECOVERED and not is_in_hand(state, now)
+    return tuple(sorted(counting.away(fleet, now)))
 
 
 def concurrency(fleet: Fleet) -> GateVerdict:

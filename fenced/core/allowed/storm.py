@@ -96,8 +96,9 @@ def recorded(fleet: Fleet, now: float) -> Storms:
     """Return the recorded storms as this moment's gates need them: read once for all suspects."""
     memo = fleet.memo_at(now)
     if memo.storms is None or memo.storms.of is not fleet.state.storms:
-        memo.storms = _storms(fleet.state.storms)
-        memo.tallies.clear()
+        before, memo.storms = memo.storms, _storms(fleet.state.storms)
+        if before is None or before.excused != memo.storms.excused:
+            memo.tallies.clear()
     return memo.storms
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fenced.core.allowed import of_host, of_life
+from fenced.core.allowed import counting, of_host, of_life
 from fenced.core.durable.decision import Confirmation, Fact
 from fenced.core.heard.evidence import holding
 from fenced.core.heard.looks import Look, Saw
@@ -138,7 +138,7 @@ def _bus(work: HostWork) -> Fact:
 
 
 def _cluster(work: HostWork) -> Fact:
-    overdue, monitored = work.fleet.overdue(work.host.cluster, work.now)
+    overdue, monitored = counting.of_cluster(work.fleet, work.host.cluster, work.now)[:2]
     return Fact(what="cluster", value=f"{overdue} of {monitored} hosts overdue")
 
 

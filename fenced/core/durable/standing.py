@@ -29,6 +29,13 @@ NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
 """States that don't count in the share of the cluster (design.md#gates)."""
 
 
+HEARD_OR_MISSED = frozenset({State.HEALTHY, State.SUSPECT, State.FENCING})
+"""States in which a host should be heard."""
+
+AWAY = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
+"""States of a host that was fenced, or could not be, and is not back."""
+
+
 def is_in_hand(state: HostState, now: float) -> bool:
     """Return whether operators caused its silence: they switched it off alive, keep it off, or set maintenance."""
     if state.maintenance is not None:
@@ -43,6 +50,23 @@ def is_in_hand(state: HostState, now: float) -> bool:
 def is_monitored(state: HostState, now: float) -> bool:
     """Return whether the host should send heartbeats: it is not switched off by an operator or in maintenance."""
     return state.state not in NOT_MONITORED and not is_in_hand(state, now)
+
+
+def is_expected(state: HostState, now: float) -> bool:
+    """Return whether the host should be heard, and no known reason explains its silence."""
+    return state.state in HEARD_OR_MISSED and not is_in_hand(state, now)
+
+
+def is_unrecovered(state: HostState, now: float) -> bool:
+    """Return whether the host was fenced, or could not be, and is not back. One that an operator switched off is not
+    meant."""
+    return state.state in AWAY and not is_in_hand(state, now)
+
+
+def counted_as(state: HostState, now: float, *, is_heard: bool) -> tuple[object, ...]:
+    """Return what counts depend on. `is_heard`: since the start; else the records say when it fell silent."""
+    counts = (is_monitored(state, now), is_expected(state, now), is_unrecovered(state, now))
+    return counts if is_heard else (*counts, state.state is State.HEALTHY, state.suspected_at, state.last_heard)
 
 
 def is_watched_as_off(state: HostState) -> bool:

@@ -1,10 +1,11 @@
-"""What is counted over a cluster or a failure domain at one moment."""
+"""What is counted over a cluster, a failure domain or the fleet at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fenced.core.durable.fleet_state import Storm
+from fenced.core.heard.own import Own
 from fenced.core.heard.watching import Control, Roster
 from fenced.model.names import ClusterName, HostName
 
@@ -37,15 +38,45 @@ class Storms(NamedTuple):
     released: Mapping[str, Mapping[HostName, float]]
 
 
-@dataclass(slots=True)
-class Memo:
-    """Counts over a cluster or domain, made once per batch, so that the gates of a thousand suspects don't scan the
-    fleet a thousand times."""
+class Count(NamedTuple):
+    """Of a cluster: how many hosts are monitored, and overdue of them; how many could be heard as witnesses, and are
+    expected to be (`expected`), and which share of them is not overdue (`heard`)."""
 
-    at: float = -1.0
-    overdue: dict[ClusterName, tuple[int, int]] = field(default_factory=dict)
+    overdue: int
+    monitored: int
+    expected: int
+    heard: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Memo:
+    """What was counted at one moment, so that the gates of a thousand suspects don't scan the fleet a thousand times.
+
+    It holds for this moment and this condition of the daemon, and until a host's state or sight changes in a way that
+    it depends on: `Fleet` drops it then. `newest`: the last heard of all possible witnesses that are not overdue, the
+    newest first; there are at most `newest_max`.
+    """
+
+    key: tuple[float, float]
+    own: Own
+    clusters: dict[ClusterName, Count] = field(default_factory=dict)
     tallies: dict[Domain, Tally] = field(default_factory=dict)
     storms: Storms | None = None
     roster: Roster | None = None
     controls: dict[str, tuple[Control, ...]] = field(default_factory=dict)
     """By network, some that are heard."""
+    away: frozenset[HostName] | None = None
+    newest: list[tuple[float, HostName]] | None = None
+    newest_max: int = 0
+
+    @property
+    def at(self) -> float:
+        return self.key[0]
+
+    def hear(self, name: HostName, at: float) -> None:
+        """Take in a newer beat of a witness that was not overdue."""
+        if self.newest is None:
+            return
+        if len(self.newest) < self.newest_max or (at, name) > self.newest[-1]:
+            others = (it for it in self.newest if it[1] != name)
+            self.newest = sorted((*others, (at, name)), reverse=True)[: self.newest_max]

@@ -134,6 +134,9 @@ MOMENTS: Final = frozenset(
 )  # fmt: skip
 """Moments of beats and evidence: a roll-back keeps them."""
 
+COUNTED: Final = frozenset({"heard_at", "heard_ear", "interval_seconds", "workloads", "roles"})
+"""What the counts of a moment depend on (`heard.counts`)."""
+
 WAKE: Final = "wake_at"
 """A roll-back forgets it instead of putting it back: deciding again schedules it, and an extra check is harmless."""
 
@@ -164,9 +167,7 @@ def keep_beat(sight: Sight, health: Health, *, ear: float, counters: Counters, i
         SET["speaking_since"](sight, None)
     if sight.is_stopping is not is_stopping:
         SET["is_stopping"](sight, is_stopping)
-    if not is_stopping and (sight.interval_seconds, sight.workloads, sight.roles) != (
-        health.interval_seconds, health.workloads, health.roles,
-    ):  # fmt: skip
+    if not is_stopping and not says_the_same(sight, health):
         SET["interval_seconds"](sight, health.interval_seconds)
         SET["workloads"](sight, health.workloads)
         SET["roles"](sight, health.roles)
@@ -175,6 +176,13 @@ def keep_beat(sight: Sight, health: Health, *, ear: float, counters: Counters, i
 def is_missed(sight: Sight, health: Health) -> bool:
     """Return whether the silence before a beat was one of a running host: of the same boot, not announced."""
     return sight.heard_at is not None and sight.boot == health.boot and not sight.is_stopping
+
+
+def says_the_same(sight: Sight, health: Health) -> bool:
+    """Return whether a heartbeat says of its host's grace what the last one said."""
+    return (sight.interval_seconds, sight.workloads, sight.roles) == (
+        health.interval_seconds, health.workloads, health.roles,
+    )  # fmt: skip
 
 
 _OWNED: Final = tuple(it.name for it in fields(Sight) if it.name not in MOMENTS and it.name != WAKE)

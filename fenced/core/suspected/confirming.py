@@ -11,6 +11,10 @@ from fenced.core.suspected.silence import due_at, is_silent, release_until
 from fenced.core.work import HostWork
 
 HOLD_LOOK_SECONDS = 1.0
+GATHER_SECONDS_A_HOST = 25e-6
+"""The gates of suspects are evaluated together, at most once in so much time for each host of the fleet: what they
+count takes a pass over all hosts, and then serves all suspects of that moment."""
+GATHER_SECONDS_MAX = 0.5
 
 
 def look_suspect(work: HostWork) -> None:
@@ -34,6 +38,10 @@ def look_suspect(work: HostWork) -> None:
         return
     if asking.is_asking(work):
         return
+    together = _gathered_at(work)
+    if work.now < together:
+        work.wake(together)
+        return
     _pass_gates(work)
 
 
@@ -43,7 +51,16 @@ def _look(work: HostWork) -> None:
         asking.ask(work)
 
 
+def _gathered_at(work: HostWork) -> float:
+    """Return when the gates of this suspect are evaluated: now, or soon, with those of other suspects."""
+    fleet = work.fleet
+    if fleet.gates_at == work.now:
+        return work.now
+    return fleet.gates_at + min(GATHER_SECONDS_A_HOST * len(fleet.hosts), GATHER_SECONDS_MAX)
+
+
 def _pass_gates(work: HostWork) -> None:
+    work.fleet.gates_at = work.now
     if of_daemon.warm_up(work.fleet, work.now).is_open:
         storms.begin(work.work, work.name)
     verdicts = gates.all_gates(work.fleet, work.name, work.now)
