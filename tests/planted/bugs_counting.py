@@ -61,8 +61,8 @@ COUNTING_BUGS: Final = (
         name="a pair of which both are silent is fenced, because one counts itself as expected",
         rule="S10",
         file="core/allowed/of_many.py",
-        old="count.expected > is_one_of_them",
-        new="count.expected > 1",
+        old="count.expected <= is_one_of_them:",
+        new="count.expected <= 1:",
         killers=COUNTS,
     ),
     Bug(

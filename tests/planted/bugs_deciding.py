@@ -70,8 +70,8 @@ DECIDING_BUGS: Final = (
         name="witness counts hosts that were heard before",
         rule="S10",
         file="core/allowed/of_many.py",
-        old="other_sight.heard_at > after:",
-        new="other_sight.heard_at > 0.0:",
+        old="return sum(at > after for at, _",
+        new="return sum(at > 0.0 for at, _",
         killers=(
             story("own_link_cut"),
             "tests/core/test_gates.py::test_a_witness_must_be_heard_after_the_last_beat_plus_an_interval",
@@ -80,9 +80,9 @@ DECIDING_BUGS: Final = (
     Bug(
         name="gates count suspects in place of overdue hosts",
         rule="S10",
-        file="core/fleet.py",
-        old="                late += silence > 0.0 and silence > OVERDUE_INTERVALS * self.interval_seconds(name)",
-        new="                late += self.hosts[name].state.value == 'suspect'",
+        file="core/allowed/counting.py",
+        old="        overdue += is_late\n",
+        new="        overdue += state.state.value == 'suspect'\n",
         killers=("tests/core/test_gates.py::test_the_first_suspect_already_sees_the_others_as_overdue",),
     ),
     Bug(

@@ -160,8 +160,8 @@ DEVICE_BUGS: Final = (
         name="a command is sent without the lease",
         rule="S10",
         file="engine/workers.py",
-        old="        if not self._has_lease():\n",
-        new="        if not self._plugs:\n",
+        old='        if not self._has_lease():\n            raise CommandRefused("the lease was lost while it waited',
+        new='        if not self._plugs:\n            raise CommandRefused("the lease was lost while it waited',
         killers=("tests/engine/test_rules_commands.py::test_a_command_that_waited_through_the_loss_of_the_lease",),
     ),
     Bug(

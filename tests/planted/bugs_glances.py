@@ -83,8 +83,8 @@ GLANCE_BUGS: Final = (
         name="maintenance is forgotten for a store that goes back",
         rule="S22",
         file="core/fleet.py",
-        old="        is_maintained = state is not None and state.maintenance is not None\n",
-        new="        is_maintained = False\n",
+        old="            (self.maintained, state is not None and state.maintenance is not None),\n",
+        new="            (self.maintained, False),\n",
         killers=("tests/core/test_taking.py::test_what_operators_said_is_what_the_journal_has_of_it",),
     ),
 )

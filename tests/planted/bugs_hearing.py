@@ -96,17 +96,17 @@ HEARING_BUGS: Final = (
     Bug(
         name="a witness need not be heard still",
         rule="S10",
-        file="core/allowed/of_many.py",
-        old="            heard += fleet.host(other).can_witness and not fleet.is_overdue(other, now)",
-        new="            heard += fleet.host(other).can_witness",
+        file="core/allowed/counting.py",
+        old="if all(name in fleet.witnesses and not fleet.is_overdue(name, now) for _, name in newest):",
+        new="if all(name in fleet.witnesses for _, name in newest):",
         killers=("tests/core/test_gates.py::test_a_witness_must_be_heard_still",),
     ),
     Bug(
         name="a small cluster of which no host is heard is fenced",
         rule="S10",
         file="core/allowed/of_many.py",
-        old="    if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):",
-        new="    if not is_closed and suspect == cluster and _is_all_overdue(fleet, suspect, now):",
+        old="    if not is_closed and suspect is not None and is_all_overdue(fleet, suspect, now):",
+        new="    if not is_closed and suspect == cluster and is_all_overdue(fleet, suspect, now):",
         killers=(
             "tests/core/test_gates.py::test_a_small_cluster_of_which_no_host_is_heard_is_held_though_others_are_heard",
         ),
