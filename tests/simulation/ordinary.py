@@ -25,7 +25,11 @@ CALM_SECONDS: Final = 780.0
 SECOND_SHARE: Final = 0.1
 """How many incidents have another one beside them. Far more than chance would bring: trouble seldom comes alone."""
 UNASKED_SHARE: Final = 0.5
-"""In how many fleets no host answers a probe of the daemon: a firewall, or no address that is routed."""
+"""In how many fleets no host answers a probe: a firewall, or no address that is routed. There `probe_ports = []` is
+set, because nobody who looks could tell a dead host from a living one."""
+OBSERVED_SHARE: Final = 0.5
+"""In how many of the other fleets two proxies look at hosts, too, each from a place of its own."""
+OBSERVERS: Final = ("px1", "px2")
 LEASED_SHARE: Final = 0.3
 """In how many fleets the shared storage says who writes to it."""
 
@@ -217,6 +221,7 @@ def ordinary(seed: int) -> Ordinary:
     day = Day(dice, dice.uniform(*BEGINS), racks, dice.random() < LEASED_SHARE)
     rates = dice.choices(RATES, [rate.a_year for rate in RATES], k=2 if dice.random() < SECOND_SHARE else 1)
     is_unasked = dice.random() < UNASKED_SHARE
+    observers = OBSERVERS if not is_unasked and dice.random() < OBSERVED_SHARE else ()
     boot_seconds = dice.choice((40.0, 90.0, 180.0, 300.0))
     for number, rate in enumerate(rates):
         day.begins += number * dice.uniform(0.0, 60.0)
@@ -226,7 +231,11 @@ def ordinary(seed: int) -> Ordinary:
     script.append((BEGINS[1] + CALM_SECONDS, "end"))
     rack = Rack(
         hosts=names, devices=("bmc:1",), boot_seconds=boot_seconds,
-        settings={"gates.storm_domains": ("rack", "cluster")},
+        settings={
+            "gates.storm_domains": ("rack", "cluster"),
+            **({"detection.probe_ports": ()} if is_unasked else {}),
+        },
+        proxies=observers, observers=observers, domains={name: f"at {name}" for name in observers},
         racks={name: rack for rack, its in racks.items() for name in its},
     )  # fmt: skip
     story = Story(path=Path(f"ordinary-{seed}"), head="", rack=rack, script=tuple(script), expected=())
