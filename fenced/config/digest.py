@@ -12,9 +12,11 @@ from typing import Final
 from fenced.config.mistakes import shown
 from fenced.model.inventory import Device, Host, Inventory, Proxy
 from fenced.model.names import MAIN_SHARD
-from fenced.model.settings import DaemonSettings, HostSettings, PowerSettings
+from fenced.model.settings import DaemonSettings, GateSettings, HostSettings, PowerSettings
 
 CHARACTERS: Final = 16
+EARLIER_EVIDENCE: Final = ("storage_lease",)
+"""The default of `live_evidence` before it named more kinds."""
 
 Settings = Callable[[HostSettings | PowerSettings], "_Written"]
 
@@ -29,7 +31,7 @@ def digest(inventory: Inventory) -> str:
 
 def _parts(inventory: Inventory) -> Iterator[tuple[object, ...]]:
     settings = _remembered()
-    yield ("daemon", replace(inventory.daemon, name=""))
+    yield from _daemon(inventory.daemon)
     yield from _observing(inventory.daemon)
     yield ("datacenters", *sorted(inventory.datacenters))
     shards = sorted((name, shard) for name, shard in inventory.datacenters.items() if shard != MAIN_SHARD)
@@ -40,6 +42,16 @@ def _parts(inventory: Inventory) -> Iterator[tuple[object, ...]]:
         yield _proxy(proxy)
     for _, host in sorted(inventory.hosts.items()):
         yield _host(host, settings)
+
+
+def _daemon(daemon: DaemonSettings) -> Iterator[tuple[object, ...]]:
+    """Yield the settings of the daemon. At the default of `live_evidence` as before it named more kinds, so that the
+    digest is that of earlier versions; what was the default then is told apart."""
+    kinds = daemon.gates.live_evidence
+    before = EARLIER_EVIDENCE if kinds == GateSettings().live_evidence else kinds
+    yield ("daemon", replace(daemon, name="", gates=replace(daemon.gates, live_evidence=before)))
+    if kinds == EARLIER_EVIDENCE:
+        yield ("live_evidence", *kinds)
 
 
 def _observing(daemon: DaemonSettings) -> Iterator[tuple[object, ...]]:

@@ -113,3 +113,9 @@ def test_the_domain_of_the_daemons_machine_does_not(tmp_path: Path, first: str) 
     main = MAIN.replace('name = "fenced-a"', 'name = "fenced-a"\ndomain = "rack-7"')
     found = loaded(tmp_path / "changed", main=main)
     assert found.digest == first and found.daemon.domain == "rack-7"
+
+
+def test_the_kinds_of_evidence_are_told_from_those_that_were_the_default(tmp_path: Path, first: str) -> None:
+    gates = "[gates]\nlive_evidence = {}\n[detection]\n"
+    earlier = loaded(tmp_path / "earlier", main=MAIN.replace("[detection]\n", gates.format('["storage_lease"]')))
+    assert earlier.digest != first

@@ -83,6 +83,7 @@ def test_every_key_of_the_daemon_arrives(tmp_path: Path) -> None:
         name="fenced-a",
         site="s",
         is_armed_by_file=True,
+        domain="rack-7",
         shutdown_grace_seconds=1,
         startup_quiet_seconds=0,
         bus_settle_seconds=7,

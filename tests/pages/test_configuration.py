@@ -160,10 +160,14 @@ def test_files_of_production_are_those_that_setup_makes(tmp_path: Path) -> None:
 
 
 def test_payloads_are_read() -> None:
-    beat, request, look, seen = _of("json")
+    beat, evidence, request, look, seen = _of("json")
     assert wire.read(LookAnswer, seen.text.encode()).seen(wire.read(LookRequest, look.text.encode())) is not None
     read = health(beat.text.encode(), host=HostName("node-1"), received=1.0)
     assert (read.status, read.boot, read.unread) == (HealthStatus.OK, "uuid", ())
+    said = messages.evidence(
+        evidence.text.encode(), host=HostName("node-1"), source="ovirt", received=1.0, is_retained=False
+    )  # fmt: skip
+    assert (said.evidence_kind, said.is_alive, said.ttl_seconds) == ("maintenance", True, 60.0)
     asked = messages.request(
         request.text.encode(), host=HostName("node-1"), received=1.0, is_retained=False, topics=Topics(site="site-1"),
         reply_topic=None, correlation=None,
