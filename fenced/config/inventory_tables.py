@@ -11,7 +11,6 @@ from pydantic import Field
 from fenced.config.keys import (
     SHARD_CHARS_MAX,
     Address,
-    Addresses,
     Choice,
     Count,
     FileName,
@@ -23,6 +22,7 @@ from fenced.config.keys import (
     Tables,
     Text,
 )
+from fenced.config.network_addresses import Addresses, HostAddress
 from fenced.config.tables import DefaultsTable, DetectionOfOne, PowerOfOne, ViaKeys
 from fenced.core.allowed.match import KEYS
 from fenced.model.inventory import CALLS_MAX, Tls
@@ -68,7 +68,7 @@ class ProxyTable(ViaKeys):
 class HostTable(Overrides):
     name: Annotated[str, Name("name of the host: last part of its topics")]
     cluster: Annotated[str, Name("its cluster", can_be_empty=True)] = ""
-    address: Annotated[str, Address("IP address or name under which it is reached")] = ""
+    address: Annotated[str, HostAddress("IP address or name under which it is reached")] = ""
     addresses: Annotated[
         tuple[tuple[str, str], ...],
         Addresses("its addresses on further networks: an observer looks at each of them; two networks beat one"),

@@ -19,9 +19,6 @@ SHARD_CHARS_MAX: Final = 64
 ALL: Final = "*"
 TEXT_CHARS_MAX: Final = 4096
 LIST_ITEMS_MAX: Final = 1024
-NETWORKS_MAX: Final = 7
-"""Networks of a host beside that of its `address`: observers look at each of them."""
-REFERENCES_MAX: Final = 64
 _TABLE: Final = (dict, Mapping)
 """`isinstance` tries the first one first, and the second one takes ten times as long."""
 
@@ -305,51 +302,6 @@ class Pairs(Check):
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses(Check):
-    """Network -> address, held as pairs sorted by network."""
-
-    unit = "table of addresses"
-
-    def allowed(self) -> str:
-        return f'as {{storage = "10.1.0.1"}}, at most {NETWORKS_MAX}'
-
-    def check(self, value: object) -> tuple[tuple[str, str], ...]:
-        if not isinstance(value, Mapping):
-            raise refuse('must be a table of addresses by network, as {storage = "10.1.0.1"}')
-        if len(value) > NETWORKS_MAX:
-            raise refuse(f"must have at most {NETWORKS_MAX} networks")
-        return checked_pairs(value, Name("network"), Address("address", can_be_empty=False))
-
-
-@dataclass(frozen=True, slots=True)
-class References(Check):
-    """A list of addresses, or of tables with a network and an address; held as pairs of network and address."""
-
-    unit = "list"
-
-    def allowed(self) -> str:
-        return f'as ["10.0.0.1", {{network = "storage", address = "10.1.0.1"}}], at most {REFERENCES_MAX}'
-
-    def check(self, value: object) -> tuple[tuple[str, str], ...]:
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise refuse("must be a list in [brackets]")
-        if len(value) > REFERENCES_MAX:
-            raise refuse(f"must have at most {REFERENCES_MAX} items")
-        pairs = tuple(self._pair(item) for item in value)
-        for index, (network, address) in enumerate(pairs):
-            if (network, address) in pairs[:index]:
-                raise refuse(f"has {address} twice" + (f" in {network}" if network else ""))
-        return pairs
-
-    def _pair(self, item: object) -> tuple[str, str]:
-        if isinstance(item, str):
-            return "", Address("", can_be_empty=False).check(item)
-        if not isinstance(item, Mapping) or item.keys() != {"network", "address"}:
-            raise refuse('each must be an address, or a table as {network = "storage", address = "10.1.0.1"}')
-        return Name("").check(item["network"]), Address("", can_be_empty=False).check(item["address"])
-
-
-@dataclass(frozen=True, slots=True)
 class Tables(Check):
     """A list of tables, or one table with free keys; what is in them is checked elsewhere."""
 
@@ -382,6 +334,6 @@ def written_default(check: Check, value: object) -> str:
     """Return a key's default in TOML."""
     if isinstance(check, Seconds) and isinstance(value, float | int):
         return f'"{format_duration(value)}"'
-    if isinstance(check, PerRole | Pairs | Addresses):
+    if check.unit.startswith("table of "):
         return "{}"
     return written(value)

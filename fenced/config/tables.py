@@ -22,12 +22,12 @@ from fenced.config.keys import (
     Name,
     NameOrAll,
     PerRole,
-    References,
     Seconds,
     SocketName,
     Tables,
     Text,
 )
+from fenced.config.network_addresses import References
 from fenced.config.table import Table
 
 LIVE_REMEDIES = ("alert", "soft_fence", "fence")

@@ -146,7 +146,7 @@ class Fleet:
         if self.memo is not None:
             is_heard = self.sights[state.name].heard_at is not None
             before, after = (counted_as(it, self.memo.at, is_heard=is_heard) for it in (self.hosts[state.name], state))
-            self.memo = self.memo if before == after else None
+            self.memo = self.memo if before == after and self.hosts[state.name].state is state.state else None
         self.hosts.put(state.name, state)
         self._index(state.name)
 

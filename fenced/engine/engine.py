@@ -16,6 +16,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard import own_health
 from fenced.core.suspected import evidence
 from fenced.core.taking import words_of
+from fenced.engine import shortcomings
 from fenced.engine.batch import Collected
 from fenced.engine.beside import Beside, HeldHere
 from fenced.engine.checking import PathChecks
@@ -346,6 +347,7 @@ class Engine:
             *of_store,
             *of_storms,
             *silent,
+            *shortcomings.warnings(self.fleet, self.ports.proxies()),
             *self.restricting.warnings(),
             *self.outbox.stuck_words(),
             *self.ports.remarks(),

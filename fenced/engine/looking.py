@@ -96,18 +96,16 @@ class Looking:
 def _as_look(observer: Observer, seen: Seen, now: float) -> Look:
     return Look(
         observer=observer, network=seen.network, target=seen.target, saw=seen.saw, at=now, control=seen.control,
-        milliseconds=seen.milliseconds, why=seen.why,
+        milliseconds=seen.milliseconds, why=seen.why, is_by_agent=seen.answered.startswith("proxy "),
     )  # fmt: skip
 
 
 def _answered(found: Sequence[tuple[Look, str]]) -> str | None:
-    """Return the first sign of life and where it was seen, or why nothing could be asked; None: silence."""
+    """Return the first sign of life and where it was seen; None: silence, or nobody could look, as the looks say."""
     for look, answered in found:
         if look.saw is Saw.ALIVE:
             network = f" over {look.network}" if look.network else ""
             return f"{answered}{network}" + (f" from {look.observer.name}" if look.observer.name != ENGINE else "")
-    if all(look.saw is Saw.UNKNOWN for look, _ in found):
-        return f"not asked: {found[0][0].why}"
     return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fenced.core.heard.looks import Saw, Target
-from fenced.host.probing import Probe, is_this_machine
+from fenced.host.probing import Probe, is_this_machine, reason
 from fenced.host.resolving import Resolving, Unresolved, Where
 from fenced.model.addresses import is_loopback
 from fenced.model.text import one_line, some
@@ -158,7 +158,8 @@ class _View:
     def _alive(self, index: int, goal: _Goal, probe: Probe) -> None:
         """Note the first answer, and end all other probes."""
         if not self._answered:
-            self._answered, self._why = goal.label, f"{goal.label} refused: its kernel answers"
+            by = f"by {probe.refused_by}, which may be a firewall" if probe.refused_by else "its kernel answers"
+            self._answered, self._why = goal.label, f"{goal.label} refused: {by}"
             self._milliseconds = (asyncio.get_running_loop().time() - (probe.sent or 0.0)) * 1000
             _cancel(task for other, task in self._pursuing.items() if other != index)
             _cancel(self._reaching)
@@ -186,14 +187,18 @@ class _View:
             self._control_faults.setdefault(control, str(exc))
 
     async def _try_control(self, control: str, where: Where) -> None:
-        if is_this_machine(where) and not is_loopback(where[1][0]):
+        is_loop, is_lab = is_loopback(where[1][0]), is_loopback(self._target.address)
+        if (is_loop and not is_lab) or (not is_loop and is_this_machine(where)):
             self._control_faults[control] = "it is this machine, which is reached without a network"
             return
         with Probe(where) as probe:
             try:
                 is_accepted = await probe.connect(_nothing)
             except OSError as exc:
-                self._control_faults.setdefault(control, exc.strerror or str(exc))
+                self._control_faults.setdefault(control, probe.hindrance or reason(exc))
+                return
+            if probe.refused_by:
+                self._control_faults.setdefault(control, f"refused by {probe.refused_by}, not by itself")
                 return
         if is_accepted or not is_loopback(where[1][0]):
             self._controls.append((asyncio.get_running_loop().time(), control))
@@ -235,7 +240,9 @@ class _View:
 
     def _silence(self) -> str:
         labels = some([goal.label for goal in self._goals if goal.sent is not None], NAMED_MAX)
-        return f"no answer of {labels} within {self._question.timeout_seconds:g} s"
+        told = {probe.told.by for goal in self._goals for probe in goal.probes if probe.told is not None}
+        said = f" ({', '.join(sorted(told))}: nobody is there)" if told else ""
+        return f"no answer of {labels} within {self._question.timeout_seconds:g} s{said}"
 
     def _left_out(self) -> list[str]:
         """An agent that can't be asked costs no vote: the host's address was asked."""
@@ -256,7 +263,7 @@ def _nothing() -> None:
 
 
 def _banner(banner: str, port: int) -> str:
-    if banner.startswith("SSH-"):
+    if banner and (port == SSH or banner.startswith("SSH-")):
         return f": {banner}"
     return ", but sshd says nothing: its kernel lives" if port == SSH else ""
 

@@ -7,20 +7,24 @@ it leaves or is cancelled.
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
+from fenced.host import unreachable
 from fenced.host.resolving import Where
 from fenced.model.addresses import canonical
 
 RETRY_SECONDS: Final = 0.05
 BANNER_BYTES_MAX: Final = 255
 
+UNREACHABLE_RETRY_SECONDS: Final = 0.5
+"""A route may flap: the attempt is repeated until the time of the look is over."""
+
 _REFUSED: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 _LACKS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_NO_WAY: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT})
 
 
 def is_this_machine(where: Where) -> bool:
@@ -39,12 +43,14 @@ def is_this_machine(where: Where) -> bool:
 
 @dataclass(slots=True)
 class Probe:
-    """A connection to be tried. `sent`: loop time of the attempt that left. `hindrance`: why none has left yet;
-    `is_lack`: this machine lacked descriptors, ports or memory for it."""
+    """A connection to be tried. `sent`: loop time of the first attempt that left, if silence of it counts. `hindrance`:
+    why it does not, as when none has left yet; `is_lack`: this machine lacked descriptors, ports or memory for it.
+    `told`: the message of another machine, or of the host itself, that ended the last attempt."""
 
     where: Where
     sent: float | None = None
     hindrance: str = ""
+    told: unreachable.Message | None = None
     is_lack: bool = False
     _socket: socket.socket | None = None
 
@@ -55,53 +61,91 @@ class Probe:
         self._close()
 
     async def connect(self, sending: Callable[[], None]) -> bool:
-        """Return True if the connection was accepted, False if it was refused.
+        """Return True if the connection was accepted, False if it was refused, by whatever message of the host itself.
 
-        Calls `sending` at each attempt. Raises OSError if nobody is there as far as the network says, or if there is no
-        way to send it (then `hindrance` says why).
+        Calls `sending` at each attempt, and tries again while this machine lacks something or the last router finds
+        nobody there. Raises OSError if the attempt ran into the kernel's own timeout, or if something else than the
+        host's silence ended it (then `hindrance` says what).
         """
         loop = asyncio.get_running_loop()
         while True:
-            self.sent = loop.time()
+            if self.sent is None:
+                self.sent = loop.time()
             sending()
             self.hindrance, self.is_lack = "", False
             try:
                 await self._connect(loop)
             except OSError as exc:
-                if exc.errno in _REFUSED:
+                self.told = unreachable.message(self._socket) if self._socket is not None else None
+                if exc.errno in _REFUSED or self._is_of_itself:
                     return False
-                self._note(exc)
-                if not self.is_lack:
+                is_nobody_there = self.told is not None and self.told.is_nobody_there
+                if not is_nobody_there:
+                    self._note(exc)
+                if not (self.is_lack or is_nobody_there):
                     raise
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS if self.is_lack else UNREACHABLE_RETRY_SECONDS)
             else:
                 return True
+
+    @property
+    def _is_of_itself(self) -> bool:
+        """Whether the host rejected the attempt: a dead kernel says nothing."""
+        return self.told is not None and canonical(self.told.by) == canonical(self.where[1][0])
+
+    @property
+    def refused_by(self) -> str:
+        """Who else refused the attempt, as far as that is known; "": the host itself, or somebody in its name."""
+        return self.told.by if self.told is not None and not self._is_of_itself else ""
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         self._close()
         family, address = self.where
         self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
+        unreachable.listen(self._socket)
         await loop.sock_connect(self._socket, address)
 
     def _note(self, exc: OSError) -> None:
-        """Note why nothing was sent, if so."""
+        """Note why the attempt says nothing of the host. Only a timeout is silence: any other error is this machine's,
+        or that of somebody on the way."""
+        if exc.errno == errno.ETIMEDOUT:
+            return
         is_exhausted = exc.errno == errno.EADDRNOTAVAIL and self.where[0] == socket.AF_INET
         self.is_lack = exc.errno in _LACKS or is_exhausted
-        if self.is_lack or exc.errno in _NO_WAY or exc.errno == errno.EADDRNOTAVAIL:
-            self.sent = None
-            self.hindrance = f"{exc.strerror or exc} ({self.where[1][0]})"
+        self.sent = None
+        said = f", says {self.told.by} ({self.told.words})" if self.told is not None else ""
+        self.hindrance = f"{reason(exc)} ({self.where[1][0]}{said})"
 
     async def banner(self, seconds: float) -> str:
-        """Return the first line that an accepted connection says within that time; "" if it says nothing."""
+        """Return what an accepted connection says within that time: the line of an SSH server, which others may precede
+        (RFC 4253, 4.2), else the first line; "" if it says nothing."""
         assert self._socket is not None
+        said = b""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(seconds):
-                said = await asyncio.get_running_loop().sock_recv(self._socket, BANNER_BYTES_MAX)
-                return said.decode("utf-8", "replace").partition("\n")[0].strip()
-        return ""
+                while len(said) < BANNER_BYTES_MAX and not _ssh_line(said):
+                    more = await asyncio.get_running_loop().sock_recv(self._socket, BANNER_BYTES_MAX)
+                    if not more:
+                        break
+                    said += more
+        return _ssh_line(said) or _text(said.partition(b"\n")[0])
 
     def _close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def reason(exc: OSError) -> str:
+    """Return the kernel's words for an error: asyncio puts its own in their place."""
+    return os.strerror(exc.errno) if exc.errno else str(exc)
+
+
+def _ssh_line(said: bytes) -> str:
+    """Return the whole line of an SSH server; "" as long as there is none."""
+    return next((_text(line) for line in said.split(b"\n")[:-1] if line.startswith(b"SSH-")), "")
+
+
+def _text(line: bytes) -> str:
+    return line[:BANNER_BYTES_MAX].decode("utf-8", "replace").strip()

@@ -49,7 +49,7 @@ def whole(fleet: Fleet) -> tuple[Any, ...]:
         dict(fleet.checks),
         fleet.claims.all(),
         fleet.state,
-        replace(fleet.own, lease_until=0.0, closed_since={}, others=Others()),  # these stay (Own.undone)
+        replace(fleet.own, lease_until=0.0, format=1, closed_since={}, others=Others()),  # these stay (Own.undone)
         fleet.inventory,
         {cluster: list(names) for cluster, names in fleet.by_cluster.items()},
         set(fleet.troubled),

@@ -122,7 +122,8 @@ def test_a_sign_of_life_that_one_saw_says_where() -> None:
 def test_if_nobody_could_look_the_host_was_not_asked() -> None:
     gone = ProxyUnreachable("gone", may_be_done=False)
     event, _, _ = asked(Eyes({ENGINE: Saw.UNKNOWN, PX1: gone, PX2: gone}))
-    assert event.answered == "not asked: unknown it is"
+    assert event.answered is None and event.was_asked, "nobody answered, and nobody saw it silent"
+    assert {look.saw for look in event.looks} == {Saw.UNKNOWN}
 
 
 def test_an_observer_that_a_reload_removed_saw_nothing() -> None:

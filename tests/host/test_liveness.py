@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 import subprocess
 import threading
@@ -172,7 +173,7 @@ async def test_a_probe_that_can_not_be_sent_is_not_silence(number: int, monkeypa
 
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", hindered)
     seen = await look("127.0.0.1", 22, seconds=0.2)
-    assert (seen.saw, seen.why) == (Saw.UNKNOWN, f"error {number} (127.0.0.1)")
+    assert (seen.saw, seen.why) == (Saw.UNKNOWN, f"{os.strerror(number)} (127.0.0.1)")
 
 
 async def test_one_port_that_was_not_asked_makes_silence_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +249,13 @@ async def test_a_control_that_is_this_machine_proves_no_network(monkeypatch: pyt
         with full("127.0.0.1", port):
             seen = await look("127.0.0.1", port, seconds=0.3, controls=(own,))
     assert (seen.saw, seen.control) == (Saw.SILENT, "") and "it is this machine" in seen.why
+
+
+async def test_a_loopback_address_is_no_control_of_another_machine() -> None:
+    """On Debian a machine's own name is one: it answers however dead the network is."""
+    async with listening(host="127.0.1.1") as port:
+        seen = await look("192.0.2.77", port, seconds=0.3, controls=("127.0.1.1",))
+    assert seen.control == "" and seen.saw is not Saw.ALIVE
 
 
 async def test_a_control_needs_no_answer_once_the_target_lives() -> None:

@@ -136,8 +136,8 @@ BUDGET_BUGS: Final = (
         name="a refused draw is decided again without what the others have",
         rule="S20",
         file="core/heard/own.py",
-        old="closed_since=self.closed_since, others=self.others)",
-        new="closed_since=self.closed_since)",
+        old="closed_since=self.closed_since, others=self.others\n",
+        new="closed_since=self.closed_since\n",
         killers=(f"{GATE}::test_a_refused_batch_keeps_what_is_known_of_others",),
     ),
     Bug(

@@ -29,7 +29,7 @@ COUNTING_BUGS: Final = (
         name="counts outlive a change of a host's state",
         rule="S10",
         file=FLEET,
-        old="self.memo if before == after else None",
+        old="self.memo if before == after and self.hosts[state.name].state is state.state else None",
         new="self.memo",
         killers=COUNTS,
     ),

@@ -236,8 +236,8 @@ OBSERVER_BUGS: Final = (
         name="an observer that reaches neither of a pair stands for a host that is heard",
         rule="S10",
         file=VOTE,
-        old="            if is_same and beside.saw is Saw.ALIVE and is_fresh(fleet, other, beside, now):\n",
-        new="            if is_same:\n",
+        old="if is_same and beside.saw is Saw.ALIVE and not beside.is_by_agent and is_fresh(",
+        new="if is_same and bool(",
         killers=(
             f"{VOTES}::test_an_observer_that_reaches_neither_does_not",
             story("a_pair_whose_switch_dies"),
@@ -250,5 +250,24 @@ OBSERVER_BUGS: Final = (
         old="(beside.observer.name, beside.network) == (look.observer.name, look.network)",
         new="beside.observer.name == look.observer.name",
         killers=(f"{VOTES}::test_an_observer_that_reached_the_other_over_another_network_does_not",),
+    ),
+    Bug(
+        name="nobody could look, and that counts as an answer of the host",
+        rule="S10",
+        file="engine/looking.py",
+        old='if look.observer.name != ENGINE else "")\n    return None\n',
+        new='if look.observer.name != ENGINE else "")\n    return found[0][0].why\n',
+        killers=(
+            story("nobody_can_look_where_alive_but_silent_is_fence"),
+            "tests/engine/test_looking.py::test_if_nobody_could_look_the_host_was_not_asked",
+        ),
+    ),
+    Bug(
+        name="a loopback address is a control of another machine",
+        rule="S10",
+        file="host/liveness.py",
+        old="        if (is_loop and not is_lab) or (not is_loop and is_this_machine(where)):\n",
+        new="        if not is_loop and is_this_machine(where):\n",
+        killers=("tests/host/test_liveness.py::test_a_loopback_address_is_no_control_of_another_machine",),
     ),
 )

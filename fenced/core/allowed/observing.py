@@ -162,7 +162,7 @@ def sees_beside(fleet: Fleet, name: HostName, other: HostName, now: float) -> Lo
             continue
         for beside in looks_of(fleet, other):
             is_same = (beside.observer.name, beside.network) == (look.observer.name, look.network)
-            if is_same and beside.saw is Saw.ALIVE and is_fresh(fleet, other, beside, now):
+            if is_same and beside.saw is Saw.ALIVE and not beside.is_by_agent and is_fresh(fleet, other, beside, now):
                 return look
     return None
 

@@ -13,6 +13,7 @@ from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
 from fenced.core.heard import reporters
 from fenced.core.heard.evidence import DRAINED, MAINTENANCE, NO_LIFE, SHUTTING_DOWN, holding
+from fenced.core.heard.looks import Saw
 from fenced.model.names import HostName
 from fenced.model.power import Cause
 
@@ -55,6 +56,9 @@ def life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
         return judged("alive_but_silent", False, "the host itself was not asked yet")
     found = observing.vote(fleet, name, now)
     if life.answered is None and not found.alive:
+        blind = [look for look in life.looks if look.saw is Saw.UNKNOWN]
+        if blind and len(blind) == len(life.looks) and not observing.is_looked_at(fleet, name):
+            return judged("alive_but_silent", False, f"nobody could look: {blind[0].why}")  # no other gate says so
         return judged("alive_but_silent", True, life.words)
     who = observing.alive_words(found) if found.alive else f"{life.answered} answers"
     if detection.alive_but_silent == "fence":

@@ -58,3 +58,5 @@ class Look:
     control: str = ""
     milliseconds: float | None = None
     why: str = ""
+    is_by_agent: bool = False
+    """A proxy agent on the host answered, at an address of its own: it shows life, and nothing of this network."""

@@ -81,4 +81,6 @@ class Own:
 
     def undone(self, before: "Own") -> "Own":
         """Return `before` with the parts of this that stay when its batch is undone."""
-        return replace(before, lease_until=self.lease_until, closed_since=self.closed_since, others=self.others)
+        return replace(
+            before, lease_until=self.lease_until, format=self.format, closed_since=self.closed_since, others=self.others
+        )  # fmt: skip

@@ -11,6 +11,8 @@ from fenced.core.suspected.silence import due_at, is_silent, release_until
 from fenced.core.work import HostWork
 
 HOLD_LOOK_SECONDS = 1.0
+HOLD_LOOKS_A_SECOND = 500.0
+"""Of thousands of held hosts not each is looked at every second: a new suspect has its turn among them."""
 GATHER_SECONDS_A_HOST = 25e-6
 """The gates of suspects are evaluated together, at most once in so much time for each host of the fleet: what they
 count takes a pass over all hosts, and then serves all suspects of that moment."""
@@ -76,7 +78,7 @@ def _pass_gates(work: HostWork) -> None:
         return
     if shut:
         _hold(work, verdicts)
-        work.wake(work.now + HOLD_LOOK_SECONDS)
+        work.wake(work.now + max(HOLD_LOOK_SECONDS, len(work.fleet.troubled) / HOLD_LOOKS_A_SECOND))
         return
     automatic.fence(work, verdicts)
 
