@@ -1,11 +1,13 @@
 """`fencectl explain`: why a host was, was not, or would not be fenced, now or at a moment of the past."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import click
 
 from fenced.cli.fencectl import text
+from fenced.cli.fencectl.moments import moment
 from fenced.cli.fencectl.session import Command, Session
 
 Json = dict[str, Any]
@@ -15,7 +17,9 @@ Json = dict[str, Any]
 @click.argument("host")
 @click.option("--all", "is_all", is_flag=True, help="Also each gate, what is known, the plan, the newest records.")
 @click.option(
-    "--at", metavar="TIME", help="The last decision up to then: a time (2026-01-31T03:12:00Z), or a duration (10m ago)."
+    "--at",
+    metavar="TIME",
+    help='The last decision up to then: a time ("2026-01-31 03:12", 03:12), or a duration (10m).',
 )
 @click.pass_obj
 def explain(session: Session, host: str, is_all: bool, at: str | None) -> None:
@@ -25,14 +29,18 @@ def explain(session: Session, host: str, is_all: bool, at: str | None) -> None:
 
     \b
     Example: fencectl explain node-7
-             fencectl explain node-7 --at 2026-01-31T03:12:00Z
-             fencectl explain node-7 --at "10m ago"
+             fencectl explain node-7 --at "2026-01-31 03:12"
+             fencectl explain node-7 --at "10 minutes ago"
     """
     if at is None:
         explained = session.client.get("hosts", host, "explain")
         session.say(explained, lambda: [*explained["summary"], *(["", *text.explanation(explained)] if is_all else ())])
         return
-    before = at.removesuffix("ago").strip()
+    try:
+        before = moment(at, datetime.now().astimezone())
+    except click.BadParameter as exc:
+        exc.param_hint = "--at"
+        raise
     page = session.client.get("hosts", host, "decisions", query={"before": before, "limit": 1})
     found = page["items"][0] if page["items"] else None
     session.say(found or {}, lambda: _nothing(host, at) if found is None else _told(found, is_all=is_all))
