@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from fenced.api import shapes
-from fenced.core.allowed.catalogue import GATES
+from fenced.core.allowed.catalogue import opens_when
 from fenced.core.allowed.verdict import margin_of
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Entry
@@ -211,10 +211,10 @@ def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
 
 
 def _gate(given: GateVerdict) -> shapes.Gate:
-    about = GATES.get(given.gate)  # an old record may name a gate that there is no more
-    opens_when = about.opens_when if about is not None else ""
-    margin = margin_of(given) or None
-    return shapes.Gate(gate=given.gate, open=given.is_open, why=given.why, margin=margin, opens_when=opens_when)
+    return shapes.Gate(
+        gate=given.gate, open=given.is_open, why=given.why, margin=margin_of(given) or None,
+        opens_when=opens_when(given.gate),
+    )  # fmt: skip
 
 
 def _configured(name: HostName, inventory: Inventory) -> list[shapes.ConfiguredDevice]:

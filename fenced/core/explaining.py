@@ -9,10 +9,9 @@ from typing import Final
 
 from fenced.core.allowed import gates, observing, of_host
 from fenced.core.allowed.catalogue import GATES
-from fenced.core.allowed.verdict import margin_of
+from fenced.core.decided import recording
 from fenced.core.decided.lines import GATES_TOLD_MAX, closed, names
 from fenced.core.decided.lines import LINES_MAX as LINES_MAX
-from fenced.core.durable.decision import ShutGate
 from fenced.core.durable.state import GateVerdict, HostState
 from fenced.core.fleet import Fleet
 from fenced.core.heard.looks import Saw
@@ -135,13 +134,7 @@ BY_NAME: Final = frozenset(GATES) - {"release_grace"}
 
 
 def _closed(shut: Sequence[GateVerdict], most: int = GATES_TOLD_MAX) -> list[str]:
-    return closed(
-        [
-            ShutGate(gate=it.gate, why=it.why, opens_when=GATES[it.gate].opens_when, margin=margin_of(it))
-            for it in shut
-        ],
-        most,
-    )  # fmt: skip
+    return closed([recording.shut(verdict) for verdict in shut], most)
 
 
 def _names(shut: Sequence[GateVerdict]) -> str:

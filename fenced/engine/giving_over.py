@@ -18,6 +18,7 @@ from fenced.engine.effects import EngineEffects
 from fenced.engine.outbox import Outbox
 from fenced.engine.reactor import Reactor
 from fenced.engine.standby import Standby as Follower
+from fenced.model.groups import leaf
 from fenced.model.names import HostName
 from fenced.ports.bus import Bus
 from fenced.ports.clock import Clock
@@ -129,10 +130,7 @@ class GivingOver:
 
     def went_back(self, group: BaseExceptionGroup[StoreWentBack]) -> str:
         """Return what this life says of itself once it noticed that the store went back."""
-        fault: BaseException = group
-        while isinstance(fault, BaseExceptionGroup):
-            fault = fault.exceptions[0]
-        return f"{self._beside.mark}{WENT_BACK}{fault}"
+        return f"{self._beside.mark}{WENT_BACK}{leaf(group)}"
 
     def look(self) -> None:
         """Give over to a fit controller once this one has been unfit for a whole lease, and hear its doubts."""

@@ -51,8 +51,8 @@ class Looking:
                 for observer in observers
             ]
         found = [pair for task in tasks for pair in task.result()]
-        for look, _ in found:
-            self._telemetry.looked(str(look.observer.name), _answer(look))
+        for look, seen in found:
+            self._telemetry.looked(str(look.observer.name), seen.answer)
         return e.LifeAsked(host=host.name, answered=_answered(found), looks=tuple(look for look, _ in found))
 
     def _whom(self, command: c.AskLife, host: Host) -> tuple[tuple[Observer, ...], tuple[Target, ...]]:
@@ -72,8 +72,8 @@ class Looking:
             timeout_seconds=settings.probe_timeout_seconds,
         )
 
-    async def _look(self, observer: Observer, question: Question) -> list[tuple[Look, str]]:
-        """Return what one observer saw of each target, and what answered; unknown if it could not look."""
+    async def _look(self, observer: Observer, question: Question) -> list[tuple[Look, Seen]]:
+        """Return what one observer saw of each target; unknown if it could not look."""
         seconds = question.timeout_seconds + TRANSIT_SECONDS
         try:
             async with asyncio.timeout(seconds):
@@ -83,7 +83,7 @@ class Looking:
         except TimeoutError:
             seen = unknown(question, f"{observer.name} did not answer within {seconds:g} s")
         now = self._clock.now()
-        return [(_as_look(observer, each, now), each.answered) for each in seen]
+        return [(_as_look(observer, each, now), each) for each in seen]
 
     async def _seen(self, name: ProxyName, question: Question, seconds: float) -> tuple[Seen, ...]:
         if name == ENGINE:
@@ -96,19 +96,14 @@ class Looking:
 def _as_look(observer: Observer, seen: Seen, now: float) -> Look:
     return Look(
         observer=observer, network=seen.network, target=seen.target, saw=seen.saw, at=now, control=seen.control,
-        milliseconds=seen.milliseconds, why=seen.why, is_by_agent=seen.answered.startswith("proxy "),
+        milliseconds=seen.milliseconds, why=seen.why, is_by_agent=seen.is_by_agent,
     )  # fmt: skip
 
 
-def _answered(found: Sequence[tuple[Look, str]]) -> str | None:
+def _answered(found: Sequence[tuple[Look, Seen]]) -> str | None:
     """Return the first sign of life and where it was seen; None: silence, or nobody could look, as the looks say."""
-    for look, answered in found:
+    for look, seen in found:
         if look.saw is Saw.ALIVE:
             network = f" over {look.network}" if look.network else ""
-            return f"{answered}{network}" + (f" from {look.observer.name}" if look.observer.name != ENGINE else "")
+            return f"{seen.answered}{network}" + (f" from {look.observer.name}" if look.observer.name != ENGINE else "")
     return None
-
-
-def _answer(look: Look) -> str:
-    """Return the label of fenced_looks: what was seen, or `no_control` for a silence that proves nothing."""
-    return "no_control" if look.saw is Saw.SILENT and not look.control else look.saw.value

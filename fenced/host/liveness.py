@@ -102,7 +102,7 @@ class _View:
         goals += [_Goal(label=f"proxy {host}:{port}", host=host, port=port, is_agent=True) for host, port in agents]
         self._goals = goals[:GOALS_MAX]
         self._begun = asyncio.Event()
-        self._answered, self._why = "", ""
+        self._answered, self._why, self._is_by_agent = "", "", False
         self._milliseconds: float | None = None
         self._pursuing: dict[int, asyncio.Task[None]] = {}
         self._reaching: list[asyncio.Task[None]] = []
@@ -159,7 +159,7 @@ class _View:
         """Note the first answer, and end all other probes."""
         if not self._answered:
             by = f"by {probe.refused_by}, which may be a firewall" if probe.refused_by else "its kernel answers"
-            self._answered, self._why = goal.label, f"{goal.label} refused: {by}"
+            self._answered, self._why, self._is_by_agent = goal.label, f"{goal.label} refused: {by}", goal.is_agent
             self._milliseconds = (asyncio.get_running_loop().time() - (probe.sent or 0.0)) * 1000
             _cancel(task for other, task in self._pursuing.items() if other != index)
             _cancel(self._reaching)
@@ -225,6 +225,7 @@ class _View:
             control=self._control if saw is Saw.SILENT else "",
             milliseconds=None if self._milliseconds is None else round(self._milliseconds, 1),
             why=one_line(why),
+            is_by_agent=self._is_by_agent,
         )
 
     def _verdict(self) -> tuple[Saw, str]:

@@ -33,7 +33,8 @@ class Question:
 class Seen:
     """What was seen of one target. `answered`: what answered first, as "tcp 22" or "proxy px1:8471"; "": nothing.
 
-    `control`: a control that answered in the same second; "": none. `why`: for operators.
+    `control`: a control that answered in the same second; "": none. `why`: for operators. `is_by_agent`: a proxy agent
+    on the host answered, at an address of its own: that shows life, and nothing of this network.
     """
 
     network: str
@@ -43,6 +44,12 @@ class Seen:
     control: str = ""
     milliseconds: float | None = None
     why: str = ""
+    is_by_agent: bool = False
+
+    @property
+    def answer(self) -> str:
+        """What was seen, for metrics: `no_control` is a silence that proves nothing."""
+        return "no_control" if self.saw is Saw.SILENT and not self.control else self.saw.value
 
 
 class Liveness(Protocol):

@@ -79,7 +79,8 @@ class LookRequest(WireModel):
 
 
 class WireSeen(WireModel):
-    """What the proxy saw of one target. `answered`: what answered first; `control`: the control that did."""
+    """What the proxy saw of one target. `answered`: what answered first; `control`: the control that did.
+    `is_by_agent`: as at ports.liveness."""
 
     network: Network = ""
     address: HostName = ""
@@ -88,6 +89,7 @@ class WireSeen(WireModel):
     control: HostName = ""
     milliseconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     why: Line = ""
+    is_by_agent: Annotated[bool, Field(strict=True)] = False
 
     @classmethod
     def of(cls, seen: Seen) -> Self:
@@ -99,6 +101,7 @@ class WireSeen(WireModel):
             control=seen.control,
             milliseconds=seen.milliseconds,
             why=seen.why[:WHY_CHARACTERS_MAX],
+            is_by_agent=seen.is_by_agent,
         )
 
 
@@ -126,6 +129,7 @@ def _seen(look: WireSeen, target: WireTarget) -> Seen:
         control=look.control if look.control in target.controls else "",
         milliseconds=look.milliseconds,
         why=look.why,
+        is_by_agent=look.is_by_agent,
     )
 
 

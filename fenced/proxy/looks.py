@@ -58,7 +58,7 @@ class Looks:
             self.in_flight -= 1
         seconds = time.monotonic() - started
         for each in seen:
-            self._telemetry.looked(answer=_answer(each), seconds=seconds)
+            self._telemetry.looked(answer=each.answer, seconds=seconds)
         refused = [each.why for each in seen if each.saw is Saw.UNKNOWN]
         if refused:
             _log.warning("look without result", who=who, why=refused[0])
@@ -88,7 +88,3 @@ class Looks:
         if self._of_second >= LOOKS_PER_SECOND_MAX:
             raise TooManyLooks(f"more than {LOOKS_PER_SECOND_MAX} looks in a second")
         self._of_second += 1
-
-
-def _answer(seen: Seen) -> str:
-    return "no_control" if seen.saw is Saw.SILENT and not seen.control else seen.saw.value

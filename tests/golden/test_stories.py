@@ -21,9 +21,10 @@ UNEVENTFUL = {
     "an_observer_in_the_suspects_rack_sees_life", "an_observer_lies_about_a_living_host",
     "an_observer_reaches_a_silent_host", "an_old_heartbeat_long_after_the_proof", "an_outlet_off_is_no_lie",
     "another_configuration_decides", "half_the_cluster_silent", "last_will_alone_does_not_fence",
-    "last_will_of_a_mute_host", "life_before_the_first_off", "maintenance_ends_a_hold",
-    "never_heard_is_never_fenced", "outlets_that_feed_another_machine", "own_link_cut", "protected_and_own_machine",
-    "stopping_does_not_fence", "what_was_decided_ten_minutes_ago", "why_nothing_was_asked_of_the_devices",
+    "last_will_of_a_mute_host", "life_before_the_first_off", "maintenance_ends_a_hold", "never_heard_is_never_fenced",
+    "nobody_can_look_where_alive_but_silent_is_fence", "outlets_that_feed_another_machine", "own_link_cut",
+    "protected_and_own_machine", "stopping_does_not_fence", "what_was_decided_ten_minutes_ago",
+    "why_nothing_was_asked_of_the_devices",
 }  # fmt: skip
 """Stories whose hosts fit the formal model, in which at most `SOME` of the model's actions happen."""
 

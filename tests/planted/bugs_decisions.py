@@ -98,8 +98,8 @@ DECISION_BUGS: Final = (
         name="a host held by more than armed would have been fenced",
         rule="explain",
         file=RECORDING,
-        old='    outcome = Ruling.WOULD_FENCE if shut == {"armed"} else Ruling.HOLD\n',
-        new='    outcome = Ruling.WOULD_FENCE if "armed" in shut else Ruling.HOLD\n',
+        old='    outcome = Ruling.WOULD_FENCE if closed == {"armed"} else Ruling.HOLD\n',
+        new='    outcome = Ruling.WOULD_FENCE if "armed" in closed else Ruling.HOLD\n',
         killers=(f"{DECISIONS}::test_each_change_of_the_closed_gates_is_one_record",),
     ),
     Bug(

@@ -1,10 +1,13 @@
 """Reads a moment as people type it at night, and makes of it what the API takes."""
 
+import contextlib
 import re
 from datetime import datetime, timedelta
 from typing import Final
 
 import click
+
+from fenced.config.durations import parse_duration
 
 UNITS: Final = (
     (r"seconds?|secs?", "s"), (r"minutes?|mins?", "m"), (r"hours?|hrs?", "h"), (r"days?", "d"),
@@ -16,7 +19,6 @@ WRITE: Final = (
 _CLOCK: Final = re.compile(
     r"(?:(?P<day>today|yesterday)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
 )
-_DURATION: Final = re.compile(r"(?:\d+(?:ms|s|m|h|d))+")
 
 
 def moment(text: str, now: datetime) -> str:
@@ -25,7 +27,9 @@ def moment(text: str, now: datetime) -> str:
     ago = said.removesuffix("ago").strip()
     for words, unit in UNITS:
         ago = re.sub(rf"(?<=\d)\s*(?:{words})\b", unit, ago)
-    if _DURATION.fullmatch(ago := ago.replace(" ", "")):
+    ago = ago.replace(" ", "")
+    with contextlib.suppress(ValueError):
+        parse_duration(ago)
         return ago
     if (clock := _CLOCK.fullmatch(said)) is not None:
         return _of_clock(clock, now, text)

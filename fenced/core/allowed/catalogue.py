@@ -21,6 +21,13 @@ class About:
     """Whether it is about a host that is silent now: it says nothing of one that is heard."""
 
 
+def opens_when(gate: str) -> str:
+    """Return what opens a gate; "" for one that there is no more, which an old record may name, and for a rule that is
+    none."""
+    about = GATES.get(gate)
+    return "" if about is None else about.opens_when
+
+
 def table() -> str:
     """Return the table of the documentation, in Markdown."""
     head = "| Gate | Closed while | Set by | Opens when | Who | Fails |\n|---|---|---|---|---|---|\n"

@@ -6,7 +6,7 @@ decision. A store of an older format takes no such record, and everything else g
 
 from collections.abc import Sequence
 
-from fenced.core.allowed.catalogue import GATES
+from fenced.core.allowed.catalogue import GATES, opens_when
 from fenced.core.allowed.verdict import judged, margin_of
 from fenced.core.decided import inputs
 from fenced.core.decided.planning import planned
@@ -38,8 +38,8 @@ def hold(work: HostWork, verdicts: Sequence[GateVerdict], action: Action) -> Non
     """Record that gates hold the host. `action`: what would be done if they were open."""
     if not _is_recorded(work):
         return
-    shut = {verdict.gate for verdict in verdicts if not verdict.is_open}
-    outcome = Ruling.WOULD_FENCE if shut == {"armed"} else Ruling.HOLD
+    closed = {verdict.gate for verdict in verdicts if not verdict.is_open}
+    outcome = Ruling.WOULD_FENCE if closed == {"armed"} else Ruling.HOLD
     _record(
         work, outcome, inputs.of_suspect(work), verdicts, confirm=inputs.confirm_of(work), plan=planned(work, action)
     )  # fmt: skip
@@ -92,7 +92,7 @@ def _record(
             outcome=outcome,
             inputs=known,
             confirm=confirm,
-            shut=tuple(_shut(verdict) for verdict in verdicts if not verdict.is_open),
+            shut=tuple(shut(verdict) for verdict in verdicts if not verdict.is_open),
             opened=tuple(
                 OpenGate(gate=it.gate, why=it.why, margin=margin_of(it)) for it in verdicts if it.is_open
             ),
@@ -103,7 +103,8 @@ def _record(
     )  # fmt: skip
 
 
-def _shut(verdict: GateVerdict) -> ShutGate:
-    about = GATES.get(verdict.gate)
-    opens_when = "" if about is None else about.opens_when
-    return ShutGate(gate=verdict.gate, why=verdict.why, opens_when=opens_when, margin=margin_of(verdict))
+def shut(verdict: GateVerdict) -> ShutGate:
+    """Return a closed gate as a person is told of it."""
+    return ShutGate(
+        gate=verdict.gate, why=verdict.why, opens_when=opens_when(verdict.gate), margin=margin_of(verdict)
+    )  # fmt: skip

@@ -48,7 +48,8 @@ class Target:
 class Look:
     """What one observer saw of one target. `at`: when its answer came, on the steady clock. `control`: the control that
     it reached in the same second; "": none. `milliseconds`: None if there was no answer. `why`: what answered, or what
-    kept the observer from looking."""
+    kept the observer from looking. `is_by_agent`: a proxy agent on the host answered, at an address of its own: that
+    shows life, and nothing of this network."""
 
     observer: Observer
     network: str
@@ -59,4 +60,3 @@ class Look:
     milliseconds: float | None = None
     why: str = ""
     is_by_agent: bool = False
-    """A proxy agent on the host answered, at an address of its own: it shows life, and nothing of this network."""
