@@ -125,7 +125,7 @@ class Host:
 
     `is_beside_broker`: the MQTT broker runs on this host, so its heartbeats reach the broker without the network.
     `addresses`: pairs of network and address beside `address`, sorted. `labels`: pairs of key and value, sorted.
-    `is_drill`: a spare host that may be fenced for a drill.
+    `is_drill`: a spare host that may be fenced for a drill. `may_sleep`: saving may switch it off (S24).
     `is_own_by_word`: the daemon's machine because `daemon.runs_on` names it, not because a name or an address matches.
     """
 
@@ -140,6 +140,7 @@ class Host:
     roles: tuple[str, ...] = ()
     is_protected: bool = False
     is_drill: bool = False
+    may_sleep: bool = True
     is_own_machine: bool = False
     is_own_by_word: bool = False
     is_beside_broker: bool = False

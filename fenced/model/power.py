@@ -26,22 +26,27 @@ class Action(Enum):
     RESTART = "restart"
     STATUS = "status"
     PROBE = "probe"
+    SLEEP = "sleep"
+    WAKE = "wake"
 
 
 class Cause(Enum):
-    """Why an operation or a suspicion began. REQUEST comes from an operator or program, through the API or the bus."""
+    """Why an operation or a suspicion began. REQUEST comes from an operator or program, through the API or the bus;
+    SAVING from the policy that puts idle hosts to sleep and wakes them (S24)."""
 
     SILENCE = "silence"
     REPORT = "report"
     REQUEST = "request"
+    SAVING = "saving"
 
 
 class What(Enum):
-    """One act on one device."""
+    """One act on one device. SOFT_OFF asks the host's operating system to shut down, and cuts nothing (S24)."""
 
     STATUS = "status"
     OFF = "off"
     ON = "on"
+    SOFT_OFF = "soft_off"
 
 
 class Outcome(Enum):
@@ -84,6 +89,7 @@ class State(Enum):
     FAILED = "failed"
     LEFT = "left"
     MAINTENANCE = "maintenance"
+    SLEEPING = "sleeping"
 
 
 class OperationState(Enum):

@@ -9,6 +9,7 @@ from typing import Literal
 from fenced.model.power import Action
 
 LiveRemedy = Literal["alert", "soft_fence", "fence"]
+SoftOffBy = Literal["device", "reporter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +50,37 @@ class DetectionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavingSettings:
+    """`[saving]` for the hosts of one cluster (S24). `reserve`: idle hosts that stay on. `asleep_at_most_percent`: of
+    the cluster. `consent`: sources of evidence that must say `idle`. `proven_on_seconds` 0: not asked for.
+    `waking_*`: how many may be on their way up at once."""
+
+    is_enabled: bool = False
+    reserve: int = 1
+    min_on: int = 3
+    asleep_at_most_percent: float = 50.0
+    idle_for_seconds: float = 1800.0
+    awake_for_seconds: float = 1800.0
+    pause_seconds: float = 60.0
+    veto_seconds: float = 30.0
+    soft_off_by: SoftOffBy = "device"
+    soft_timeout_seconds: float = 600.0
+    retry_after_seconds: float = 21600.0
+    proven_on_seconds: float = 90 * 86400.0
+    consent: tuple[str, ...] = ()
+    waking_cluster: int = 4
+    waking_rack: int = 2
+    waking_fleet: int = 20
+    watch_interval_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
     """The settings of one host; hosts with equal settings share one object."""
 
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     power: PowerSettings = field(default_factory=PowerSettings)
+    saving: SavingSettings = field(default_factory=SavingSettings)
     fence_action: Action = Action.RESTART
     automatic: bool = True
 

@@ -172,6 +172,17 @@ class IdentifyingDriver(Protocol):
         ...
 
 
+@runtime_checkable
+class SoftDriver(Protocol):
+    """The optional part of a driver that can ask the host's operating system to shut down (S24)."""
+
+    async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        """Ask the operating system to shut down, by the power button or a graceful shutdown; return when the device has
+        accepted it. Never cuts power. Otherwise as `Driver.set`. Raises DeviceError; NotSupported if this device
+        can't."""
+        ...
+
+
 async def identified(driver: Driver, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
     """Read with identities if the driver supports it. Raises DeviceError, as `Driver.read`."""
     if isinstance(driver, IdentifyingDriver):
@@ -216,6 +227,11 @@ class Caller(Protocol):
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
         """As Driver.set, through the proxy, which checks the token and the deadline again."""
+        ...
+
+    async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
+        """As SoftDriver.soft_off, through the proxy, which checks the token and the deadline again. Raises NotSupported
+        if the driver, or an older proxy, can't."""
         ...
 
     async def close(self) -> None:

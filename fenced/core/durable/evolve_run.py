@@ -197,6 +197,8 @@ def _step_started(run: DeviceRun, at: float, record: r.StepStarted) -> DeviceRun
             return replace(run, is_switched_off=True, off_attempts=run.off_attempts + 1, same_reads=0)
         case What.ON:
             return replace(run, is_switched_on=True, on_attempts=run.on_attempts + 1, same_reads=0)
+        case What.SOFT_OFF:
+            return replace(run, is_asked_down=True, same_reads=0)
         case _:
             assert_never(record.what)
 

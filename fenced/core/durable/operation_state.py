@@ -100,6 +100,7 @@ class DeviceRun:
     `is_mute`: in its last race no path could read it, and a working one got no answer from the device itself.
     `refused_by`: proxies that accepted no command; races leave them out while other candidates remain.
     `is_vouched`: only the configuration (`cuts_power`) claims that its OFF cuts power.
+    `is_asked_down`: a soft off was sent (S24).
     `plug_id`, `identity`: as configured when the operation began; recovery compares them (core.operation.edited).
     """
 
@@ -123,6 +124,7 @@ class DeviceRun:
     is_path_proven: bool = False
     is_switched_off: bool = False
     is_switched_on: bool = False
+    is_asked_down: bool = False
     off_attempts: int = 0
     on_attempts: int = 0
     command_ended_at: float | None = None

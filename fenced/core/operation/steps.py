@@ -87,7 +87,7 @@ def _priority(operation: Operation) -> int:
     match operation.action:
         case Action.OFF | Action.RESTART:
             return c.PRIORITY_OFF
-        case Action.ON:
+        case Action.ON | Action.SLEEP | Action.WAKE:
             return c.PRIORITY_ON
         case Action.PROBE:
             return c.PRIORITY_PROBE
