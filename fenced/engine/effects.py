@@ -88,6 +88,8 @@ class EngineEffects:
                 self.spawn(self._watch(command), f"watch {command.host}")
             case c.Reply():
                 self.spawn(self._reply(command), f"reply {command.request_id}")
+            case c.AskReporter():
+                self.spawn(self._ask_reporter(command), f"ask {command.host} to shut down")
             case c.Wake():
                 raise AssertionError("the reactor handles Wake itself")
             case _:
