@@ -1,4 +1,4 @@
-"""`[saving]` that has no effect, or less than it seems, is told where it is set, and a cluster where nobody can sleep."""
+"""`[saving]` that has no effect, or less than it seems, is told where it is set; so is a cluster that never sleeps."""
 
 from dataclasses import replace
 from pathlib import Path
