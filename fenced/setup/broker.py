@@ -69,7 +69,8 @@ def access(fleet: Fleet) -> str:
         HEAD + "# An account that is not named here may write the heartbeat of the host of its name, and nothing else.",
         f"# The daemon reads everything and announces.\nuser {fleet.controller_account}\ntopic read {topic}/#\n"
         + "\n".join(
-            f"topic write {topic}/{name}" for name in ("event", "event/+", "state/+", "controller/+", "reply/+", "info")
+            f"topic write {topic}/{name}"
+            for name in ("event", "event/+", "state/+", "controller/+", "reply/+", "command/+", "info")
         ),
     ]
     for source in fleet.sources:
@@ -84,7 +85,10 @@ def access(fleet: Fleet) -> str:
                 f"topic read {topic}/{name}" for name in ("event", "event/+", "state/+", "controller/+", "info")
             )
         )
-    parts.append(f"# Every host, for itself.\npattern write {topic}/health/%u\npattern write {topic}/presence/%u")
+    parts.append(
+        f"# Every host, for itself.\npattern write {topic}/health/%u\npattern write {topic}/presence/%u\n"
+        f"pattern read {topic}/command/%u"
+    )
     return "\n\n".join(parts) + "\n"
 
 

@@ -109,7 +109,9 @@ OWN = [
     ("fenced", "state/node-1"),
     ("fenced", "controller/fenced-a"),
     ("fenced", "reply/17"),
+    ("fenced", "command/node-1"),
     ("fenced", "info"),
+    ("requester", "request"),
     ("requester", "request/node-1"),
 ]
 FOREIGN = [
@@ -128,6 +130,10 @@ FOREIGN = [
     ("node-1", "event"),
     ("node-1", "info"),
     ("node-1", "controller/node-1"),
+    ("node-1", "command/node-1"),
+    ("node-1", "command/node-2"),
+    ("requester", "command/node-1"),
+    ("node-1", "request"),
     ("node-1", "request/node-2"),
     ("node-1", "request/node-1"),
     ("fenced", "health/node-1"),
@@ -165,6 +171,15 @@ async def test_the_daemon_hears_every_host_and_recovery_hears_the_daemon(port: i
         heard = await anext(aiter(recovery.messages))
         assert heard.topic.value == "fenced/v1/site-1/event/node-2"
         assert len(node.messages) == 0
+
+
+async def test_a_host_hears_its_own_commands_alone(port: int) -> None:
+    async with connect(port, "fenced") as daemon, connect(port, "node-2") as node:
+        await node.subscribe("fenced/v1/site-1/command/#", qos=1)
+        for name in ("node-1", "node-2"):
+            await daemon.publish(f"fenced/v1/site-1/command/{name}", b"{}", qos=1)
+        heard = await anext(aiter(node.messages))
+        assert heard.topic.value == "fenced/v1/site-1/command/node-2"
 
 
 def as_(port: int, user: str, client_id: str, *, is_version_5: bool = True) -> BusSettings:
