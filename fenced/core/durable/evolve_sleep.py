@@ -39,6 +39,8 @@ def evolve_sleep(state: HostState, at: float, record: r.SleepRecord) -> HostStat
 
 
 def _slept(state: HostState, at: float, record: r.HostSlept) -> HostState:
+    if state.state not in {State.HEALTHY, State.LEFT}:
+        return state
     asleep = Asleep(at=at, boot=record.boot, token=record.token, devices=record.devices)
     ended = state.ended_boots
     if record.boot is not None:
@@ -66,6 +68,8 @@ def _wake_failed(state: HostState, at: float) -> HostState:
 
 
 def _woken(state: HostState, at: float, record: r.HostWoken) -> HostState:
+    if not state.is_asleep:
+        return state
     after = State.RESTORING
     if record.is_alive:
         after = State.HEALTHY if state.maintenance is None else State.MAINTENANCE

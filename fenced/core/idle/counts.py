@@ -18,10 +18,14 @@ TROUBLE = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FAILED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Of one cluster. `idle`: awake, healthy and without work; `coming`: on their way up; `asleep`: all that sleep,
+    """Of one cluster. `trouble`: hosts that are suspect, held, being fenced or failed; `going`: on their way to sleep;
+    `ended_at`: when a host was last put to sleep, or that failed. `idle`: awake, healthy and without work; `coming`: on their way up; `asleep`: all that sleep,
     those on their way included; `lost`: fenced, failed or being fenced, and not by a person's wish to keep them off;
     `on`: awake and heard; `size`: all hosts."""
 
+    trouble: tuple[HostName, ...]
+    going: tuple[HostName, ...]
+    ended_at: float | None
     idle: tuple[HostName, ...]
     coming: tuple[HostName, ...]
     asleep: tuple[HostName, ...]
@@ -32,8 +36,12 @@ class Count:
 
 def of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> Count:
     """Return the counts of a cluster at this moment."""
-    names = fleet.by_cluster.get(cluster, ())
+    names, hosts = fleet.by_cluster.get(cluster, ()), fleet.hosts
+    ended = (it for name in names if (it := hosts[name].saving.ended_at) is not None)
     return Count(
+        trouble=tuple(name for name in names if _is_trouble(hosts[name])),
+        going=tuple(name for name in names if is_going(hosts[name])),
+        ended_at=max(ended, default=None),
         idle=tuple(name for name in names if is_idle(fleet, name, now) and not is_going(fleet.hosts[name])),
         coming=tuple(name for name in names if is_coming(fleet.hosts[name])),
         asleep=tuple(name for name in names if fleet.hosts[name].is_asleep),
@@ -91,6 +99,11 @@ def _objections(fleet: Fleet, name: HostName, now: float) -> Iterator[str]:
 
 def is_on(fleet: Fleet, name: HostName, now: float) -> bool:
     return fleet.hosts[name].state is State.HEALTHY and fleet.is_heard(name, now) and not is_going(fleet.hosts[name])
+
+
+def _is_trouble(state: HostState) -> bool:
+    is_held = bool(state.held_by) and not state.is_asleep
+    return (state.state in TROUBLE and not state.is_asleep) or is_held
 
 
 def _is_lost(state: HostState) -> bool:

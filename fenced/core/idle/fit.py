@@ -4,19 +4,27 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from fenced.core.allowed import gates, of_daemon, of_host
 from fenced.core.allowed.counting import newest_witnesses
 from fenced.core.fleet import Fleet
 from fenced.core.heard.own import SAVING_FORMAT
 from fenced.core.idle import counts
+from fenced.core.idle.counts import Count
 from fenced.core.reach.candidates import expand
 from fenced.core.reach.domains import domain_of
 from fenced.model.inventory import Device, Host, Proxy
 from fenced.model.names import HostName, ProxyName
 from fenced.model.power import Kind, State
 
-CANDIDATES_KEPT = 2
+OF_CLUSTER: Final = frozenset(
+    {"disabled", "armed", "lease", "store", "warm_up", "format", "trouble", "one_at_a_time", "pause", "reserve", "min_on",
+     "asleep_at_most", "connectivity"}
+)  # fmt: skip
+"""Rules that keep a whole cluster awake."""
+
+CANDIDATES_KEPT: Final = 2
 """Every device of every host keeps so many candidates that are awake, or all that it had."""
 
 
@@ -28,15 +36,19 @@ class Bar:
     why: str
 
 
-def bars(fleet: Fleet, name: HostName, now: float, *, is_asked: bool, is_begun: bool = False) -> Iterator[Bar]:
+def bars(
+    fleet: Fleet, name: HostName, now: float, *, is_asked: bool, is_begun: bool = False, count: Count | None = None
+) -> Iterator[Bar]:  # fmt: skip
     """Yield everything that keeps the host awake. `is_asked`: a person asked for its sleep, so that it need not have
-    been idle for long, nor have proven that it comes back. `is_begun`: its own operation runs."""
+    been idle for long, nor have proven that it comes back. `is_begun`: its own operation runs. `count`: of its cluster,
+    at this moment, if it was counted already."""
+    cluster = fleet.host(name).cluster
     yield from _of_configuration(fleet, name)
     yield from _of_daemon(fleet, now)
+    yield from _of_cluster(fleet, name, now, count or counts.of_cluster(fleet, cluster, now), is_begun=is_begun)
     yield from _of_host(fleet, name, now, is_begun=is_begun)
     if not is_asked:
         yield from _of_past(fleet, name, now)
-    yield from _of_cluster(fleet, name, now, is_begun=is_begun)
     yield from _of_fleet(fleet, name, now)
 
 
@@ -92,26 +104,21 @@ def _of_past(fleet: Fleet, name: HostName, now: float) -> Iterator[Bar]:
         last = "never" if proven is None else f"{(now - proven) / 86400:.0f} days ago"
         yield Bar(rule="proven_on", why=f"it last came back after our ON {last}; `fencectl sleep` proves it")
     woken = state.saving.woken_at
-    if woken is not None and now < woken + settings.awake_for_seconds:
+    if woken is not None and _is_just_woken(fleet, name, now):
         yield Bar(rule="awake_for", why=f"awake for {now - woken:.0f} of {settings.awake_for_seconds:.0f} s")
 
 
-def _of_cluster(fleet: Fleet, name: HostName, now: float, *, is_begun: bool) -> Iterator[Bar]:
+def _of_cluster(fleet: Fleet, name: HostName, now: float, count: Count, *, is_begun: bool) -> Iterator[Bar]:
     host = fleet.host(name)
-    settings, others = host.settings.saving, [it for it in fleet.by_cluster[host.cluster] if it != name]
-    for other in others:
-        state = fleet.hosts[other]
-        if state.state in counts.TROUBLE or (state.held_by and not state.is_asleep):
-            yield Bar(rule="trouble", why=f"{other} of its cluster is {state.state.value}")
-            break
-    going = [other for other in others if counts.is_going(fleet.hosts[other])]
-    if going:
-        yield Bar(rule="one_at_a_time", why=f"{going[0]} is being put to sleep; one host of a cluster at a time")
-    ended = max((it for other in others if (it := fleet.hosts[other].saving.ended_at) is not None), default=None)
+    settings = host.settings.saving
+    if (other := next((it for it in count.trouble if it != name), None)) is not None:
+        yield Bar(rule="trouble", why=f"{other} of its cluster is {fleet.hosts[other].state.value}")
+    if (other := next((it for it in count.going if it != name), None)) is not None:
+        yield Bar(rule="one_at_a_time", why=f"{other} is being put to sleep; one host of a cluster at a time")
+    ended = count.ended_at
     if not is_begun and ended is not None and now < ended + settings.pause_seconds:
-        yield Bar(rule="pause", why=f"another one was put to sleep {now - ended:.0f} s ago")
-    count = counts.of_cluster(fleet, host.cluster, now)
-    idle = sum(other != name for other in count.idle)
+        yield Bar(rule="pause", why=f"one was put to sleep {now - ended:.0f} s ago")
+    idle = sum(other != name and not _is_just_woken(fleet, other, now) for other in count.idle)
     if idle < settings.reserve:
         yield Bar(rule="reserve", why=f"{idle} other idle hosts would stay on, wanted are {settings.reserve}")
     on = count.on - (not is_begun and counts.is_on(fleet, name, now))
@@ -123,6 +130,12 @@ def _of_cluster(fleet: Fleet, name: HostName, now: float, *, is_begun: bool) -> 
     at_least = fleet.inventory.daemon.gates.connectivity_at_least + 1
     if on < at_least:
         yield Bar(rule="connectivity", why=f"{on} hosts of the cluster would be heard, the gates need {at_least}")
+
+
+def _is_just_woken(fleet: Fleet, name: HostName, now: float) -> bool:
+    """Return whether somebody wanted this host awake a short time ago: it is no reserve that lets another one sleep."""
+    woken = fleet.hosts[name].saving.woken_at
+    return woken is not None and now < woken + fleet.host(name).settings.saving.awake_for_seconds
 
 
 def _of_fleet(fleet: Fleet, name: HostName, now: float) -> Iterator[Bar]:

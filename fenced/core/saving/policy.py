@@ -160,8 +160,12 @@ def _tell_capacity(work: Work, cluster: ClusterName, short: int, why: str) -> No
 
 def _put_one_to_sleep(work: Work, cluster: ClusterName) -> None:
     fleet, now = work.fleet, work.now
+    count = counts.of_cluster(fleet, cluster, now)
     for name in _longest_awake(fleet, cluster):
-        if next(fit.bars(fleet, name, now, is_asked=False), None) is None:
+        bar = next(fit.bars(fleet, name, now, is_asked=False, count=count), None)
+        if bar is not None and bar.rule in fit.OF_CLUSTER:
+            return
+        if bar is None:
             put_to_sleep(work.on(name), cause=Cause.SAVING, by=BY, reason=_why_idle(fleet, name, now))
             return
 
