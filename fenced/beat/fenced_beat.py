@@ -6,7 +6,8 @@ the standard library, so it uses neither newer syntax nor another module of fenc
 
 One thread, one connection, one poll for everything that takes time (`Waiting`). A heartbeat is sent now or not at all,
 because an old one is no sign of life. `stopping` is sent only when the machine shuts down, because it makes the
-following silence expected; a restarted service just stays silent for a moment.
+following silence expected; a restarted service just stays silent for a moment. With `obey` it shuts the machine down
+when the daemon orders it (`Orders`): whoever changes that must know that a wrong shutdown ends running work.
 """
 
 import argparse
@@ -47,6 +48,16 @@ EXPIRY_INTERVALS = 3.0
 EXPIRY_MIN_SECONDS = 15
 RETRY_AFTER_MAX_SECONDS = 60
 SHUTDOWN_CHECK_SECONDS = 2.0
+SHUTDOWN_COMMAND_SECONDS = 20.0
+SHUTDOWN_MAX_SECONDS = 600.0
+WITHIN_MAX_SECONDS = 600.0
+BUSY_SECONDS = 60
+SENT_MAX = 1024
+ORDERS_MAX = 4
+WORKLOADS_INTERVALS = 3.0
+WORKLOADS_MAX = 1000000
+WORKLOADS_BYTES_MAX = 64
+AHEAD_MAX_SECONDS = 1.0
 PACKET_BYTES_MAX = 64 * 1024
 FILE_BYTES_MAX = 64 * 1024
 TLS_BYTES_MAX = 16 * 1024 * 1024
@@ -60,12 +71,17 @@ DURATIONS = '"250ms", "5s", "2m", "1h30m"'
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 OWN_ACCOUNT = "account at the broker; give each client its own, because two that share one disconnect each other"
 
-KEYS = (
+SHUTDOWN: "tuple[str, ...]" = ("systemctl", "poweroff")
+
+KEYS: "tuple[tuple[str, str | tuple[str, ...], str, str, str], ...]" = (
     ("bus", "mqtt://127.0.0.1:1883", "address", "", "broker: mqtt:// or mqtts:// for TLS"),
     ("api", "", "address", "", "instead of `bus`: the daemon's API, as https://HOST:8470; sends no last will"),
     ("site", "site-1", "name", f"`{NAME}`, at most 253", "the daemon's site; over the API it is not used"),
     ("host", "", "name", f"`{NAME}`, at most 253", "name of this host in the inventory; default: its host name"),
     ("interval", "5s", "duration", "50ms to 1h", "between two heartbeats"),
+    ("workloads_file", "", "file", "", "file with the number of workloads, written anew within three intervals"),
+    ("obey", (), "list", "`shutdown`", "orders of the daemon that are obeyed; needs workloads_file, and mqtts://"),
+    ("shutdown_command", SHUTDOWN, "list", "", "program and arguments that shut this machine down, without a shell"),
     ("ca_file", "", "file", "", "the certificate authority to trust; empty: the system's"),
     ("cert_file", "", "file", "", "the client certificate"),
     ("key_file", "", "file", "", "its private key"),
@@ -80,6 +96,8 @@ KEYS = (
 """Every key of the file: name, default, unit, allowed values, meaning. docs/configuration.md is written from it."""
 
 OF_THE_BUS = ("username", "password_file", "password_env", "password_credential")
+ORDERS = ("shutdown",)
+"""What the daemon may order, as far as `obey` lists it."""
 OF_THE_API = ("token_file", "token_env", "token_credential")
 
 
@@ -237,6 +255,9 @@ class Settings:
         self.username = texts["username"]
         self.ca_file, self.cert_file, self.key_file = texts["ca_file"], texts["cert_file"], texts["key_file"]
         self.secret = Secret(texts, "password" if self.is_mqtt else "token")
+        self.workloads_file = texts["workloads_file"]
+        self.obey: tuple[str, ...] = ()
+        self.shutdown_command = SHUTDOWN
         self.boot = ""
         self.workloads: int | None = None
         self.roles: list[str] = []
@@ -303,18 +324,22 @@ class Checked:
         """`base`: the folder where relative paths start."""
         self.mistakes: list[tuple[str, str]] = []
         self.warnings: list[tuple[str, str]] = []
-        self._texts = {key: default for key, default, _, _, _ in KEYS}
+        self._texts = {key: default for key, default, _, _, _ in KEYS if isinstance(default, str)}
+        self._lists = {key: default for key, default, _, _, _ in KEYS if isinstance(default, tuple)}
         units = {key: unit for key, _, unit, _, _ in KEYS}
         for key, value in values.items():
             if key not in units:
                 self.mistakes.append((key, _unknown(key)))
                 continue
             try:
-                self._texts[key] = _checked(units[key], value)
+                if units[key] == "list":
+                    self._lists[key] = _checked_list(value)
+                    continue
+                text = _checked(units[key], value)
                 if units[key] == "duration":
-                    parse_duration(self._texts[key])
+                    parse_duration(text)
+                self._texts[key] = text
             except ValueError as exc:
-                self._texts[key] = next(default for name, default, _, _, _ in KEYS if name == key)
                 self.mistakes.append((key, str(exc)))
         for key, unit in units.items():
             if unit == "file" and self._texts[key]:
@@ -337,12 +362,33 @@ class Checked:
             self.mistakes.append((key, str(exc)))
             scheme, address, port = schemes[0], "", 0  # go on and find the other mistakes
         settings = Settings(scheme, address, port, texts)
+        settings.obey, settings.shutdown_command = self._lists["obey"], self._lists["shutdown_command"]
         for other in OF_THE_API if settings.is_mqtt else OF_THE_BUS:
             if texts[other]:
                 self.mistakes.append((other, "is only for %s" % ("api" if settings.is_mqtt else "bus")))
         self._check_secret(settings, key)
         self._check_tls(settings, key)
+        self._check_orders(settings)
         return None if self.mistakes else settings
+
+    def _check_orders(self, settings: Settings) -> None:
+        """An order shuts the machine down: it must come from our broker, and idle must be said here and now."""
+        for unknown in [order for order in settings.obey if order not in ORDERS]:
+            self.mistakes.append(("obey", "{} is unknown; it can hold {}".format(unknown[:80], ", ".join(ORDERS))))
+        command = settings.shutdown_command
+        if not command or not command[0]:
+            self.mistakes.append(("shutdown_command", "must name a program, and then its arguments"))
+        if not settings.obey:
+            return
+        if not settings.is_mqtt:
+            self.mistakes.append(("obey", "is only for bus: orders come over the broker"))
+        elif not settings.is_tls and not is_loopback(settings.address):
+            why = "anybody on the network could shut this machine down: use mqtts:// in bus"
+            self.mistakes.append(("obey", why))
+        if not settings.workloads_file:
+            self.mistakes.append(("workloads_file", "is missing: obey needs it to know that nothing runs here"))
+        if command and command[0] and find_program(command[0]) is None:
+            self.mistakes.append(("shutdown_command", "there is no such program that can be run"))
 
     def _check_secret(self, settings: Settings, key: str) -> None:
         named = settings.secret.named
@@ -414,6 +460,22 @@ def _checked(unit: str, value: object) -> str:
     if unit == "name" and value and (len(value) > 253 or re.fullmatch(NAME, value) is None):
         raise ValueError("a name is at most 253 letters, digits, '.', '_' and '-', and begins with a letter or digit")
     return value
+
+
+def _checked_list(value: object) -> "tuple[str, ...]":
+    """Return a list of the file. Raises ValueError."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError('must be a list, such as ["shutdown"]')  # noqa: TRY004 - of the file
+    return tuple(_checked("text", item) for item in value)
+
+
+def find_program(name: str) -> "str | None":
+    """Return the path of a program, or None if there is none that this user can run."""
+    folders = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(os.pathsep)
+    for path in [os.path.join(folder, name) for folder in folders]:
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def parse_duration(text: str) -> float:
@@ -787,6 +849,9 @@ def explained(exc: BaseException) -> str:
 # -- MQTT -------------------------------------------------------------------------------------------------------------
 
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _PINGREQ, _PINGRESP, _DISCONNECT = 0x10, 0x20, 0x30, 0x40, 0xC0, 0xD0, 0xE0
+_SUBSCRIBE, _SUBACK = 0x82, 0x90
+_AS_PUBLISHED_AND_NO_OLD_ONES = 0x28
+"""Options of a subscription with QoS 0 (MQTT 5, 3.8.3.1): the retained flag stays, retained messages are not sent."""
 _REASONS = {
     1: "it does not speak this version of MQTT",
     2: "it does not accept the client id",
@@ -830,6 +895,9 @@ class Mqtt:
         self._waiting = waiting
         topic = f"fenced/v1/{settings.site}/%s/{settings.host}"
         self._health, self._presence = topic % "health", topic % "presence"
+        self._evidence, self._command = topic % "evidence" + "/beat", topic % "command"
+        self.orders: list[bytes] = []
+        """What came on the command topic and was not taken yet; at most ORDERS_MAX."""
         self._client_id = f"fenced-beat-{settings.site}-{settings.host}"
         self._expiry = max(math.ceil(EXPIRY_INTERVALS * settings.interval), EXPIRY_MIN_SECONDS)
         self._stream: Stream | None = None
@@ -848,6 +916,7 @@ class Mqtt:
         """Connect, log in and set presence to `online`. Raises Unreachable and Stopped."""
         try:
             self._log_in_somehow()
+            self._subscribe()
             self._publish(self._presence, b"online", is_retained=True, qos=1)
         except Refused as exc:
             if str(exc) != self._refused:
@@ -864,9 +933,16 @@ class Mqtt:
     def say_offline(self) -> None:
         self._publish(self._presence, b"offline", is_retained=True, qos=1)
 
+    def say_evidence(self, payload: bytes) -> None:
+        """Raises Unreachable, or Refused."""
+        self._publish(self._evidence, payload, is_retained=False, qos=1)
+
     def rest(self, until: float) -> None:
-        """Return at this time or after a signal; keep the connection alive meanwhile. Raises Unreachable."""
-        while time.monotonic() < until and not self._waiting.is_stopping:
+        """Return at this time, after a signal, or when there are orders; keep the connection alive meanwhile.
+
+        Raises Unreachable.
+        """
+        while time.monotonic() < until and not self._waiting.is_stopping and not self.orders:
             ping_at = min(self._heard, self._sent) + self._keepalive
             if self._pinged:
                 ping_at = self._pinged + CONNECT_TIMEOUT_SECONDS
@@ -930,6 +1006,7 @@ class Mqtt:
         """Raises Silent, VersionRefused, Unreachable and Stopped."""
         settings, end = self._settings, time.monotonic() + CONNECT_TIMEOUT_SECONDS
         self._level, self._qos_max, self._keepalive, self._received = level, 1, KEEPALIVE_SECONDS, b""
+        self.orders = []
         try:
             secret = settings.secret.read()
         except ValueError as exc:
@@ -967,6 +1044,33 @@ class Mqtt:
         if packet is None:
             raise _given_up(end, f"no answer within {CONNECT_TIMEOUT_SECONDS:g} s")
         return packet
+
+    def _subscribe(self) -> None:
+        """Ask for orders, if any is obeyed. Heartbeats don't wait for the answer (`_packet` logs a refusal).
+
+        QoS 0, in a session that ends with the connection: no broker keeps an order for later.
+        """
+        if not self._settings.obey:
+            return
+        self._number = self._number % 65535 + 1
+        is_5 = self._level == 5
+        body = struct.pack("!H", self._number) + (b"\0" if is_5 else b"") + _text(self._command)
+        body += bytes([_AS_PUBLISHED_AND_NO_OLD_ONES if is_5 else 0])
+        self._write(_SUBSCRIBE, body, time.monotonic() + self._settings.send_timeout)
+
+    def _keep(self, first: int, body: bytes) -> None:
+        """Keep the order of a PUBLISH packet. A retained one is from the past, so it is none. Raises Unreachable."""
+        at = 2 + int.from_bytes(body[:2], "big")
+        topic = body[2:at]
+        at += 2 if first & 0x06 else 0
+        if self._level == 5:
+            at = _after_properties(body, at)
+        if topic != self._command.encode("utf-8") or not self._settings.obey:
+            return
+        if first & 0x01:
+            log("WARNING", "beat_order_ignored reason=it is retained")
+        elif len(self.orders) < ORDERS_MAX:
+            self.orders.append(body[at:])
 
     def _publish(self, topic: str, payload: bytes, *, is_retained: bool, qos: int) -> None:
         """Return when the broker acknowledged it (QoS 1) or it is written (QoS 0). Raises Unreachable, or Refused."""
@@ -1009,13 +1113,22 @@ class Mqtt:
                 self._received += data
                 continue
             self._heard, self._pinged = time.monotonic(), 0.0
-            if packet[0] == _DISCONNECT:
-                raise Unreachable("the broker ended the connection: {}".format(_reason((packet[1] or b"\0")[0])))
-            if packet[0] in (_CONNACK, _PUBACK, _PINGRESP):
-                return packet
+            first, body = packet
+            kind = first & 0xF0
+            if kind == _DISCONNECT:
+                raise Unreachable("the broker ended the connection: {}".format(_reason((body or b"\0")[0])))
+            if kind == _PUBLISH:
+                self._keep(first, body)
+            if kind == _SUBACK and body[-1:] > b"\x7f":
+                log("WARNING", f"beat_orders_not_heard reason=the broker refused {self._command}; see its access list")
+            if kind in (_CONNACK, _PUBACK, _PINGRESP) or self.orders:
+                return kind, body
 
     def _cut(self) -> "tuple[int, bytes] | None":
-        """Take one whole packet from what was received. Raises Unreachable if there is none and never will be."""
+        """Take one whole packet from what was received: its first byte and its body.
+
+        Raises Unreachable if there is none and never will be.
+        """
         length, at = 0, 1
         for at in range(1, 5):
             if at >= len(self._received):
@@ -1030,9 +1143,9 @@ class Mqtt:
         end = at + 1 + length
         if len(self._received) < end:
             return None
-        kind, body = self._received[0] & 0xF0, self._received[at + 1 : end]
+        first, body = self._received[0], self._received[at + 1 : end]
         self._received = self._received[end:]
-        return kind, body
+        return first, body
 
 
 def _text(text: str) -> bytes:
@@ -1042,6 +1155,19 @@ def _text(text: str) -> bytes:
 
 def _reason(code: int) -> str:
     return _REASONS.get(code, f"reason {code}")
+
+
+def _after_properties(data: bytes, at: int) -> int:
+    """Return where the properties that begin there end. Raises Unreachable."""
+    length = 0
+    for number in range(4):
+        if at >= len(data):
+            break
+        length |= (data[at] & 127) << 7 * number
+        at += 1
+        if data[at - 1] < 128 and at + length <= len(data):
+            return at + length
+    raise Unreachable("the broker sent what is no MQTT 5")
 
 
 def _properties(data: bytes) -> "dict[int, int]":
@@ -1086,6 +1212,8 @@ class Http:
         self._waiting = waiting
         self._stream: Stream | None = None
         self._is_used = self.is_open = False
+        self.orders: list[bytes] = []
+        """Always empty: only the bus has orders."""
         self._place = settings.address if ":" not in settings.address else f"[{settings.address}]"
         self._place += f":{settings.port}"
 
@@ -1122,6 +1250,9 @@ class Http:
 
     def say_offline(self) -> None:
         """Nothing: only the bus has presence."""
+
+    def say_evidence(self, payload: bytes) -> None:
+        """Nothing: only the bus has evidence."""
 
     def rest(self, until: float) -> None:
         """Return at this time or after a signal."""
@@ -1189,6 +1320,169 @@ class Http:
         return data or b""
 
 
+# -- orders -----------------------------------------------------------------------------------------------------------
+
+
+class Order:
+    """What the daemon orders (interface.md#commands). `token`: (epoch, sequence). `within`: seconds."""
+
+    def __init__(self, payload: bytes) -> None:
+        """Raises ValueError with the reason."""
+        try:
+            body = json.loads(payload.decode("utf-8"))
+        except (ValueError, RecursionError) as exc:
+            raise ValueError("it is no JSON") from exc
+        if not isinstance(body, dict):
+            raise ValueError("it is no JSON object")  # noqa: TRY004 - of the message
+        texts = {key: body.get(key) for key in ("id", "token", "boot", "do", "reason")}
+        for key, text in texts.items():
+            if not isinstance(text, str) or len(text) > TEXT_CHARS_MAX or (not text and key != "reason"):
+                raise ValueError(f"{key} must be text")
+        self.id, self.boot, self.do, self.reason = (str(texts[key]) for key in ("id", "boot", "do", "reason"))
+        self.token = parse_token(str(texts["token"]))
+        sequence, within = body.get("seq"), body.get("within")
+        if not isinstance(sequence, int) or isinstance(sequence, bool):
+            raise ValueError("seq must be a whole number")  # noqa: TRY004 - of the message
+        if not isinstance(within, (int, float)) or isinstance(within, bool) or not 0 < within <= WITHIN_MAX_SECONDS:
+            raise ValueError(f"within must be above 0 and at most {WITHIN_MAX_SECONDS:g} seconds")
+        self.sequence, self.within = sequence, within
+
+    def __str__(self) -> str:
+        token = "{}-{}".format(*self.token)
+        return f"id={self.id[:REASON_CHARS_MAX]} token={token}"
+
+
+def parse_token(text: str) -> "tuple[int, int]":
+    """Return (epoch, sequence). Raises ValueError."""
+    found = re.fullmatch("([0-9]{1,18})-([0-9]{1,18})", text)
+    if found is None:
+        raise ValueError("token must be EPOCH-SEQUENCE")
+    return int(found.group(1)), int(found.group(2))
+
+
+class Workloads:
+    """How many workloads run here: said by an option, or by a file that the host's own scheduler writes.
+
+    An old file is of a scheduler that died, so it says nothing. Its age is by the wall clock, which may jump: so a
+    file from the future says nothing either, nor one that stayed the same for too long by the clock since the boot.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._version = (0, 0)
+        self._since = 0.0
+
+    def read(self) -> "int | None":
+        """Return None if nobody says it. Raises ValueError with the reason if the file should, and does not."""
+        path = self._settings.workloads_file
+        if not path:
+            return self._settings.workloads
+        try:
+            found = os.stat(path)  # before the content: a file that is replaced now counts as older than it is
+        except OSError as exc:
+            raise ValueError("can't be read: %s" % (exc.strerror or type(exc).__name__)) from exc
+        text = read_file(path, WORKLOADS_BYTES_MAX).strip()
+        version, now = (found.st_ino, found.st_mtime_ns), uptime()
+        if version != self._version:
+            self._version, self._since = version, now
+        age = time.time() - found.st_mtime
+        if age < -AHEAD_MAX_SECONDS:
+            raise ValueError("was written in the future by this machine's clock")
+        age = max(age, now - self._since)
+        if age > WORKLOADS_INTERVALS * self._settings.interval:
+            raise ValueError(f"was written more than {WORKLOADS_INTERVALS:g} intervals ago")
+        if re.fullmatch("[0-9]{1,7}", text) is None or int(text) > WORKLOADS_MAX:
+            raise ValueError(f"must hold one whole number, at most {WORKLOADS_MAX}")
+        return int(text)
+
+
+class Orders:
+    """Decides whether an order is obeyed (interface.md#commands). It does nothing itself; `Beat` does.
+
+    Each order belongs to one boot and to one heartbeat of it, and counts for a short time after that heartbeat was
+    sent, by this machine's own clock. So a late or repeated one is refused, whatever the network and the broker did. A
+    restarted program knows no sent heartbeat, and refuses until the daemon has heard a new one.
+    """
+
+    def __init__(self, settings: Settings, workloads: Workloads) -> None:
+        self._settings, self._workloads = settings, workloads
+        self._sent: dict[int, float] = {}
+        folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        self._file = folder + "/token" if folder and settings.obey else ""
+        self._highest = (-1, -1)
+        self._fault = ""
+        if self._file and os.path.lexists(self._file):
+            try:
+                self._highest = parse_token(read_file(self._file, FILE_BYTES_MAX).strip())
+            except ValueError as exc:
+                self._fault = f"{self._file}, the highest token seen: {exc}; remove it once no order is under way"
+                log("ERROR", "beat_orders_not_obeyed reason=" + self._fault)
+
+    def sent(self, sequence: int) -> None:
+        """Remember when this heartbeat is sent: call it before, so that its time is never too late."""
+        if self._settings.obey:
+            self._sent[sequence] = uptime()
+            if len(self._sent) > SENT_MAX:
+                del self._sent[next(iter(self._sent))]
+
+    def is_again(self, order: Order) -> bool:
+        """Return whether this order was seen just before: a duplicate."""
+        return order.token == self._highest
+
+    def why_not_new(self, order: Order) -> str:
+        """Return why an order that just came is not obeyed, or "". Its token is kept first, and lastingly: no other
+        order with it, and no older one, is obeyed later."""
+        if self._fault:
+            return self._fault
+        if order.token <= self._highest:
+            return "its token is not above {}-{}, the highest seen".format(*self._highest)
+        self._highest = order.token
+        try:
+            self._keep()
+        except OSError as exc:
+            return f"can't keep its token in {self._file}: {exc.strerror or exc}"
+        return self.why_not(order)
+
+    def why_not(self, order: Order) -> str:
+        """Return why the order is not obeyed at this moment, or ""."""
+        if order.do not in self._settings.obey:
+            return f"this host does not obey {order.do[:80]!r}"
+        if order.boot != self._settings.boot:
+            return "it is for another boot of this host"
+        sent = self._sent.get(order.sequence)
+        if sent is None:
+            return "it names a heartbeat that this program did not send, or that is long past"
+        age = uptime() - sent
+        if age > order.within:
+            return f"it is late: its heartbeat was sent {age:.1f} s ago, and it counts for {order.within:g} s"
+        try:
+            count = self._workloads.read()
+        except ValueError as exc:
+            return f"nobody says that nothing runs here: {self._settings.workloads_file} {exc}"
+        return "" if count == 0 else f"{count} workloads run here"
+
+    def _keep(self) -> None:
+        """Raises OSError."""
+        if not self._file:
+            return
+        written = os.open(self._file + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(written, "{}-{}\n".format(*self._highest).encode("ascii"))
+            os.fsync(written)
+        finally:
+            os.close(written)
+        os.replace(self._file + ".new", self._file)
+        folder = os.open(os.path.dirname(self._file), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def uptime() -> float:
+    return time.clock_gettime(_CLOCK_BOOTTIME)
+
+
 # -- the heartbeats ---------------------------------------------------------------------------------------------------
 
 
@@ -1226,32 +1520,40 @@ class Beat:
         self._is_accepted = False
         self._trouble = ""
         self._delays = Delays(settings.interval)
-        self._opened = 0.0
+        self._opened = self._due = 0.0
+        self._workloads = Workloads(settings)
+        self._orders = Orders(settings, self._workloads)
+        self._uncounted = ""
+        self._going_down_until: float | None = None
+        """An order to shut down is obeyed: until then, in seconds since the boot, each heartbeat says `stopping`."""
 
     def run(self) -> None:
         """Without a connection no heartbeat is kept; a new connection starts with one."""
         status = "heartbeats of " + self._settings.host
         self._notify.send("READY=1", status)
-        due = retry = time.monotonic()
+        self._due = retry = time.monotonic()
         while not self._waiting.is_stopping:
             now = time.monotonic()
             try:
-                if self._way.is_open and now >= due:
-                    due = now + self._settings.interval
-                    self._send()
+                if self._way.is_open and now >= self._due:
+                    self._due = now + self._settings.interval
+                    self._send("ok" if self._going_down_until is None else "stopping")
                     if not self._is_accepted:
                         log("INFO", "beat_connected")
                         self._notify.send("", status)
                     self._is_accepted, self._trouble = True, ""
+                    self._give_up_going_down()
+                elif self._way.is_open and self._way.orders:
+                    self._take(self._way.orders.pop(0))
                 elif self._way.is_open:
-                    self._way.rest(due)
+                    self._way.rest(self._due)
                 elif now >= retry:
                     self._way.open()
-                    self._opened = due = time.monotonic()
+                    self._opened = self._due = time.monotonic()
                 else:
                     self._waiting.until(retry)
             except Refused as exc:
-                due = max(due, now + exc.after)
+                self._due = max(self._due, now + exc.after)
                 self._is_accepted = False
                 self._report("beat_not_taken status=ok", str(exc))
             except Unreachable as exc:
@@ -1263,14 +1565,110 @@ class Beat:
     def _send(self, status: str = "ok") -> None:
         """See interface.md#heartbeats. The sequence number rises within a boot, also when this program restarts."""
         settings = self._settings
-        self._sequence = max(self._sequence + 1, int(time.clock_gettime(_CLOCK_BOOTTIME) * 1000))
+        self._sequence = max(self._sequence + 1, int(uptime() * 1000))
         body: dict[str, object] = {"boot": settings.boot, "seq": self._sequence, "status": status}
         body["interval"] = settings.interval
-        if settings.workloads is not None:
-            body["workloads"] = settings.workloads
+        workloads = self._counted()
+        if workloads is not None:
+            body["workloads"] = workloads
         if settings.roles:
             body["roles"] = settings.roles
+        if status == "ok":
+            self._orders.sent(self._sequence)
         self._way.send(json.dumps(body, separators=(",", ":")).encode("ascii"))
+
+    def _counted(self) -> "int | None":
+        """Return the number of workloads, or None if nobody says it now; log each reason once."""
+        try:
+            count, why = self._workloads.read(), ""
+        except ValueError as exc:
+            count, why = None, str(exc)
+        if why and why != self._uncounted:
+            log("WARNING", f"beat_workloads_not_said reason={self._settings.workloads_file} {why}")
+        self._uncounted = why
+        return count
+
+    def _take(self, payload: bytes) -> None:
+        """Obey an order, or say `busy`. Raises Unreachable and Stopped; then it is not obeyed."""
+        try:
+            order = Order(payload)
+        except ValueError as exc:
+            self._refuse("id= token=", str(exc))
+            return
+        if self._orders.is_again(order):
+            log("INFO", f"beat_order_ignored {order} reason=it came before")
+            return
+        why = self._orders.why_not_new(order)
+        if not why and self._going_down_until is not None:
+            log("INFO", f"beat_order_ignored {order} reason=this machine is shutting down")
+        elif why or not self._say_stopping(order):
+            self._refuse(str(order), why or "the broker refused `stopping`")
+        else:
+            self._shut_down(order)
+
+    def _say_stopping(self, order: Order) -> bool:
+        """Return False if the broker refused it. Raises Unreachable: unannounced, a host that goes down looks dead."""
+        try:
+            self._send("stopping")
+        except Refused:
+            return False
+        except Unreachable:
+            log("WARNING", f"beat_order_refused {order} reason=can't say `stopping`")
+            raise
+        return True
+
+    def _shut_down(self, order: Order) -> None:
+        """Check everything once more, because saying `stopping` took a while, and run the system's shutdown."""
+        why = self._orders.why_not(order)
+        if self._waiting.is_stopping:
+            return
+        if not why:
+            log("INFO", f"beat_order_obeyed {order} reason={order.reason[:REASON_CHARS_MAX]}")
+            why = self._run(self._settings.shutdown_command)
+        if why:
+            self._due = time.monotonic()  # take `stopping` back at once
+            self._refuse(str(order), why)
+        else:
+            self._going_down_until = uptime() + SHUTDOWN_MAX_SECONDS
+
+    def _give_up_going_down(self) -> None:
+        """Say `ok` again if the machine did not go down, whatever its shutdown program reported."""
+        if self._going_down_until is not None and uptime() >= self._going_down_until:
+            self._going_down_until = None
+            self._due = time.monotonic()
+            self._refuse("id= token=", f"this machine did not go down within {SHUTDOWN_MAX_SECONDS:g} s")
+
+    def _run(self, command: "tuple[str, ...]") -> str:
+        """Return why the program failed, or "". A signal meanwhile means that the machine begins to stop."""
+        import subprocess  # here, because it is needed rarely
+
+        end = time.monotonic() + SHUTDOWN_COMMAND_SECONDS
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            )
+        except (OSError, ValueError, subprocess.SubprocessError) as exc:
+            return f"can't run {command[0]}: {exc}"
+        while process.poll() is None and not self._waiting.is_stopping:
+            if time.monotonic() >= end:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return f"{command[0]} did not end within {SHUTDOWN_COMMAND_SECONDS:g} s"
+            del self._way.orders[:]  # one at a time: this one is being obeyed
+            try:
+                self._way.rest(time.monotonic() + 0.1)
+            except Unreachable:
+                self._waiting.until(time.monotonic() + 0.1)
+        return f"{command[0]} failed with status {process.returncode}" if process.returncode else ""
+
+    def _refuse(self, which: str, why: str) -> None:
+        """Say why nothing is shut down: in the log, and to the daemon as evidence `busy`. Raises Unreachable."""
+        log("WARNING", f"beat_order_refused {which} reason={why}")
+        body = {"kind": "busy", "alive": True, "ttl": BUSY_SECONDS, "reason": why[:REASON_CHARS_MAX]}
+        try:
+            self._way.say_evidence(json.dumps(body, separators=(",", ":")).encode("ascii"))
+        except Refused as exc:
+            log("WARNING", f"beat_not_taken evidence=busy reason={exc}")
 
     def _failed(self, why: str) -> float:
         """Report a failed or lost connection, and return the seconds until the next attempt."""
@@ -1294,7 +1692,7 @@ class Beat:
 
     def _end(self) -> None:
         self._notify.send("STOPPING=1")
-        if self._way.is_open and is_machine_shutting_down():
+        if self._way.is_open and (self._going_down_until is not None or is_machine_shutting_down()):
             try:
                 self._send("stopping")
                 self._way.say_offline()
@@ -1332,6 +1730,15 @@ def options(program: str = "fenced-beat") -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workloads", type=_count, metavar="N", help="how many workloads run here; lengthens the grace"
+    )
+    parser.add_argument(
+        "--workloads-file", metavar="FILE", help="or: file with their number, written anew within three intervals"
+    )
+    parser.add_argument(
+        "--obey", action="append", choices=ORDERS, help="order of the daemon that is obeyed; may be repeated"
+    )
+    parser.add_argument(
+        "--shutdown-command", action="append", metavar="WORD", help="program, then each argument, of the shutdown"
     )
     parser.add_argument(
         "--role", action="append", default=[], metavar="ROLE", help="role of this host; may be repeated"
@@ -1376,6 +1783,8 @@ def main(arguments: "list[str] | None" = None, program: str = "fenced-beat") -> 
     parser = options(program)
     chosen = parser.parse_args(arguments)
     given = {key: vars(chosen)[key] for key, _, _, _, _ in KEYS if vars(chosen).get(key) is not None}
+    if chosen.workloads is not None and chosen.workloads_file:
+        parser.error("give either --workloads N or --workloads-file FILE")
     if bool(chosen.config) == bool(given) or (given and ("bus" in given) == ("api" in given)):
         parser.error("give either -c FILE, or --bus URL or --api URL, and --host H")
     settings, lines = from_file(chosen.config) if chosen.config else from_options(parser, given)

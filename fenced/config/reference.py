@@ -3,6 +3,7 @@
 `docs/configuration.md` and `config/fenced.toml` are exactly this output; a test compares them.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Final
@@ -193,9 +194,13 @@ def _section(title: str, model: type[BaseModel], about: str, *, without: type[Ba
 def _beat() -> str:
     """The keys of the file that is a program of its own."""
     rows = [
-        _cells(f"`{key}`", f'`"{default}"`', unit, allowed, about) for key, default, unit, allowed, about in BEAT_KEYS
+        _cells(f"`{key}`", f"`{json.dumps(default)}`", unit, allowed, about)
+        for key, default, unit, allowed, about in BEAT_KEYS
     ]
-    about = "Of `fenced beat`. The file is TOML with this one table, each text in one pair of quotes on its line."
+    about = (
+        "Of `fenced beat`. The file is TOML with this one table, each text in one pair of quotes and each value on its "
+        "line."
+    )
     return "\n".join(["### `[beat]`", "", about, "", *_HEAD, *rows, ""])
 
 

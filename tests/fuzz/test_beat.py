@@ -95,9 +95,10 @@ def answering(data: bytes) -> Iterator[int]:
 
 
 def settings_for(port: int, scheme: str) -> Settings:
-    texts = {key: default for key, default, *_ in fenced_beat.KEYS} | {"host": "node-1", "interval": "100ms"}
+    texts = {key: default for key, default, *_ in fenced_beat.KEYS if isinstance(default, str)}
+    texts |= {"host": "node-1", "interval": "100ms"}
     found = Settings(*parse_url(f"{scheme}://127.0.0.1:{port}", ("mqtt", "http")), texts)
-    found.boot = "b"
+    found.boot, found.obey = "b", ("shutdown",)
     return found
 
 
