@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from fenced.core import commands as c
 from fenced.core import events as e
+from fenced.model.answers import Accepted
 from fenced.model.names import HostName
 from fenced.model.power import Action, Power, What
-from tests.core.desk import CALM_PACE_SECONDS, Desk, said
+from tests.core.desk import CALM_PACE_SECONDS, NODE, Desk, said
 from tests.world.rack import Rack, Setting
 
 HOSTS = tuple(f"node-{number}" for number in range(1, 9))
@@ -33,7 +34,7 @@ class SavingDesk(Desk):
     def go(self, seconds: float, *, silent: Sequence[HostName] = (), pace: float = 1.0) -> None:
         super().go(seconds, silent=(*silent, *self.asleep), pace=pace)
 
-    def beat(self, name: HostName = HostName(HOSTS[1]), **given: object) -> object:  # type: ignore[override]
+    def beat(self, name: HostName = NODE, **given: object) -> object:  # type: ignore[override]
         return super().beat(name, **({"workloads": self.work[name]} | given))  # type: ignore[arg-type]
 
     def live(self, seconds: float, *, silent: Sequence[HostName] = ()) -> None:
@@ -54,7 +55,8 @@ class SavingDesk(Desk):
         """Give all hosts but these some work."""
         self.work = {name: 0 if name in names else 3 for name in self.work}
 
-    def state(self, name: str) -> str:
+    def is_now(self, name: str) -> str:
+        """Return the state of a host."""
         return self.fleet.hosts[HostName(name)].state.value
 
     def going(self) -> list[str]:
@@ -89,14 +91,15 @@ class SavingDesk(Desk):
         self.switched(BMC)
         self.obey(name)
         self.live(60.0)
-        assert self.state(name) == "sleeping", (self.state(name), self.told[-10:])
+        assert self.is_now(name) == "sleeping", (self.is_now(name), self.told[-10:])
         return name
 
     def wanted(self, hosts: int = 1, cluster: str = "c1") -> str:
         """Request a wake; return `accepted N short S`, or `refused RULE`."""
         answer = self.do(e.WakeAsked(cluster=cluster, hosts=hosts, by="person", reason="told")).answer
-        assert answer is not None
-        return f"accepted {len(answer.hosts)} short {answer.short}" if hasattr(answer, "hosts") else said(answer)
+        if isinstance(answer, Accepted):
+            return f"accepted {len(answer.hosts)} short {answer.short}"
+        return said(answer)
 
 
 __all__ = ["BMC", "CALM_PACE_SECONDS", "HOSTS", "SOFT_SECONDS", "VETO_SECONDS", "SavingDesk", "rack"]

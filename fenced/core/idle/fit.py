@@ -19,8 +19,8 @@ from fenced.model.names import HostName, ProxyName
 from fenced.model.power import Kind, State
 
 OF_CLUSTER: Final = frozenset(
-    {"disabled", "armed", "lease", "store", "warm_up", "format", "trouble", "one_at_a_time", "pause", "reserve", "min_on",
-     "asleep_at_most", "connectivity"}
+    {"disabled", "armed", "lease", "store", "warm_up", "format", "trouble", "one_at_a_time", "pause", "reserve",
+     "min_on", "asleep_at_most", "connectivity"}
 )  # fmt: skip
 """Rules that keep a whole cluster awake."""
 
