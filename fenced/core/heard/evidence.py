@@ -15,7 +15,11 @@ STORAGE_LEASE: Final = "storage_lease"
 MAINTENANCE: Final = "maintenance"
 DRAINED: Final = "drained"
 SHUTTING_DOWN: Final = "shutting_down"
-NO_LIFE: Final = frozenset({MAINTENANCE, DRAINED, SHUTTING_DOWN})
+IDLE: Final = "idle"
+"""The host may sleep: its source consents (S24)."""
+BUSY: Final = "busy"
+"""The host may not sleep (S24)."""
+NO_LIFE: Final = frozenset({MAINTENANCE, DRAINED, SHUTTING_DOWN, IDLE, BUSY})
 """Kinds that say something of the host, but not that it runs. Any other kind says that it lives."""
 
 STATEMENTS_MAX: Final = 16
