@@ -15,6 +15,7 @@ from fenced.core.events import (
     HealthStatus,
     Presence,
     StateSeen,
+    WakeRequest,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "MessageResult",
     "Presence",
     "StateSeen",
+    "WakeRequest",
 ]
 
 
