@@ -187,7 +187,7 @@ def test_the_successor_answers_a_request_to_wake_that_came_while_nobody_decided(
                 sent_at=now,
                 reply_topic="replies/w-1",
                 correlation=None,
-            )  # fmt: skip
+            )
         )
         await asyncio.sleep(60.0)
         assert [(it.request.id, it.request.answer) for it in records(world, r.RequestAnswered)] == [
