@@ -7,6 +7,7 @@ journal.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -29,6 +30,7 @@ from fenced.engine.lease import LeaseKeeper
 from fenced.engine.looking import AskProxy, Looking
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.observer import Observer
+from fenced.engine.ordering import order_shutdown
 from fenced.engine.others import OtherShards
 from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
@@ -41,7 +43,7 @@ from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName, PlugId, ProxyName, Token
-from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
+from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen, WakeRequest
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
 from fenced.ports.journal import ClockAnchor, EpochLost, Journal, Loaded, StoreWentBack, Taken, Words
@@ -131,6 +133,7 @@ class Engine:
             fleet=fleet, workers=self.workers, looking=_looking(fleet, ports), clock=ports.clock,
             telemetry=ports.telemetry, memory=memory, deliver=self.reactor.deliver, ask=self.reactor.ask,
             reply=self.outbox.reply,
+            order=partial(order_shutdown, ports.bus),
         )  # fmt: skip
         self.reactor.use(self.effects)
         self.checks = PathChecks(
@@ -293,7 +296,7 @@ class Engine:
             self._kept.keep(event)
             if isinstance(event, BusConnected):
                 self.effects.spawn(self.outbox.say("standby"), "say standby")
-            if isinstance(event, BusRequest):  # given at the takeover, once its devices can be read
+            if isinstance(event, BusRequest | WakeRequest):  # given at the takeover, once its devices can be read
                 return
         elif isinstance(event, BusRequest) and self._is_confirmation(event):
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
