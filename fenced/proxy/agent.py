@@ -73,11 +73,12 @@ async def serve(
     drivers: Callable[[], tuple[str, ...]],
     note_ready: Callable[[], None],
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    reload_refused: Callable[[], str] = str,
 ) -> None:
     """Serve until `stop` is set, then close `state`.
 
-    `changes`: new configurations. `drivers`: drivers that can be called. `beside`: runs while the agent serves. Raises
-    ListenError, CertificateError, StateError.
+    `changes`: new configurations. `drivers`: drivers that can be called. `beside`: runs while the agent serves.
+    `reload_refused`: why the last reload changed nothing, or "". Raises ListenError, CertificateError, StateError.
     """
     certificates = _certificates(settings)
     context = None if certificates is None else certificates.context
@@ -92,7 +93,10 @@ async def serve(
                     name=settings.name, version=settings.version, calls=calls, allow=settings.allow,
                     credentials=credentials, lending=lending, looks=looks, context=context, clock=clock,
                     tasks=tasks, telemetry=telemetry,
-                    facts=Facts(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
+                    facts=Facts(
+                        drivers=drivers, capacity=settings.agent_processes_max, store=memory.store,
+                        reload_refused=reload_refused,
+                    ),
                 )  # fmt: skip
                 telemetry.observe(lambda: _gauges(server, looks, certificates))
                 application = server.application()

@@ -31,7 +31,7 @@ def proxy(name: ProxyName, url: str) -> Proxy:
 def watching(caller: ProxyCaller, *proxies: Proxy) -> tuple[ProxyWatch, dict[ProxyName, str]]:
     faults: dict[ProxyName, str] = {}
 
-    def barred(now: Mapping[ProxyName, str], observers: frozenset[ProxyName]) -> None:
+    def barred(now: Mapping[ProxyName, str], observers: frozenset[ProxyName], untold: frozenset[ProxyName]) -> None:
         faults.clear()
         faults.update(now)
 
@@ -154,7 +154,7 @@ async def test_who_looks_is_an_observer_until_it_says_otherwise() -> None:
     told: list[frozenset[ProxyName]] = []
     async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
         watch = ProxyWatch(caller, [proxy(PX1, url)], clock=BootClock())
-        watch.report_to(lambda faults, observers: told.append(observers))
+        watch.report_to(lambda faults, observers, untold: told.append(observers))
         await watch.ask(PX1)
         assert told == [], "an older proxy agent says nothing of looks"
         status["looking"] = {"targets": ["10.0.0.0/8"], "ports": [22]}
@@ -192,7 +192,7 @@ async def test_a_proxy_that_a_reload_removes_is_no_observer(bed: Bed) -> None:
     }  # fmt: skip
     async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
         watch = ProxyWatch(caller, [proxy(PX1, url)], clock=BootClock())
-        watch.report_to(lambda faults, observers: told.append(observers))
+        watch.report_to(lambda faults, observers, untold: told.append(observers))
         await watch.ask(PX1)
         watch.use([])
     assert told == [frozenset({PX1}), frozenset()]
