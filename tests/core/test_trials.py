@@ -237,7 +237,8 @@ def test_no_gate_opens_by_a_trial_and_a_late_sign_of_life_still_counts() -> None
         observer=Observer(name=PX1, domain="r2"), network="", target="10.0.0.2", saw=Saw.ALIVE, at=at.now, why="tcp 22"
     )
     at.do(e.TrialLooked(host=NODE, looks=(life,)))
-    assert not verdict(at, gate="alive_but_silent").is_open, "a sign of life counts, whoever asked for it"
+    found = verdict(at, gate="alive_but_silent")
+    assert not found.is_open and "px1 (r2) reaches it" in found.why, "a sign of life counts, whoever asked for it"
 
 
 def test_proxies_that_have_not_answered_are_named() -> None:
