@@ -138,20 +138,12 @@ class Engine:
             fleet=fleet, workers=self.workers, memory=memory, clock=ports.clock, deliver=self.reactor.deliver,
             spawn=self.effects.spawn, has_lease=self.reactor.has_lease,
         )  # fmt: skip
-        self.trials = TrialLooks(
-            fleet=fleet, looking=looking, clock=ports.clock, deliver=self.reactor.deliver, spawn=self.effects.spawn,
-            has_lease=self.reactor.has_lease,
-        )  # fmt: skip
+        self.trials = self._trials(looking)
         self.lease = LeaseKeeper(
-            journal=ports.journal,
-            clock=ports.clock,
-            ttl_seconds=daemon.lease_ttl_seconds,
-            deliver=self.reactor.deliver,
-            anchor=ports.anchor,
-            epoch=lambda: fleet.epoch,
-            renewed=lambda began: self.shown.renewed(began),
-            is_given_up=lambda: self.reactor.is_resting,
-        )
+            journal=ports.journal, clock=ports.clock, ttl_seconds=daemon.lease_ttl_seconds,
+            deliver=self.reactor.deliver, anchor=ports.anchor, epoch=lambda: fleet.epoch,
+            renewed=lambda began: self.shown.renewed(began), is_given_up=lambda: self.reactor.is_resting,
+        )  # fmt: skip
         self.shown = Shown(
             fleet=fleet, clock=ports.clock, telemetry=ports.telemetry, controller=daemon.name,
             again=self.outbox.again, deliver=self.reactor.deliver, hurry=self.lease.hurry,
@@ -171,6 +163,12 @@ class Engine:
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
+
+    def _trials(self, looking: Looking) -> TrialLooks:
+        return TrialLooks(
+            fleet=self.fleet, looking=looking, clock=self.ports.clock, deliver=self.reactor.deliver,
+            spawn=self.effects.spawn, has_lease=self.reactor.has_lease,
+        )  # fmt: skip
 
     def _join_others(self, loaded: Loaded) -> None:
         """Build what several controllers of one store need."""

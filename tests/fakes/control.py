@@ -82,19 +82,12 @@ class FakeControl(FakeControllers, FakeEvents):
         return self.proxy_views
 
     def __init__(self) -> None:
-        self.proxy_views = [
-            ProxyView(
-                name=ProxyName("px1"),
-                url="https://px1:8471",
-                is_up=True,
-                version="1.0",
-                in_flight=2,
-                capacity=32,
-                looks_at=("10.0.0.0/8", "fd00::/64"),
-                look_ports=(22,),
-            ),
-            ProxyView(name=ProxyName("px2"), url="https://px2:8471", is_up=False, error="proxy px2: can't be reached"),
-        ]
+        px1 = ProxyView(
+            name=ProxyName("px1"), url="https://px1:8471", is_up=True, version="1.0", in_flight=2, capacity=32,
+            looks_at=("10.0.0.0/8", "fd00::/64"), look_ports=(22,),
+        )  # fmt: skip
+        away = "proxy px2: can't be reached"
+        self.proxy_views = [px1, ProxyView(name=ProxyName("px2"), url="https://px2:8471", is_up=False, error=away)]
         self.viewed: list[HostName] = []
         self.trials: dict[HostName, Trial] = {}
         self.keys: list[tuple[str, str]] = []
