@@ -124,8 +124,8 @@ class TrialLooks:
         count = self._silences.get(name)
         if count is None:
             return max(self._interval_seconds / PUT_OFF_SHARE, PUT_OFF_SECONDS_MIN)
-        again = count % trials.CERTAIN_SILENCES != 0
-        return min(AGAIN_SECONDS, self._interval_seconds) if again else self._interval_seconds
+        is_doubtful = 0 < count < trials.CERTAIN_SILENCES
+        return min(AGAIN_SECONDS, self._interval_seconds) if is_doubtful else self._interval_seconds
 
 
 def _is_silent(look: Look) -> bool:

@@ -183,6 +183,8 @@ def test_an_observer_that_sees_a_living_host_silent_twice_is_a_false_witness() -
     assert (found.weight, found.hosts) == (Weight.BLOCKS, (NODE,)) and not cluster(at).is_ready
     (warning,) = trials.warnings(at.fleet, at.now)
     assert warning.startswith("false witness: px1 (r2) sees hosts that live as silent") and "node-2" in warning
+    look_at(at, NODE, sees(px1=Saw.SILENT))
+    assert Found.FALSE_WITNESS in kinds(at), "and stays one with the next look"
     look_at(at, NODE)
     assert Found.FALSE_WITNESS not in kinds(at), "it sees the host again"
 

@@ -16,7 +16,7 @@ class TrialView:
 
     `at`: when it answered, on the steady clock. `control`: the control that it reached; "": none. `why_blind`: why its
     silence would not count; "": it would. `silences`: in so many looks in a row it saw the living host silent, and
-    nothing spoke against it.
+    nothing spoke against it. `was_false`: the looks before this one had shown already that it is a false witness.
     """
 
     observer: ProxyName
@@ -28,6 +28,7 @@ class TrialView:
     control: str = ""
     why_blind: str = ""
     silences: int = 0
+    was_false: bool = False
 
     @property
     def words(self) -> str:

@@ -79,11 +79,16 @@ def looked(work: HostWork, event: TrialLooked) -> None:
 
 def _view(work: HostWork, look: Look) -> TrialView:
     why = _why_blind(work.fleet, work.name, look, work.now)
-    is_silent = look.saw is Saw.SILENT and not why
-    return TrialView(
+    view = TrialView(
         observer=look.observer.name, domain=look.observer.domain, network=look.network, target=look.target, at=look.at,
-        saw=look.saw, control=look.control, why_blind=why, silences=_silences(work, look) + 1 if is_silent else 0,
+        saw=look.saw, control=look.control, why_blind=why,
     )  # fmt: skip
+    if look.saw is not Saw.SILENT or why:
+        return view
+    before = _before(work, look)
+    if before is None:
+        return replace(view, silences=1)
+    return replace(view, silences=before.silences + 1, was_false=_is_false(work.fleet, work.name, before))
 
 
 def _why_blind(fleet: Fleet, name: HostName, look: Look, now: float) -> str:
@@ -96,14 +101,24 @@ def _why_blind(fleet: Fleet, name: HostName, look: Look, now: float) -> str:
     return f"{why} ({look.control_fault})" if why and look.control_fault and not look.control else why
 
 
-def _silences(work: HostWork, look: Look) -> int:
-    """Return in how many looks in a row before this one the observer saw the host silent, in the same run of the host
-    and with a beat in between: without one it may have been dead."""
+def _before(work: HostWork, look: Look) -> TrialView | None:
+    """Return what the observer saw there in the look before this one, of the same run of the host and with a beat in
+    between: without one it may have been dead."""
     before, heard_at = work.sight.trial, work.sight.heard_at
     if before is None or before.boot != work.sight.boot or heard_at is None:
-        return 0
+        return None
     same = (view for view in before.views if (view.observer, view.target) == (look.observer.name, look.target))
-    return next((view.silences for view in same if heard_at > view.at), 0)
+    return next((view for view in same if heard_at > view.at), None)
+
+
+def _is_false(fleet: Fleet, name: HostName, view: TrialView) -> bool:
+    """Return whether so many looks in a row saw the host silent, and it was heard of the same run after the last of
+    them, later than a message may be late. What the looks before showed holds on meanwhile."""
+    sight = fleet.sights[name]
+    if view.silences < CERTAIN_SILENCES or view.was_false or sight.trial is None or sight.heard_at is None:
+        return view.silences >= CERTAIN_SILENCES and view.was_false
+    lived_at = sight.heard_at - fleet.host(name).settings.detection.late_message_seconds
+    return sight.boot == sight.trial.boot and lived_at > view.at
 
 
 def _missing(panel: Panel, views: Sequence[TrialView], able: set[str]) -> Iterator[str]:
@@ -127,13 +142,9 @@ def valid(fleet: Fleet, name: HostName, now: float) -> Trial | None:
 
 
 def false_witnesses(fleet: Fleet, name: HostName, now: float) -> tuple[TrialView, ...]:
-    """Return who saw the host silent, twice in a row, while it lived: it was heard of the same run since, and later
-    than a message may be late."""
-    trial, sight = valid(fleet, name, now), fleet.sights[name]
-    if trial is None or sight.heard_at is None or sight.boot != trial.boot:
-        return ()
-    lived_at = sight.heard_at - fleet.host(name).settings.detection.late_message_seconds
-    return tuple(view for view in trial.views if view.silences >= CERTAIN_SILENCES and lived_at > view.at)
+    """Return who sees the host silent while it lives."""
+    trial = valid(fleet, name, now)
+    return () if trial is None else tuple(view for view in trial.views if _is_false(fleet, name, view))
 
 
 def is_held(fleet: Fleet, name: HostName, now: float) -> bool:
