@@ -91,6 +91,10 @@ class Topics:
     def request(self, host: str) -> str:
         return f"{self.prefix}/request/{level(host)}"
 
+    def command(self, host: str) -> str:
+        """Return the topic for orders to a host's reporter. Nobody but the daemon may write it."""
+        return f"{self.prefix}/command/{level(host)}"
+
     def reply(self, request_id: str) -> str:
         return f"{self.prefix}/reply/{level(request_id)}"
 

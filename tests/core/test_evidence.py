@@ -67,7 +67,7 @@ def test_it_holds_until_its_ttl_is_over_and_no_longer(kind: str) -> None:
     assert at.state().operation is not None
 
 
-@pytest.mark.parametrize("kind", ["drained", "gossip"])
+@pytest.mark.parametrize("kind", ["drained", "gossip", "idle", "busy"])
 def test_a_kind_that_is_not_configured_is_kept_and_shown_and_holds_nothing(kind: str) -> None:
     at = desk()
     says(at, kind, ttl=1000.0)
