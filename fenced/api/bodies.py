@@ -102,10 +102,21 @@ class ByBody(Body):
     by: By = ""
 
 
-class ActionBody(ByBody):
-    """An action on a host. `force`: even if the host is alive."""
+def _asked(action: Action) -> Action:
+    if action not in ASKED_ACTIONS:
+        raise ValueError("use POST saving/wake, which wakes hosts of a cluster, or the action `on` of this host")
+    return action
 
-    action: Annotated[Action, Field(strict=False)]
+
+ASKED_ACTIONS: Final = tuple(action for action in Action if action is not Action.WAKE)
+"""What can be requested of one host. Waking chooses among the hosts of a cluster; `on` gives a sleeper its power."""
+_ACTION_SCHEMA: Final = {"type": "string", "enum": [action.value for action in ASKED_ACTIONS]}
+
+
+class ActionBody(ByBody):
+    """An action on a host. `force`: even if the host is alive. `sleep` asks an idle host to shut down."""
+
+    action: Annotated[Action, Field(strict=False), AfterValidator(_asked), WithJsonSchema(_ACTION_SCHEMA)]
     reason: Line = ""
     force: bool = False
 

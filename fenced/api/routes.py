@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api import bodies, controllers, decisions, handlers, readiness, shapes, storms
+from fenced.api import bodies, controllers, decisions, handlers, readiness, saving, shapes, storms
 from fenced.api.call import PREFIX, Call, Route
 from fenced.api.callers import Role
 from fenced.api.events import events
@@ -273,6 +273,28 @@ ROUTES: Final = (
         role=Role.OPERATOR,
         status=HTTPStatus.NO_CONTENT,
         body=bodies.ReleaseBody,
+        is_body_needed=True,
+        errors=REFUSABLE,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/saving",
+        name="getSaving",
+        handle=saving.listed,
+        role=Role.VIEWER,
+        answer=saving.Saving,
+        query=saving.SavingQuery,
+        errors=MISSING,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/saving/wake",
+        name="wake",
+        handle=saving.wake,
+        role=Role.OPERATOR,
+        answer=saving.Woken,
+        status=HTTPStatus.ACCEPTED,
+        body=saving.WakeBody,
         is_body_needed=True,
         errors=REFUSABLE,
     ),

@@ -21,6 +21,8 @@ from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSa
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.explaining import summary
 from fenced.core.fleet import Fleet
+from fenced.core.idle import told
+from fenced.core.idle.told import ClusterSaving, SavingTotals
 from fenced.core.storms import silent_of
 from fenced.core.suspected import evidence, freshness
 from fenced.core.suspected.fenceable import shown
@@ -31,6 +33,7 @@ from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.readiness import Judge
 from fenced.engine.restricting import Restricting
+from fenced.engine.saving import of_clusters
 from fenced.engine.watching import Events
 from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
@@ -213,6 +216,12 @@ class EngineControl:
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)
 
+    async def saving(self, *, cluster: str | None = None) -> Sequence[ClusterSaving]:
+        return await of_clusters(self._fleet, self._clock, cluster)
+
+    def saving_totals(self) -> SavingTotals:
+        return told.totals(self._fleet, self._clock.now())
+
     async def operation(self, operation: OperationId) -> Operation:
         for state in map(self._fleet.durable, self._fleet.hosts):
             for live in (state.operation, state.reading, state.waiting):
@@ -266,13 +275,20 @@ class EngineControl:
                     raise NotFound(answer.why)
                 raise Refused(answer.rule, answer.why)
             case CoreAccepted():
-                return Accepted(operation=answer.operation, warnings=answer.warnings)
+                return Accepted(
+                    operation=answer.operation, warnings=answer.warnings, hosts=answer.hosts, short=answer.short
+                )
             case None:
                 return Accepted(operation=OperationId(""))
 
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
         self._state(name)
         return await self._ask(e.ActionAsked(host=name, action=action, by=by, reason=reason, is_forced=is_forced))
+
+    async def wake(self, cluster: str, hosts: int, *, by: str, reason: str) -> Accepted:
+        if cluster not in self._fleet.by_cluster:
+            raise NotFound(f"no cluster {cluster} in the inventory; `fencectl saving` lists them")
+        return await self._ask(e.WakeAsked(cluster=cluster, hosts=hosts, by=by, reason=reason))
 
     async def drill(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
         self._state(name)

@@ -18,6 +18,7 @@ from typing import TypeVar
 from fenced.core.allowed import match as selection
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.state import Operation
+from fenced.core.idle.told import ClusterSaving, SavingTotals
 from fenced.engine import merging
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, OperationId
@@ -121,6 +122,22 @@ class ManyShards:
         }
         return merging.readiness(parts, limit=limit)
 
+    async def saving(self, *, cluster: str | None = None) -> Sequence[ClusterSaving]:
+        if cluster is not None:
+            return await self._of_cluster(cluster).saving(cluster=cluster)
+        parts = [await control.saving() for control in self._shards.values()]
+        return [*heapq.merge(*parts, key=lambda each: each.cluster)]
+
+    def saving_totals(self) -> SavingTotals:
+        return merging.saving_totals([control.saving_totals() for control in self._shards.values()])
+
+    def _of_cluster(self, cluster: str) -> Control:
+        """Return the control of the shard that has the cluster: that of its hosts. Raises NotFound."""
+        for control in self._shards.values():
+            if any(host.cluster == cluster for host in control.inventory.hosts.values()):
+                return control
+        raise NotFound(f"no cluster {cluster} in the inventory; `fencectl saving` lists them")
+
     async def operation(self, operation: OperationId) -> Operation:
         """Each shard reads the same store, but only the host's own has the running operation live."""
         for control in self._shards.values():
@@ -176,6 +193,11 @@ class ManyShards:
 
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
         return await self._of(name).act(name, action, by=by, reason=reason, is_forced=is_forced)
+
+    async def wake(self, cluster: str, hosts: int, *, by: str, reason: str) -> Accepted:
+        control = self._of_cluster(cluster)
+        await control.refuse_at_standby()
+        return await control.wake(cluster, hosts, by=by, reason=reason)
 
     async def drill(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
         return await self._of(name).drill(name, by=by, reason=reason, is_forced=is_forced)

@@ -5,10 +5,12 @@ Every stream and page is in the order of its parts, so that a reader who goes on
 
 import asyncio
 import heapq
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fenced.core.durable.fleet_state import Pause
+from fenced.core.idle.told import SavingTotals
 from fenced.core.readiness.of_shards import summed
 from fenced.core.readiness.values import ClusterReadiness
 from fenced.model.positions import Position
@@ -80,6 +82,17 @@ def readiness(shards: Mapping[str, Readiness], *, limit: int) -> Readiness:
         hosts=page,
         next=str(page[-1][0].name) if is_more and page else None,
     )
+
+
+def saving_totals(parts: Iterable[SavingTotals]) -> SavingTotals:
+    """Return the sums of the figures of power saving."""
+    sleeping, short, blocked = Counter[str](), Counter[str](), Counter[str]()
+    saved = 0.0
+    for part in parts:
+        for whole, figures in ((sleeping, part.sleeping), (short, part.short), (blocked, part.blocked)):
+            whole.update(figures)
+        saved += part.saved_seconds
+    return SavingTotals(sleeping=sleeping, short=short, blocked=blocked, saved_seconds=saved)
 
 
 async def events(sources: Mapping[str, AsyncIterator[Happened]], begin: Position) -> AsyncGenerator[Happened, None]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from fenced.core.durable.fleet_state import Pause, Storm
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Fenceable, GateVerdict, HostState, Operation
+from fenced.core.idle.told import ClusterSaving, SavingTotals
 from fenced.core.readiness.values import ClusterReadiness, HostReadiness, PathProof
 from fenced.model.inventory import Inventory
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
@@ -70,10 +71,13 @@ class NotEverywhere(Unavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The operation that was started or joined."""
+    """The operation that was started or joined; "": none is needed. `hosts`: sleepers that are woken; `short`: how many
+    more were requested and can't be."""
 
     operation: OperationId
     warnings: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    short: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +235,16 @@ class Control(Protocol):
         The page has the hosts that hinder or had a would-be fence in the last week, or (`is_all`) every host. With
         `after` the figures may be those of a first page of the last minute. An invalid expression selects no host.
         """
+        ...
+
+    async def saving(self, *, cluster: str | None = None) -> Sequence[ClusterSaving]:
+        """Return what power saving does in each cluster, by name, or in one. Raises NotFound."""
+        ...
+
+    def saving_totals(self) -> SavingTotals: ...
+
+    async def wake(self, cluster: str, hosts: int, *, by: str, reason: str) -> Accepted:
+        """Wake so many more hosts of a cluster. Raises NotFound, Refused, Standby, Unavailable."""
         ...
 
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:

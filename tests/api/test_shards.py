@@ -109,6 +109,33 @@ async def test_a_pause_is_one_for_all_shards(site: Site) -> None:
     assert (status, problem["rule"]) == (409, "match")
 
 
+async def test_a_wake_goes_to_the_shard_that_has_the_cluster(site: Site) -> None:
+    site.shards.fakes["main"].wakeable = ["node-3"]
+    body = {"cluster": "c-main", "hosts": 1, "reason": "test"}
+    status, answer = await site.ask("POST", "saving/wake", body)
+    assert (status, answer["hosts"], answer["short"]) == (202, ["node-3"], 0)
+    site.shards.follow("dc2", B)
+    status, problem = await site.ask("POST", "saving/wake", {**body, "cluster": "c-dc2"})
+    assert (status, problem["rule"], problem["active"]) == (503, "standby", B)
+    assert (await site.ask("POST", "saving/wake", {**body, "cluster": "c9"}))[0] == 404
+    assert (site.shards.fakes["dc2"].calls, len(site.shards.fakes["main"].calls)) == ([], 1)
+
+
+async def test_saving_is_shown_of_all_shards(site: Site) -> None:
+    site.shards.follow("dc2", B)
+    site.shards.fakes["dc2"].fall_asleep("node-2")
+    site.shards.fakes["main"].save("c-main")
+    _, shown = await site.ask("GET", "saving")
+    assert [(one["cluster"], one["counts"]["asleep"]) for one in shown["items"]] == [("c-dc2", 1), ("c-main", 0)]
+    _, shown = await site.ask("GET", "saving?cluster=c-main")
+    assert [one["cluster"] for one in shown["items"]] == ["c-main"]
+    assert (await site.ask("GET", "saving?cluster=c9"))[0] == 404
+    totals = site.shards.control.saving_totals()
+    assert (totals.sleeping, totals.blocked, totals.saved_seconds) == (
+        {"c-dc2": 1, "c-main": 0}, {"not_idle": 1, "state": 1}, 3600.0,
+    )  # fmt: skip
+
+
 async def test_a_hand_over_is_of_one_shard(site: Site) -> None:
     site.shards.name("fenced-a", "fenced-b")
     answer = await site.ask("POST", "controllers/hand-over", {"shard": "dc2", "reason": "upgrade"})

@@ -85,6 +85,14 @@ def test_any_kind_holds_if_it_is_configured(kind: str) -> None:
     assert held_by(at) == {"live_evidence"}
 
 
+@pytest.mark.parametrize("kind", ["idle", "busy"])
+def test_what_is_said_of_sleep_is_no_sign_of_life(kind: str) -> None:
+    """Not even where a person listed it by mistake: then it holds like `maintenance`."""
+    at = desk(gates__live_evidence=("storage_lease", kind))
+    assert not of_life.is_life(at.fleet, kind)
+    assert of_life.is_life(at.fleet, "storage_lease")
+
+
 def test_a_kind_that_a_person_took_out_holds_nothing() -> None:
     at = desk(gates__live_evidence=())
     for kind in ALL_KINDS:

@@ -52,10 +52,12 @@ from fenced.ports.control import Accepted, Explanation, FleetView, HostView, Not
 from fenced.ports.decisions import DecisionPage, RecordedDecision
 from fenced.ports.journal import Page
 from fenced.ports.proxies import ProxyView
+from tests.fakes.clock import FakeClock as FakeClock
 from tests.fakes.controllers import FakeControllers
 from tests.fakes.decisions import page_of, samples
 from tests.fakes.events import FakeEvents
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
+from tests.fakes.saving import FakeSaving
 
 DEGRADED = Fenceable(
     level=FenceableLevel.DEGRADED,
@@ -64,17 +66,7 @@ DEGRADED = Fenceable(
 )
 
 
-class FakeClock:
-    """A clock that the test sets."""
-
-    def __init__(self, at: float = START) -> None:
-        self.at = at
-
-    def now(self) -> float:
-        return self.at
-
-
-class FakeControl(FakeControllers, FakeEvents):
+class FakeControl(FakeControllers, FakeEvents, FakeSaving):
     """Implements ports.control.Control. `calls` records the requests, `viewed` the hosts of lists, in order."""
 
     def proxies(self) -> Sequence[ProxyView]:
@@ -126,6 +118,7 @@ class FakeControl(FakeControllers, FakeEvents):
         self.all_decisions: list[RecordedDecision] = [*samples()]
         self.pauses: list[Pause] = []
         self.storms: list[StormView] = []
+        self.begin_saving()
         self.is_armed = self.is_armed_by_file = True
         self.disarm_failure: Exception | None = None
         self.epoch = 1

@@ -34,6 +34,7 @@ from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_reporters import REPORTER_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
+from tests.planted.bugs_sleep_orders import SLEEP_ORDER_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_storms import STORM_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
@@ -73,6 +74,7 @@ BUGS: Final = (
     + SHARD_BUGS
     + SHOWN_BUGS
     + UNIT_BUGS
+    + SLEEP_ORDER_BUGS
     + STANDING_BUGS
     + STORM_BUGS
     + WORD_BUGS
