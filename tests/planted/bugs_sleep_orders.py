@@ -7,7 +7,9 @@ from tests.planted.bug import Bug
 BEAT: Final = "beat/fenced_beat.py"
 ORDERS: Final = "tests/beat/test_orders.py"
 OBEYING: Final = "tests/beat/test_obeying.py"
-WHERE: Final = (ORDERS, OBEYING)
+TAKING: Final = "tests/beat/test_taking.py"
+WORKLOADS: Final = "tests/beat/test_workloads.py"
+WHERE: Final = (ORDERS, TAKING, WORKLOADS, OBEYING)
 
 SLEEP_ORDER_BUGS: Final = (
     Bug(
@@ -70,7 +72,7 @@ SLEEP_ORDER_BUGS: Final = (
         file=BEAT,
         old='        return "" if count == 0 else f"{count} workloads run here"\n',
         new='        return "" if count is not None else "nobody says how many workloads run here"\n',
-        killers=(f"{ORDERS}::test_work_keeps_a_host_awake",),
+        killers=(f"{WORKLOADS}::test_work_keeps_a_host_awake",),
         wider=WHERE,
     ),
     Bug(
@@ -79,7 +81,7 @@ SLEEP_ORDER_BUGS: Final = (
         file=BEAT,
         old="        why = self._orders.why_not(order)\n        if self._waiting.is_stopping:\n",
         new='        why = ""\n        if self._waiting.is_stopping:\n',
-        killers=(f"{ORDERS}::test_work_that_began_meanwhile_keeps_it_awake",),
+        killers=(f"{TAKING}::test_work_that_began_meanwhile_keeps_it_awake",),
         wider=WHERE,
     ),
     Bug(
@@ -88,7 +90,7 @@ SLEEP_ORDER_BUGS: Final = (
         file=BEAT,
         old="        if age > WORKLOADS_INTERVALS * self._settings.interval:\n",
         new="        if age > WITHIN_MAX_SECONDS * self._settings.interval:\n",
-        killers=(f"{ORDERS}::test_an_old_file_says_nothing",),
+        killers=(f"{WORKLOADS}::test_an_old_file_says_nothing",),
         wider=WHERE,
     ),
     Bug(
@@ -97,7 +99,7 @@ SLEEP_ORDER_BUGS: Final = (
         file=BEAT,
         old="        if age < -AHEAD_MAX_SECONDS:\n",
         new="        if age < -WITHIN_MAX_SECONDS:\n",
-        killers=(f"{ORDERS}::test_a_file_from_the_future_says_nothing",),
+        killers=(f"{WORKLOADS}::test_a_file_from_the_future_says_nothing",),
         wider=WHERE,
     ),
     Bug(
@@ -106,7 +108,7 @@ SLEEP_ORDER_BUGS: Final = (
         file=BEAT,
         old="        if first & 0x01:\n",
         new="        if first & 0x80:\n",
-        killers=(f"{OBEYING}::test_a_retained_order",),
+        killers=(f"{ORDERS}::test_which_packets_bring_an_order[5]",),
         wider=WHERE,
     ),
     Bug(
