@@ -19,6 +19,7 @@ from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.observer_gauges import ObserverGauges
 from fenced.telemetry.proxy_gauges import ProxyGauges
 from fenced.telemetry.reloads import ReloadGauges
+from fenced.telemetry.saving import SavingGauges
 from fenced.telemetry.shards import ShardGauges
 
 
@@ -41,6 +42,7 @@ def register_gauges(
         ShardGauges(lambda: [shard_facts(engine, clocks) for engine in engines()]),
         BusGauges(lambda: bus.taken_over_count),
         ReloadGauges(last_reload.outcome),
+        SavingGauges(control.saving_totals),
     ):
         metrics.registry.register(gauges)
 

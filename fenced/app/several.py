@@ -146,7 +146,7 @@ def _process(reloader: Reloader, clocks: Clocks, moved: Mapping[str, float], *, 
         on_stranger=lambda name: _strange(units, name), on_controller=lambda name: _meet(units, name),
     )  # fmt: skip
     places = Places(lambda: reloader.configuration.inventory)
-    switch = Switch(bus, shard_of=places.shard_of, clock=clocks.steady)
+    switch = Switch(bus, shard_of=places.shard_of, shard_of_cluster=places.shard_of_cluster, clock=clocks.steady)
     at_most, ttl = configuration.store.shards_at_most, daemon.lease_ttl_seconds
     shares = Shares(units, at_most=at_most, lease_seconds=ttl, clock=clocks.steady)
     old = retired(configuration.state_dir, site=daemon.site, name=daemon.name)

@@ -164,6 +164,9 @@ class _Receiver:
         self, topic: str, payload: bytes, is_retained: bool, reply_topic: str | None, correlation: bytes | None
     ) -> None:
         address = self._topics.parse(topic)
+        if topic == self._topics.cluster_request:
+            self._received_wake(topic, payload, is_retained, reply_topic, correlation)
+            return
         if address is None:
             name = self._topics.controller_of(topic)
             if name is not None and not is_retained:
@@ -184,6 +187,22 @@ class _Receiver:
             event = self._event(address, payload, is_retained, reply_topic, correlation)
         except Malformed as exc:
             self._drop(address.kind, MessageResult.MALFORMED, topic, str(exc))
+            return
+        self._deliver(event)
+
+    def _received_wake(
+        self, topic: str, payload: bytes, is_retained: bool, reply_topic: str | None, correlation: bytes | None
+    ) -> None:
+        if len(payload) > self._payload_bytes_max:
+            self._drop(MessageKind.REQUEST, MessageResult.OVERSIZED, topic, f"{len(payload)} bytes")
+            return
+        try:
+            event = messages.wake(
+                payload, received=self._clock.now(), is_retained=is_retained, topics=self._topics,
+                reply_topic=reply_topic, correlation=correlation, ahead_seconds=self._ahead_seconds(),
+            )  # fmt: skip
+        except Malformed as exc:
+            self._drop(MessageKind.REQUEST, MessageResult.MALFORMED, topic, str(exc))
             return
         self._deliver(event)
 

@@ -5,6 +5,7 @@ an overlong reason is cut.
 """
 
 import math
+from collections.abc import Collection
 from typing import Annotated, Final, Literal, NotRequired, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -15,7 +16,7 @@ from fenced.model.moments import parse_rfc3339
 from fenced.model.names import HostName, Token
 from fenced.model.power import State
 from fenced.model.text import claimed, printable
-from fenced.ports.bus import BusRequest, Evidence, Message, Presence, ShutdownOrder, StateSeen
+from fenced.ports.bus import BusRequest, Evidence, Message, Presence, ShutdownOrder, StateSeen, WakeRequest
 from fenced.ports.health import (
     BOOT_LENGTH_MAX,
     FAULT_LENGTH_MAX,
@@ -26,6 +27,8 @@ from fenced.ports.health import (
 )
 
 CORRELATION_BYTES_MAX: Final = 1024
+WOKEN_MAX: Final = 10_000
+"""Hosts in one request to wake some."""
 WITHIN_SECONDS_MAX: Final = 600.0
 """An order that a host could obey for longer is a mistake; the reporter refuses it, too."""
 TTL_SECONDS_MAX: Final = 86400.0
@@ -51,6 +54,18 @@ class _RequestBody(TypedDict):
 
     id: Annotated[str, Field(min_length=1, max_length=128)]
     action: Literal["fence", "off", "on", "restart", "cancel", "confirm_off", "maintenance_on", "maintenance_off"]
+    reason: str
+    by: _Name
+    at: str | float
+
+
+class _WakeBody(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]  # as above
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    action: Literal["wake"]
+    cluster: Annotated[str, Field(min_length=1, max_length=253)]
+    hosts: NotRequired[Annotated[int, Field(ge=1, le=WOKEN_MAX)]]
     reason: str
     by: _Name
     at: str | float
@@ -87,6 +102,7 @@ _COMMAND: Final = TypeAdapter(_CommandBody)
 _EVIDENCE: Final = TypeAdapter(_EvidenceBody)
 _REQUEST: Final = TypeAdapter(_RequestBody)
 _STATE: Final = TypeAdapter(_StateBody)
+_WAKE: Final = TypeAdapter(_WakeBody)
 
 
 def presence(payload: bytes, *, host: HostName, received: float, is_retained: bool) -> Presence:
@@ -161,14 +177,7 @@ def request(
     Raises Malformed, also for a response topic on which an answer could be mistaken for an announcement.
     """
     body = _checked(_REQUEST, payload)
-    if duplicates := given_twice(payload).keys() & body.keys():
-        raise Malformed(f"{min(duplicates)}: given twice, with different values")
-    if not is_level(body["id"]):
-        raise Malformed("id: must be printable, without / + #")
-    if reply_topic is not None and not topics.may_reply_to(reply_topic):
-        raise Malformed("response topic: must be outside fenced/, or a reply topic of this site")
-    if correlation is not None and len(correlation) > CORRELATION_BYTES_MAX:
-        raise Malformed(f"correlation data: longer than {CORRELATION_BYTES_MAX} bytes")
+    _check_request(payload, body["id"], body.keys(), topics, reply_topic, correlation)
     return BusRequest(
         host=host,
         received=received,
@@ -206,6 +215,43 @@ def command(topics: Topics, host: HostName, order: ShutdownOrder) -> Message:
         is_retained=False,
         expiry_seconds=math.ceil(order.within_seconds),
     )
+
+
+def wake(
+    payload: bytes, *, received: float, is_retained: bool, topics: Topics, reply_topic: str | None,
+    correlation: bytes | None, ahead_seconds: float = 0.0,
+) -> WakeRequest:  # fmt: skip
+    """The same for a request to wake `hosts` (default: 1) of a cluster. Raises Malformed."""
+    body = _checked(_WAKE, payload)
+    _check_request(payload, body["id"], body.keys(), topics, reply_topic, correlation)
+    if not is_level(body["cluster"]):
+        raise Malformed("cluster: must be printable, without / + #")
+    return WakeRequest(
+        cluster=body["cluster"],
+        hosts=body.get("hosts", 1),
+        received=received,
+        is_retained=is_retained,
+        id=body["id"],
+        reason=printable(body["reason"][:REASON_LENGTH_MAX]),
+        by=claimed(body["by"]),
+        sent_at=_epoch(body["at"]) + ahead_seconds,
+        reply_topic=reply_topic,
+        correlation=correlation,
+    )
+
+
+def _check_request(
+    payload: bytes, request_id: str, fields: Collection[str], topics: Topics, reply_topic: str | None,
+    correlation: bytes | None,
+) -> None:  # fmt: skip
+    if duplicates := given_twice(payload).keys() & {*fields}:
+        raise Malformed(f"{min(duplicates)}: given twice, with different values")
+    if not is_level(request_id):
+        raise Malformed("id: must be printable, without / + #")
+    if reply_topic is not None and not topics.may_reply_to(reply_topic):
+        raise Malformed("response topic: must be outside fenced/, or a reply topic of this site")
+    if correlation is not None and len(correlation) > CORRELATION_BYTES_MAX:
+        raise Malformed(f"correlation data: longer than {CORRELATION_BYTES_MAX} bytes")
 
 
 def _checked(adapter: TypeAdapter[_T], payload: bytes) -> _T:

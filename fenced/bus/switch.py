@@ -23,6 +23,7 @@ from fenced.ports.bus import (
     Presence,
     ShutdownOrder,
     StateSeen,
+    WakeRequest,
 )
 from fenced.ports.clock import Clock
 
@@ -33,10 +34,15 @@ KEPT_MAX: Final = 200_000
 
 
 class Switch:
-    """`shard_of`: returns the shard of a host; None: of no engine here."""
+    """`shard_of`: returns the shard of a host; None: of no engine here. `shard_of_cluster`: the same of a cluster; a
+    request for one that nobody knows goes to the first shard, which refuses it with an answer."""
 
-    def __init__(self, bus: Bus, *, shard_of: Callable[[HostName], str | None], clock: Clock) -> None:
+    def __init__(
+        self, bus: Bus, *, shard_of: Callable[[HostName], str | None], clock: Clock,
+        shard_of_cluster: Callable[[str], str | None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self._bus, self._shard_of, self._clock = bus, shard_of, clock
+        self._shard_of_cluster = shard_of_cluster
         self._lines: dict[str, Line] = {}
 
     def line(self, shard: str) -> "Line":
@@ -59,9 +65,16 @@ class Switch:
             for line in self._lines.values():
                 line.deliver(event)
             return
-        shard = self._shard_of(event.host)
+        shard = self._shard(event)
         if shard is not None and (own := self._lines.get(shard)) is not None:
             own.deliver(event)
+
+    def _shard(self, event: BusEvent) -> str | None:
+        """Return the shard that an event concerns."""
+        if isinstance(event, WakeRequest):
+            return self._shard_of_cluster(event.cluster) or min(self._lines, default=None)
+        assert not isinstance(event, CONNECTION)
+        return self._shard_of(event.host)
 
 
 class Line:

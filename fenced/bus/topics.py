@@ -60,6 +60,7 @@ class Topics:
             Subscription(f"{self.prefix}/presence/+", 1),
             Subscription(f"{self.prefix}/evidence/+/+", 1),
             Subscription(f"{self.prefix}/request/+", 1),
+            Subscription(self.cluster_request, 1, is_optional=True),
             Subscription(f"{self.prefix}/state/+", 0, is_optional=True, has_own=False),
             Subscription(f"{self.prefix}/controller/+", 0, is_optional=True, has_own=False),
         )
@@ -94,6 +95,11 @@ class Topics:
     def command(self, host: str) -> str:
         """Return the topic for orders to a host's reporter. Nobody but the daemon may write it."""
         return f"{self.prefix}/command/{level(host)}"
+
+    @property
+    def cluster_request(self) -> str:
+        """The topic for requests that name a cluster and no host."""
+        return f"{self.prefix}/request"
 
     def reply(self, request_id: str) -> str:
         return f"{self.prefix}/reply/{level(request_id)}"

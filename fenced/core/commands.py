@@ -113,9 +113,9 @@ class WatchHost:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """Answer a request of the bus, on its MQTT 5 response topic or on `reply/ID`. A crash loses it; the requester then
-    repeats the request."""
+    repeats the request. `host` None: the request named a cluster."""
 
-    host: HostName
+    host: HostName | None
     request_id: str
     reply_topic: str | None
     correlation: bytes | None

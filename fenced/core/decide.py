@@ -76,6 +76,8 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
                 lost.look(work.on(event.host), event)
         case e.BusRequest():
             answer = fleet_decisions.bus_request(work, event)
+        case e.WakeRequest():
+            answer = fleet_decisions.wake_request(work, event, asking.wake)
         case e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost():
             fleet_decisions.own_event(work, event)
         case e.DrainStarted() | e.BudgetSeen() | e.ProxiesSeen() | e.OwnHealthMeasured():

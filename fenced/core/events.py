@@ -18,6 +18,7 @@ from fenced.core.heard.messages import Health as Health
 from fenced.core.heard.messages import HealthStatus as HealthStatus
 from fenced.core.heard.messages import Presence as Presence
 from fenced.core.heard.messages import StateSeen as StateSeen
+from fenced.core.heard.messages import WakeRequest as WakeRequest
 from fenced.core.heard.others import BudgetSeen as BudgetSeen
 from fenced.core.heard.own import NEWEST_FORMAT
 from fenced.core.heard.requests import ActionAsked as ActionAsked
@@ -296,7 +297,7 @@ class PathChecked:
     identities: tuple[str, ...] = ()
 
 
-BusEvent = Health | Presence | Evidence | BusRequest | StateSeen | BusConnected | BusDisconnected
+BusEvent = Health | Presence | Evidence | BusRequest | WakeRequest | StateSeen | BusConnected | BusDisconnected
 Event = (
     BusEvent
     | TimerFired

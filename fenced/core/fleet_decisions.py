@@ -1,5 +1,6 @@
 """Decides about the fleet as a whole: bus, lease, stalls of the daemon, arming, pauses, requests of the bus."""
 
+from collections.abc import Callable
 from typing import assert_never
 
 from fenced.core import commands as c
@@ -18,7 +19,7 @@ from fenced.core.operation import confirming, edited, recovery, requests
 from fenced.core.work import Work
 from fenced.model.answers import Accepted, Answer, RefusedBy, from_text, to_text
 from fenced.model.inventory import Inventory
-from fenced.model.names import OperationId
+from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
 
 LAG_STRETCH_SECONDS = 60.0
@@ -299,23 +300,35 @@ def note_answer(work: Work, event: e.Keyed, answer: Answer | None) -> None:
 
 # -- requests of the bus ----------------------------------------------------------------------------------------------
 
+Requested = e.BusRequest | e.WakeRequest
+
 
 def bus_request(work: Work, event: e.BusRequest) -> Answer | None:
     """Execute, refuse, or repeat the first answer to the same id. The answer is journalled before it is sent."""
-    fleet = work.fleet
-    if (before := fleet.state.answered(event.id)) is not None:
-        _reply(work, event, from_text(before.answer))
+    if event.host not in work.fleet.hosts and work.fleet.state.answered(event.id) is None:
         return None
-    if event.host not in fleet.hosts:
+    return _once(work, event, event.host, lambda: _obey(work, event))
+
+
+def wake_request(work: Work, event: e.WakeRequest, wake: Callable[[Work, e.WakeAsked], Answer]) -> Answer | None:
+    """The same for a request to wake hosts of a cluster."""
+    asked = e.WakeAsked(cluster=event.cluster, hosts=event.hosts, by=event.by, reason=event.reason)
+    return _once(work, event, None, lambda: wake(work, asked))
+
+
+def _once(work: Work, event: Requested, host: HostName | None, obey: Callable[[], Answer]) -> Answer | None:
+    """Return the answer to a request that is new; None for one that was answered before."""
+    if (before := work.fleet.state.answered(event.id)) is not None:
+        _reply(work, event, host, from_text(before.answer))
         return None
-    answer = _request_refusal(work, event) or _obey(work, event)
+    answer = _request_refusal(work, event) or obey()
     answered = AnsweredRequest(id=event.id, at=work.now, answer=to_text(answer))
     work.record_fleet(r.RequestAnswered(request=answered))
-    _reply(work, event, answer)
+    _reply(work, event, host, answer)
     return answer
 
 
-def _request_refusal(work: Work, event: e.BusRequest) -> RefusedBy | None:
+def _request_refusal(work: Work, event: Requested) -> RefusedBy | None:
     settings = work.fleet.inventory.daemon
     if event.is_retained:
         return RefusedBy(rule="retained", why="a retained request is not obeyed")
@@ -353,10 +366,10 @@ def _obey(work: Work, event: e.BusRequest) -> Answer:
             return RefusedBy(rule="action", why=f"{event.action!r} is no action")
 
 
-def _reply(work: Work, event: e.BusRequest, answer: Answer) -> None:
+def _reply(work: Work, event: Requested, host: HostName | None, answer: Answer) -> None:
     work.command(
         c.Reply(
-            host=event.host,
+            host=host,
             request_id=event.id,
             reply_topic=event.reply_topic,
             correlation=event.correlation,

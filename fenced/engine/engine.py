@@ -41,7 +41,7 @@ from fenced.engine.takeover import Kept, Surroundings, Takeover
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName, PlugId, ProxyName, Token
-from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen
+from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest, StateSeen, WakeRequest
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
 from fenced.ports.journal import ClockAnchor, EpochLost, Journal, Loaded, StoreWentBack, Taken, Words
@@ -293,7 +293,7 @@ class Engine:
             self._kept.keep(event)
             if isinstance(event, BusConnected):
                 self.effects.spawn(self.outbox.say("standby"), "say standby")
-            if isinstance(event, BusRequest):  # given at the takeover, once its devices can be read
+            if isinstance(event, BusRequest | WakeRequest):  # given at the takeover, once its devices can be read
                 return
         elif isinstance(event, BusRequest) and self._is_confirmation(event):
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")

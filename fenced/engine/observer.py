@@ -22,6 +22,7 @@ _KINDS = {
     e.Presence: MessageKind.PRESENCE,
     e.Evidence: MessageKind.EVIDENCE,
     e.BusRequest: MessageKind.REQUEST,
+    e.WakeRequest: MessageKind.REQUEST,
 }
 
 
@@ -171,6 +172,9 @@ def _log_fleet(record: r.Record) -> None:
             log.info(record.kind, host=record.host)
         case r.BusLost() | r.ReloadRefused() | r.Reloaded():
             pass  # logged where it happened, with more
+        case r.CapacityChanged():
+            say = log.warning if record.short else log.info
+            say(record.kind, cluster=record.cluster, short=record.short, reason=record.why)
         case r.Listened():
             pass  # only a figure
         case _:
@@ -217,6 +221,21 @@ def _log_operation(name: HostName, record: r.Record) -> None:
                 power=record.power.value,
                 why=record.why,
             )
+        case _:
+            _log_saving(name, record)
+
+
+def _log_saving(name: HostName, record: r.Record) -> None:
+    match record:
+        case r.HostSlept():
+            log.info(record.kind, host=name, operation=record.operation, by=record.by, reason=record.reason)
+        case r.WakeWanted():
+            log.info(record.kind, host=name, by=record.by, reason=record.reason)
+        case r.HostWoken():
+            say = log.warning if record.distrusted else log.info
+            say(record.kind, host=name, reason=record.why, distrusted=list(record.distrusted))
+        case r.SleepFailed() | r.WakeFailed():
+            log.warning(record.kind, host=name, reason=record.why)
         case _:
             pass
 

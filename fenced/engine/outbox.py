@@ -7,7 +7,6 @@ repeated, each state behind its host's pending messages; last, when nothing else
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +17,7 @@ from fenced.bus.topics import Topics
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
+from fenced.engine import replies
 from fenced.engine.batch import controller_payload, device_names, state_payload
 from fenced.engine.beside import Beside, HeldHere
 from fenced.engine.info import Info
@@ -25,7 +25,6 @@ from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Lane
 from fenced.engine.repeats import Repeats
 from fenced.engine.retired import Retired
 from fenced.engine.waiting import nudged
-from fenced.model.answers import Accepted, RefusedBy
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.model.text import some
@@ -372,15 +371,9 @@ class Outbox:
     async def reply(self, command: c.Reply) -> None:
         """Send the answer to a request of the bus. It is journalled, and sent again when the request is repeated."""
         site = self._fleet.inventory.daemon.site
-        payload: dict[str, object] = {"id": command.request_id, "host": str(command.host)}
-        match command.answer:
-            case Accepted():
-                payload |= {"accepted": True, "operation": command.answer.operation or None}
-            case RefusedBy():
-                payload |= {"accepted": False, "rule": command.answer.rule, "why": command.answer.why}
         message = Message(
             topic=command.reply_topic or Topics(site=site).reply(command.request_id),
-            payload=json.dumps(payload).encode(),
+            payload=replies.payload(command),
             is_retained=False,
             correlation=command.correlation,
         )

@@ -173,11 +173,11 @@ class Kept:
     """What a standby hears and can't decide, for the takeover: requests, and the last report of a host that is failing
     or stopping."""
 
-    requests: deque[e.BusRequest] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS_MAX))
+    requests: deque[e.BusRequest | e.WakeRequest] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS_MAX))
     reports: dict[str, e.Health] = field(default_factory=dict)
 
     def keep(self, event: object) -> None:
-        if isinstance(event, e.BusRequest):
+        if isinstance(event, e.BusRequest | e.WakeRequest):
             self.requests.append(event)
         elif isinstance(event, e.Health) and not event.is_retained:
             if event.status is e.HealthStatus.OK:

@@ -15,6 +15,7 @@ from fenced.core.events import (
     HealthStatus,
     Presence,
     StateSeen,
+    WakeRequest,
 )
 from fenced.model.names import BootId, HostName, OperationId, Token
 
@@ -37,6 +38,7 @@ __all__ = [
     "Presence",
     "ShutdownOrder",
     "StateSeen",
+    "WakeRequest",
 ]
 
 

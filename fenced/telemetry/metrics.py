@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from fenced import __version__
 from fenced.core.durable.drill_state import DrillResult
+from fenced.model.power import Action, OperationState
 from fenced.ports.bus import MessageKind, MessageResult
 
 FAST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -52,6 +53,14 @@ class Metrics:
         self._operations = Counter(
             "fenced_operations", "Ended operations", ("action", "cause", "result"), registry=registry
         )
+        saving = Counter(
+            "fenced_saving_actions", "Ended operations of power saving", ("action", "result"), registry=registry
+        )
+        self._saving: Final = {
+            (action.value, result.value): saving.labels(action.value, result.value)
+            for action in (Action.SLEEP, Action.WAKE)
+            for result in (OperationState.DONE, OperationState.FAILED, OperationState.CANCELLED)
+        }
         drills = Counter("fenced_drills", "Ended drills", ("result",), registry=registry)
         self._drills: Final = {result.value: drills.labels(result.value) for result in DrillResult}
         self._operation_seconds = Histogram(
@@ -116,6 +125,8 @@ class Metrics:
 
     def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None:
         self._operations.labels(action, cause, result).inc()
+        if (action, result) in self._saving:
+            self._saving[action, result].inc()
         self._operation_seconds.labels(action).observe(seconds)
 
     def drill_ended(self, result: str) -> None:

@@ -50,9 +50,9 @@ def shown(host: str) -> StateSeen:
 class Desk:
     """A switch over two shards, and what each engine heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shard_of_cluster: Callable[[str], str | None] = lambda _: None) -> None:
         self.clock, self.bus = WorldClock(), OneBus()
-        self.switch = Switch(self.bus, shard_of=SHARDS.get, clock=self.clock)
+        self.switch = Switch(self.bus, shard_of=SHARDS.get, clock=self.clock, shard_of_cluster=shard_of_cluster)
         self.lines = {shard: self.switch.line(shard) for shard in ("main", "dc2")}
         self.heard: dict[str, list[BusEvent]] = {"main": [], "dc2": []}
         self._tasks: dict[str, asyncio.Task[None]] = {}

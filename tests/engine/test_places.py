@@ -1,5 +1,7 @@
 """Which shard a host is in, before and after a reload."""
 
+from dataclasses import replace
+
 from fenced.app.places import Places
 from fenced.model.inventory import Host, Inventory
 from fenced.model.names import MAIN_SHARD, ClusterName, DatacenterName, HostName
@@ -28,3 +30,10 @@ def test_a_reload_brings_hosts_and_takes_them_away() -> None:
     in_force.append(inventory(second="dc2"))
     assert places.shard_of(HostName("second")) == "east"
     assert places.shard_of(HostName("first")) is None
+
+
+def test_a_cluster_is_in_the_shard_of_its_hosts() -> None:
+    fleet = inventory(first="dc1", second="dc2")
+    hosts = {name: replace(host, cluster=ClusterName(f"c-{name}")) for name, host in fleet.hosts.items()}
+    places = Places(lambda: replace(fleet, hosts=hosts))
+    assert [places.shard_of_cluster(name) for name in ("c-first", "c-second", "c-third")] == [MAIN_SHARD, "east", None]

@@ -14,11 +14,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fenced.bus.client import _Receiver
-from fenced.bus.messages import CORRELATION_BYTES_MAX
-from fenced.bus.topics import Topics, is_level
+from fenced.bus.messages import CORRELATION_BYTES_MAX, WOKEN_MAX
+from fenced.bus.topics import Address, Topics, is_level
 from fenced.core.durable import records as r
 from fenced.model.names import HostName
-from fenced.ports.bus import BusEvent, BusRequest, Evidence, Health, MessageKind, MessageResult, Presence, StateSeen
+from fenced.ports.bus import (
+    BusEvent,
+    BusRequest,
+    Evidence,
+    Health,
+    MessageKind,
+    MessageResult,
+    Presence,
+    StateSeen,
+    WakeRequest,
+)
 from fenced.ports.health import REASON_LENGTH_MAX, SEQUENCE_MAX
 from tests.bus.parts import CountingTelemetry, WallClock, settings
 from tests.core.desk import NODE, Desk
@@ -36,18 +46,29 @@ STATE: Final[dict[str, Any]] = {
     "state": "fenced", "token": "3-17", "proof": "device_verified", "controller": "fenced-a", "rev": "3-18",
     "power": {"pdu-a": "off"}, "since": "2026-11-22T08:00:00Z",
 }  # fmt: skip
-BODIES: Final = (HEALTH, EVIDENCE, REQUEST, STATE)
+WAKE: Final[dict[str, Any]] = {**REQUEST, "action": "wake", "cluster": "c1", "hosts": 2}
+BODIES: Final = (HEALTH, EVIDENCE, REQUEST, STATE, WAKE)
 KEYS: Final = tuple({key for body in BODIES for key in body})
 PAYLOADS: Final = st.one_of(
     hostile([json.dumps(body).encode() for body in BODIES] + [b"online", b"offline", b""], KEYS),
     *(changed(body) for body in BODIES),
 )
 INCOMING: Final = (
-    "fenced/v1/lab/health/node-1", "fenced/v1/lab/presence/node-1", "fenced/v1/lab/evidence/node-1/san",
-    "fenced/v1/lab/request/node-1", "fenced/v1/lab/state/node-1",
-)  # fmt: skip
+    "fenced/v1/lab/health/node-1",
+    "fenced/v1/lab/presence/node-1",
+    "fenced/v1/lab/evidence/node-1/san",
+    "fenced/v1/lab/request/node-1",
+    "fenced/v1/lab/state/node-1",
+)
+OF_CLUSTER: Final = "fenced/v1/lab/request"  # fmt: skip
 NAMED: Final = st.sampled_from(
-    [*INCOMING, "fenced/v1/lab/health/nobody", "fenced/v1/other/health/node-1", "fenced/v1/lab/evidence/node-1"]
+    [
+        *INCOMING,
+        OF_CLUSTER,
+        "fenced/v1/lab/health/nobody",
+        "fenced/v1/other/health/node-1",
+        "fenced/v1/lab/evidence/node-1",
+    ]
 )
 TOPIC_NAMES: Final = NAMED | st.text(max_size=40) | st.text(max_size=8).map(lambda name: f"fenced/v1/lab/health/{name}")
 REPLIES: Final = st.none() | st.text(max_size=30) | st.sampled_from(["me/answers", "fenced/v1/lab/event", "$SYS", "#"])
@@ -88,6 +109,7 @@ class Ear:
 @example(INCOMING[3], json.dumps({**REQUEST, "at": "0001-01-01T00:00:00+23:59"}).encode(), False, None, None)
 @example(INCOMING[3], json.dumps({**REQUEST, "at": "9999-12-31T23:59:59-23:59"}).encode(), False, None, None)
 @example(INCOMING[3], json.dumps({**REQUEST, "at": 10**400}).encode(), False, None, None)
+@example(OF_CLUSTER, json.dumps(WAKE).encode(), False, None, None)
 @example(INCOMING[0], b'{"seq":1,"seq":"x"}', False, None, None)
 @example(INCOMING[4], b"", True, None, None)
 @example(INCOMING[4], b'{"state":"fenced","token":"99999999999999999999-1","rev":""}', True, None, None)
@@ -98,7 +120,7 @@ def test_a_message_is_an_event_or_is_counted(
 ) -> None:
     ear = Ear(payload_bytes_max=300)
     ear.hear(topic, payload, is_retained=is_retained, reply=reply, correlation=correlation)
-    address = TOPICS.parse(topic)
+    address = TOPICS.parse(topic) if topic != OF_CLUSTER else Address(kind=MessageKind.REQUEST, host="node-1")
     counted = sum(ear.telemetry.messages.values())
     assert len(ear.events) + counted == (0 if address is None else 1)
     if address is not None and address.host not in HOSTS:
@@ -140,6 +162,11 @@ def assert_bounded(event: BusEvent, kind: MessageKind) -> None:
             assert event.reply_topic is None or TOPICS.may_reply_to(event.reply_topic)
             assert event.correlation is None or len(event.correlation) <= CORRELATION_BYTES_MAX
             texts = [event.id, event.by, event.reason]
+        case WakeRequest():
+            assert kind is MessageKind.REQUEST
+            assert is_level(event.id) and 1 <= event.hosts <= WOKEN_MAX
+            assert len(event.reason) <= REASON_LENGTH_MAX
+            texts = [event.id, event.by, event.reason, event.cluster]
         case StateSeen():
             assert kind is MessageKind.STATE
             assert len(event.state) <= 32 and len(event.controller) <= 253

@@ -1,7 +1,9 @@
-"""The parsed messages of the bus about one host: heartbeat, presence, evidence, request, and the state it shows."""
+"""The parsed messages of the bus: heartbeat, presence, evidence and requests of a host, the state that it shows of one,
+and requests that name a cluster."""
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from fenced.model.names import BootId, HostName, Token
 
@@ -88,6 +90,23 @@ class BusRequest:
     sent_at: float
     reply_topic: str | None
     correlation: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeRequest:
+    """`request`, without a host, well-formed: wake `hosts` more hosts of a cluster (S24). The rest as in BusRequest."""
+
+    cluster: str
+    hosts: int
+    received: float
+    is_retained: bool
+    id: str
+    reason: str
+    by: str
+    sent_at: float
+    reply_topic: str | None
+    correlation: bytes | None
+    action: Literal["wake"] = "wake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
