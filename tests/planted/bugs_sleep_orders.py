@@ -121,6 +121,15 @@ SLEEP_ORDER_BUGS: Final = (
         wider=WHERE,
     ),
     Bug(
+        name="a host reads the orders for other hosts",
+        rule="access",
+        file="setup/broker.py",
+        old='f"pattern read {topic}/command/%u"',
+        new='f"pattern read {topic}/command/+"',
+        killers=("tests/setup/test_access_list.py::test_a_host_writes_for_itself_and_reads_its_own_orders",),
+        wider=("tests/setup/test_access_list.py",),
+    ),
+    Bug(
         name="a reporter that says busy shows a sign of life",
         rule="S14",
         file="core/heard/evidence.py",
