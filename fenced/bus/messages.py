@@ -27,10 +27,10 @@ from fenced.ports.health import (
 )
 
 CORRELATION_BYTES_MAX: Final = 1024
-WITHIN_SECONDS_MAX: Final = 600.0
-"""An order that a host could obey for longer is a mistake; the reporter refuses it, too."""
 WOKEN_MAX: Final = 10_000
 """Hosts in one request to wake some."""
+WITHIN_SECONDS_MAX: Final = 600.0
+"""An order that a host could obey for longer is a mistake; the reporter refuses it, too."""
 TTL_SECONDS_MAX: Final = 86400.0
 """A longer `ttl` of evidence is cut to this: refusing it would end what it holds, and a source may die at any time."""
 
