@@ -19,9 +19,9 @@ TROUBLE = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FAILED})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
     """Of one cluster. `trouble`: hosts that are suspect, held, being fenced or failed; `going`: on their way to sleep;
-    `ended_at`: when a host was last put to sleep, or that failed. `idle`: awake, healthy and without work; `coming`: on their way up; `asleep`: all that sleep,
-    those on their way included; `lost`: fenced, failed or being fenced, and not by a person's wish to keep them off;
-    `on`: awake and heard; `size`: all hosts."""
+    `ended_at`: when a host was last put to sleep, or that failed. `idle`: awake, healthy and without work; `coming`: on
+    their way up; `asleep`: all that sleep, those on their way included; `lost`: fenced, failed or being fenced, and not
+    by a person's wish to keep them off; `on`: awake and heard; `size`: all hosts."""
 
     trouble: tuple[HostName, ...]
     going: tuple[HostName, ...]
