@@ -26,7 +26,7 @@ from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Tls, Via
 from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Kind
-from fenced.model.settings import HostSettings
+from fenced.model.settings import HostSettings, SavingSettings
 
 PROXY_PORT = 8471
 
@@ -79,6 +79,7 @@ class Builder:
     _described: dict[str, DriverDescription | str] = field(default_factory=dict)
     via: Via | None = None
     _overrides: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    _savings: dict[str, SavingSettings] = field(default_factory=dict)
     _clusters: dict[ClusterName, DatacenterName] = field(default_factory=dict)
     _owners: dict[str, Entry[HostTable]] = field(default_factory=dict)
     _folded: dict[str, Entry[HostTable]] = field(default_factory=dict)
@@ -167,6 +168,12 @@ class Builder:
             self._overrides[key] = set_keys(known[name].table) if name in known else {}
         return self._overrides[key]
 
+    def _saving(self, cluster: str) -> SavingSettings:
+        if cluster not in self._savings:
+            known = self.entries.clusters.get(cluster)
+            self._savings[cluster] = self.settings.saving(known.table.saving if known is not None else None)
+        return self._savings[cluster]
+
     def _host(self, built: HostEntry) -> BuiltHost:
         entry = built.entry
         table = entry.table
@@ -175,7 +182,8 @@ class Builder:
         proxies = next(
             (said["proxies"] for said in reversed(overrides) if "proxies" in said), self.settings.base["proxies"]
         )
-        settings, listed = self.settings.of_host(*overrides), self.settings.shared(proxies)
+        settings = self.settings.of_host(*overrides, saving=self._saving(cluster))
+        listed = self.settings.shared(proxies)
         devices = tuple(self._device(device, table, settings, listed) for device in built.devices)
         host = Host(
             name=HostName(table.name),
@@ -189,6 +197,7 @@ class Builder:
             roles=self.settings.shared(table.roles),
             is_protected=table.protected,
             is_drill=table.drill,
+            may_sleep=table.saving,
             identity=table.identity,
             settings=settings,
             devices=tuple(device.device for device in devices),

@@ -12,13 +12,13 @@ from typing import Final
 from fenced.config.mistakes import shown
 from fenced.model.inventory import Device, Host, Inventory, Proxy
 from fenced.model.names import MAIN_SHARD
-from fenced.model.settings import DaemonSettings, GateSettings, HostSettings, PowerSettings
+from fenced.model.settings import DaemonSettings, GateSettings, HostSettings, PowerSettings, SavingSettings
 
 CHARACTERS: Final = 16
 EARLIER_EVIDENCE: Final = ("storage_lease",)
 """The default of `live_evidence` before it named more kinds."""
 
-Settings = Callable[[HostSettings | PowerSettings], "_Written"]
+Settings = Callable[[HostSettings | PowerSettings | SavingSettings], "_Written"]
 
 
 def digest(inventory: Inventory) -> str:
@@ -66,7 +66,7 @@ def _remembered() -> Settings:
     """Return what writes settings. Thousands of hosts share few objects, and each is written once."""
     known: dict[int, _Written] = {}
 
-    def written(settings: HostSettings | PowerSettings) -> _Written:
+    def written(settings: HostSettings | PowerSettings | SavingSettings) -> _Written:
         if id(settings) not in known:
             known[id(settings)] = _Written(repr(settings))
         return known[id(settings)]
@@ -97,7 +97,17 @@ def _host(host: Host, settings: Settings) -> tuple[object, ...]:
         host.roles, host.is_protected, host.is_drill, host.identity, settings(host.settings),
         *(_device(device, settings) for device in host.devices),
         *((("addresses", *host.addresses),) if host.addresses else ()),
+        *_of_saving(host, settings),
     )  # fmt: skip
+
+
+def _of_saving(host: Host, settings: Settings) -> Iterator[object]:
+    """Yield whether and how the host may be put to sleep. At the defaults nothing, so that the digest is that of
+    earlier versions."""
+    if host.settings.saving != SavingSettings():
+        yield ("saving", settings(host.settings.saving))
+    if not host.may_sleep:
+        yield ("may_sleep", False)
 
 
 def _device(device: Device, settings: Settings) -> tuple[object, ...]:

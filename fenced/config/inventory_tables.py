@@ -23,6 +23,7 @@ from fenced.config.keys import (
     Text,
 )
 from fenced.config.network_addresses import Addresses, HostAddress
+from fenced.config.saving_table import MaySleep, PartOfSaving, SavingTable
 from fenced.config.tables import DefaultsTable, DetectionOfOne, PowerOfOne, ViaKeys
 from fenced.core.allowed.match import KEYS
 from fenced.model.inventory import CALLS_MAX, Tls
@@ -52,6 +53,9 @@ class DatacenterTable(Overrides):
 class ClusterTable(Overrides):
     name: Annotated[str, Name("name of the cluster")]
     datacenter: Annotated[str, Name("its data centre", can_be_empty=True)] = ""
+    saving: Annotated[SavingTable, PartOfSaving("keys of [saving] that are different here")] = Field(
+        default_factory=SavingTable
+    )
 
 
 class ProxyTable(ViaKeys):
@@ -82,6 +86,7 @@ class HostTable(Overrides):
     roles: Annotated[tuple[str, ...], Listed("its roles, for grace_per_role", item=Name(""))] = ()
     protected: Annotated[bool, Flag("true: never fence it automatically")] = False
     drill: Annotated[bool, Flag("true: a spare host, which `fencectl drill` may fence for real")] = False
+    saving: Annotated[bool, MaySleep("false: never put it to sleep to save power")] = True
     identity: Annotated[str, Text("the BMC's system UUID or serial number, compared before an OFF")] = ""
     device: Annotated[list[dict[str, Any]], Tables("its power devices: [[host.device]]")] = Field(default_factory=list)
 

@@ -105,7 +105,8 @@ _HEADINGS: Final = {
     "remedy": "what to do about a suspect host",
     "gates": "what must hold before an automatic fence",
     "check": "reading every path regularly",
-    "saving": "reserved",
+    "saving": "idle hosts sleep until they are needed; [[cluster]] saving overrides any key",
+    "saving.waking": "how many hosts may be on their way up at once",
     "defaults": "what a datacenter, cluster or host may override, with the per-host keys of [power] and [detection]",
     "inventory": "where the hosts are",
 }
@@ -167,8 +168,6 @@ def _tables(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, type
             path = f"{above}.{name}" if above else name
             yield path, table, _HEADINGS.get(path, "")
             yield from _tables(table, path)
-        elif isinstance(_check(field), Tables):
-            yield name, BaseModel, _HEADINGS.get(name, "")
 
 
 def _keys(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:

@@ -1,4 +1,4 @@
-"""Merges settings: `[defaults]`, [power] and [detection] < data centre < cluster < host < device.
+"""Merges settings: `[defaults]`, [power] and [detection] < data centre < cluster < host < device; [saving] < cluster.
 
 Equal settings are one shared object, however many hosts have them.
 """
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from fenced.config.gate_tables import GatesTable
 from fenced.config.inventory_tables import Overrides
+from fenced.config.saving_table import SavingTable, WakingTable
 from fenced.config.tables import MainTables, PowerOfOne, RaceTable
 from fenced.model.power import Action
 from fenced.model.settings import (
@@ -22,6 +23,7 @@ from fenced.model.settings import (
     PowerSettings,
     RaceSettings,
     Reference,
+    SavingSettings,
 )
 
 SharedType = TypeVar("SharedType")
@@ -47,19 +49,29 @@ class Settings:
             for key in type(table).model_fields
             if key in Overrides.model_fields
         }
-        self._hosts: dict[frozenset[tuple[str, Any]], HostSettings] = {}
+        self._hosts: dict[tuple[frozenset[tuple[str, Any]], SavingSettings], HostSettings] = {}
         self._shared: dict[object, Any] = {}
+        self._saving = self.saving()
 
-    def of_host(self, *overrides: Mapping[str, Any]) -> HostSettings:
-        """Return the settings of a host with these overrides, weakest first."""
+    def of_host(self, *overrides: Mapping[str, Any], saving: SavingSettings | None = None) -> HostSettings:
+        """Return the settings of a host with these overrides, weakest first. `saving`: that of its cluster, if any."""
         merged: dict[str, Any] = {}
         for override in overrides:
             merged.update(override)
-        key = frozenset(merged.items())
+        saving = saving or self._saving
+        key = frozenset(merged.items()), saving
         settings = self._hosts.get(key)
         if settings is None:
-            settings = self._hosts[key] = self.shared(self._build({**self.base, **merged}))
+            settings = self._hosts[key] = self.shared(self._build({**self.base, **merged}, saving))
         return settings
+
+    def saving(self, cluster: SavingTable | None = None) -> SavingSettings:
+        """Return [saving] with the keys that this cluster sets."""
+        main = self._main.saving
+        if cluster is None:
+            return self.shared(_saving(main))
+        waking = main.waking.model_copy(update=set_keys(cluster.waking, WakingTable))
+        return self.shared(_saving(main.model_copy(update={**set_keys(cluster, SavingTable), "waking": waking})))
 
     def of_device(self, host: HostSettings, override: Mapping[str, Any]) -> PowerSettings:
         """Return [power] for a device of this host."""
@@ -101,7 +113,7 @@ class Settings:
             check=CheckSettings(interval_seconds=main.check.interval, per_unit_pause_seconds=main.check.per_unit_pause),
         )
 
-    def _build(self, merged: Mapping[str, Any]) -> HostSettings:
+    def _build(self, merged: Mapping[str, Any], saving: SavingSettings) -> HostSettings:
         power = {_field(PowerSettings, key): merged[key] for key in PowerOfOne.model_fields}
         detection = {
             name: merged[key] for key in merged if (name := _field(DetectionSettings, key)) in _NAMES[DetectionSettings]
@@ -109,6 +121,7 @@ class Settings:
         return HostSettings(
             power=self.shared(PowerSettings(**power)),
             detection=self.shared(DetectionSettings(**detection)),
+            saving=saving,
             fence_action=Action(merged["fence_action"]),
             automatic=merged["automatic"],
         )
@@ -130,6 +143,28 @@ def _race(table: RaceTable) -> RaceSettings:
         preference_grace_seconds=table.preference_grace,
         parallel=table.parallel,
         probe_timeout_seconds=table.probe_timeout,
+    )
+
+
+def _saving(table: SavingTable) -> SavingSettings:
+    return SavingSettings(
+        is_enabled=table.enabled,
+        reserve=table.reserve,
+        min_on=table.min_on,
+        asleep_at_most_percent=table.asleep_at_most,
+        idle_for_seconds=table.idle_for,
+        awake_for_seconds=table.awake_for,
+        pause_seconds=table.pause,
+        veto_seconds=table.veto,
+        soft_off_by="device" if table.soft_off == "device" else "reporter",
+        soft_timeout_seconds=table.soft_timeout,
+        retry_after_seconds=table.retry_after,
+        proven_on_seconds=table.proven_on,
+        consent=table.consent,
+        waking_cluster=table.waking.cluster,
+        waking_rack=table.waking.rack,
+        waking_fleet=table.waking.fleet,
+        watch_interval_seconds=table.watch,
     )
 
 

@@ -24,14 +24,24 @@ from fenced.config.keys import (
     PerRole,
     Seconds,
     SocketName,
-    Tables,
     Text,
 )
 from fenced.config.network_addresses import References
+from fenced.config.saving_table import SavingTable
 from fenced.config.table import Table
 
 LIVE_REMEDIES = ("alert", "soft_fence", "fence")
-REQUEST_ACTIONS = ("fence", "off", "on", "restart", "cancel", "confirm_off", "maintenance_on", "maintenance_off")
+REQUEST_ACTIONS = (
+    "fence",
+    "off",
+    "on",
+    "restart",
+    "cancel",
+    "confirm_off",
+    "maintenance_on",
+    "maintenance_off",
+    "wake",
+)
 
 
 class TlsKeys(Table):
@@ -354,8 +364,6 @@ class MainTables(Table):
     remedy: RemedyTable = Field(default_factory=RemedyTable)
     gates: GatesTable = Field(default_factory=GatesTable)
     check: CheckTable = Field(default_factory=CheckTable)
-    saving: Annotated[dict[str, object], Tables("reserved; must be empty in this version", is_list=False)] = Field(
-        default_factory=dict
-    )
+    saving: SavingTable = Field(default_factory=SavingTable)
     defaults: DefaultsTable = Field(default_factory=DefaultsTable)
     inventory: InventoryTable = Field(default_factory=InventoryTable)

@@ -56,17 +56,17 @@ def _with_stand_ins(model: type[TableType], left: Mapping[str, Any]) -> TableTyp
 
 
 def check_of(model: type[BaseModel], path: tuple[object, ...]) -> Check | None:
-    """Return the check of the key at this path, or None for a table or an unknown key."""
+    """Return the check of the key at this path, or None for an unknown key or a table without one."""
+    check = None
     for step in path:
         field = model.model_fields.get(str(step))
         if field is None:
             return None
         check = next((item for item in field.metadata if isinstance(item, Check)), None)
-        if check is not None:
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
             return check
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-    return None
+        model = field.annotation
+    return check
 
 
 def _without_faults(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fenced.core.heard.looks import Observer, Target
 from fenced.model.answers import Answer
-from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
+from fenced.model.names import BootId, DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import What
 
 
@@ -122,7 +122,36 @@ class Reply:
     answer: Answer
 
 
-Command = Wake | AskLife | RunRace | ReadDevice | SwitchDevice | DropReads | DropOns | KillOns | WatchHost | Reply
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskReporter:
+    """Ask the host's reporter once to shut the host down (S24): published, never repeated. The reporter obeys in that
+    boot, `within_seconds` of sending the beat `sequence`, and with no work."""
+
+    host: HostName
+    operation: OperationId
+    token: Token
+    boot: BootId | None
+    sequence: int | None
+    within_seconds: float
+    reason: str
+
+
+WITHIN_SECONDS = 30.0
+"""So long after the beat that it names a reporter obeys."""
+
+Command = (
+    Wake
+    | AskLife
+    | RunRace
+    | ReadDevice
+    | SwitchDevice
+    | DropReads
+    | DropOns
+    | KillOns
+    | WatchHost
+    | Reply
+    | AskReporter
+)
 
 PRIORITY_OFF = 0
 PRIORITY_ON = 1

@@ -19,10 +19,12 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard.others import Room, tightest
 from fenced.core.operation import confirming, drills, recovery, requests, results
 from fenced.core.said.announce import Announcement
+from fenced.core.saving import asking, policy
 from fenced.core.suspected import drilled, evidence, fenceable, hearing, looking
 from fenced.core.suspected.watch import watch_ended
 from fenced.core.work import HostWork, Work
 from fenced.model.answers import Answer
+from fenced.model.power import Action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +102,8 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
         case e.PausesDue():
             fleet_decisions.end_pauses(work)
         case e.GatesDue():
-            storms.look(work)
-            closed_gates.look(work)
-            listening.look(work)
-            late_hosts.look(work)
+            for look in (storms.look, closed_gates.look, listening.look, late_hosts.look, policy.look):
+                look(work)
         case e.Started():
             taking.begin(work, event)
             for request in restricting.requests_of(fleet, event.said, work.now, is_recovered=False):
@@ -111,6 +111,8 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             recovery.start(work)
         case e.MaintenanceAsked(is_recovered=False):
             recovery.guarded(work.on(event.host), partial(requests.maintenance, asked=event))
+        case e.WakeAsked():
+            answer = asking.wake(work, event)
         case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked() | e.StoreReleaseAsked() | e.StormReleaseAsked():
             answer = fleet_decisions.asked(work, event)
         case _:
@@ -177,6 +179,8 @@ def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
             fenceable.watched(work, event)
         case e.PathChecked():
             fenceable.path_checked(work, event)
+        case e.ActionAsked(action=Action.SLEEP):
+            return asking.sleep(work, event)
         case e.ActionAsked():
             return requests.ask(work, event)
         case e.DrillAsked():

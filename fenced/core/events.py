@@ -31,6 +31,7 @@ from fenced.core.heard.requests import PauseAsked as PauseAsked
 from fenced.core.heard.requests import PauseEndAsked as PauseEndAsked
 from fenced.core.heard.requests import StoreReleaseAsked as StoreReleaseAsked
 from fenced.core.heard.requests import StormReleaseAsked as StormReleaseAsked
+from fenced.core.heard.requests import WakeAsked as WakeAsked
 from fenced.model.inventory import Inventory
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Outcome, Power

@@ -95,6 +95,8 @@ def _first(fleet: Fleet, state: HostState, now: float) -> str:
             upkeep = state.maintenance
             by = f" by {upkeep.by}: {upkeep.reason}" if upkeep is not None else ""
             return f"{state.name} is in maintenance for {ago}{by}. It is left alone."
+        case State.SLEEPING:
+            return f"{state.name} sleeps for {ago} to save power: it had no work, and comes back when asked."
         case State.UNKNOWN:
             return f"{state.name} is unknown: no heartbeat of it was ever heard, so it is never fenced by itself."
         case _:

@@ -109,6 +109,6 @@ def silent_of(fleet: Fleet, storm: Storm, now: float) -> tuple[HostName, ...]:
 
 
 def _counts(state: HostState, named: frozenset[HostName], now: float) -> bool:
-    if state.maintenance is not None or state.state in NOT_MONITORED:
+    if state.maintenance is not None or state.state in NOT_MONITORED or state.is_asleep:
         return False
     return state.name in named or not is_in_hand(state, now)

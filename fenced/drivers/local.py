@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ProxyName
 from fenced.model.power import Power
-from fenced.ports.devices import BadParameters, Driver, Identified, OnStarted, Permit, identified
+from fenced.ports.devices import BadParameters, Driver, Identified, OnStarted, Permit, identified, soft_off
 
 
 class LocalCaller:
@@ -31,6 +31,11 @@ class LocalCaller:
         _refuse_credential(spec)
         driver = self._driver_for(spec.driver)
         await driver.set(spec, power, timeout_seconds=permit.attempt_timeout_seconds, on_started=on_started)
+
+    async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
+        _refuse_credential(spec)
+        driver = self._driver_for(spec.driver)
+        await soft_off(driver, spec, timeout_seconds=permit.attempt_timeout_seconds, on_started=on_started)
 
     async def close(self) -> None:
         """Nothing to close: the registry ends its drivers."""

@@ -88,6 +88,8 @@ class EngineEffects:
                 self.spawn(self._watch(command), f"watch {command.host}")
             case c.Reply():
                 self.spawn(self._reply(command), f"reply {command.request_id}")
+            case c.AskReporter():
+                self.spawn(self._ask_reporter(command), f"ask {command.host} to shut down")
             case c.Wake():
                 raise AssertionError("the reactor handles Wake itself")
             case _:
@@ -230,7 +232,7 @@ class EngineEffects:
         task = self.spawn(self._switch(command), f"{command.what.value} {command.device} of {command.host}")
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)
-        if command.what is What.ON:
+        if command.what is not What.OFF:
             self._ons[task] = command
             task.add_done_callback(self._forget_on)
 
@@ -254,7 +256,7 @@ class EngineEffects:
             self._finish(command, Outcome.REFUSED, GONE)
             return
         _, device = found
-        power = Power.OFF if command.what is What.OFF else Power.ON
+        power = Power.ON if command.what is What.ON else Power.OFF
 
         async def on_started(started: Started) -> None:
             await self._ask(
@@ -280,6 +282,7 @@ class EngineEffects:
                 priority=command.priority,
                 on_started=on_started,
                 begins=lambda: self._begun.add(command),
+                is_soft=command.what is What.SOFT_OFF,
             )
         except DeviceError as exc:
             outcome, is_end_known = _outcome(exc)

@@ -13,7 +13,7 @@ from fenced.engine.settling import Reading, Settling
 from fenced.engine.slots import Slots
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ENGINE, PlugId, ProxyName, Token, UnitId
-from fenced.model.power import Power
+from fenced.model.power import Power, What
 from fenced.ports.clock import Clock
 from fenced.ports.devices import (
     Caller,
@@ -181,13 +181,15 @@ class DeviceWorkers:
     async def switch(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, token: Token, timeout_seconds: float,
         not_after: float, settle_seconds: float, priority: int, on_started: OnStarted, begins: Callable[[], None],
+        is_soft: bool = False,
     ) -> None:  # fmt: skip
         """Send one power command. Raises CommandRefused if its token or its time forbids it: then nothing was sent.
 
         `begins` is called when its turn has come, right before the call leaves: until then it can be cancelled without
-        effect.
+        effect. `is_soft`: an OFF that asks the host to shut down, and cuts nothing.
         """
-        plug = self._plug(spec.plug_id)
+        plug, caller = self._plug(spec.plug_id), self._caller(proxy)
+        command = What.SOFT_OFF.value if is_soft else power.value
         started = self._clock.now()
         try:
             async with (
@@ -198,18 +200,23 @@ class DeviceWorkers:
                 permit = self._permit(plug, token, timeout_seconds, not_after, settle_seconds)
                 plug.highest = token
                 begins()
-                await self._caller(proxy).set(
-                    proxy, spec, power, permit=permit, on_started=lambda process: self._noted(process, on_started)
-                )
+
+                async def noted(process: Started) -> None:
+                    await self._noted(process, on_started)
+
+                if is_soft:
+                    await caller.soft_off(proxy, spec, permit=permit, on_started=noted)
+                else:
+                    await caller.set(proxy, spec, power, permit=permit, on_started=noted)
         except DeviceError as exc:
             plug.failed_commands += not isinstance(exc, CommandRefused)  # a refused command never reached the device
             # A command may take long, so its timeout proves nothing; an unreachable device does.
             if isinstance(exc, DeviceNotReady | DeviceUnreachable):
                 plug.settling.failed(proxy, exc)
-            self._count(spec, power.value, exc.kind, started)
+            self._count(spec, command, exc.kind, started)
             raise
         plug.failed_reads = plug.failed_commands = 0
-        self._count(spec, power.value, "done", started)
+        self._count(spec, command, "done", started)
 
     async def _noted(self, process: Started, on_started: OnStarted) -> None:
         """Note the program, which waits for its parameters meanwhile: the store may take longer than the lease lasts.

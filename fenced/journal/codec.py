@@ -31,9 +31,16 @@ T = TypeVar("T")
 _CONFIG: Final = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """The newest format of the stored texts that this program reads and writes."""
-SINCE: Final[Mapping[str, int]] = {"StormBegan": 2, "StormEnded": 2, "FleetState.storms": 2, "Decided": 3}
+_OF_SAVING: Final = (
+    "SleepAnnounced", "HostSlept", "SleepFailed", "WakeWanted", "HostWoken", "WakeFailed", "CapacityChanged",
+    "HostState.saving", "Operation.veto_until", "DeviceRun.is_asked_down", "FleetState.short_of", "State.sleeping",
+    "Action.sleep", "Action.wake", "Cause.saving", "What.soft_off", "Phase.veto", "Phase.going_down",
+)  # fmt: skip
+SINCE: Final[Mapping[str, int]] = {
+    "StormBegan": 2, "StormEnded": 2, "FleetState.storms": 2, "Decided": 3, **dict.fromkeys(_OF_SAVING, 4),
+}  # fmt: skip
 """The names that came after format 1, and their format: "Class" (a record), "Class.field", or "Enum.value". Until the
 store has that format, what has such a name is not written: a field stays out while it has its default, and the caller
 uses nothing else of it."""

@@ -11,10 +11,13 @@ _REFUSED: Final = "refused"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """`operation`: the one that carries out the request; "": none is needed. `warnings`: for the requester."""
+    """`operation`: the one that carries out the request; "": none is needed. `warnings`: for the requester. `hosts`:
+    sleepers that are woken; `short`: how many more were asked for and can't be (S24)."""
 
     operation: OperationId
     warnings: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    short: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +32,11 @@ Answer = Accepted | RefusedBy
 
 
 def to_text(answer: Answer) -> str:
-    """Return the stored text: `accepted OPERATION` or `refused RULE: WHY`. Warnings are not stored."""
+    """Return the stored text: `accepted OPERATION`, `accepted - SHORT HOST,HOST` or `refused RULE: WHY`. Warnings are
+    not stored."""
     match answer:
+        case Accepted() if answer.hosts or answer.short:
+            return f"{_ACCEPTED} - {answer.short} {','.join(answer.hosts)}".strip()
         case Accepted():
             return f"{_ACCEPTED} {answer.operation}".strip()
         case RefusedBy():
@@ -40,6 +46,9 @@ def to_text(answer: Answer) -> str:
 def from_text(text: str) -> Answer:
     """Return the answer of a stored text. Any text that does not say `accepted` is a refusal."""
     verdict, _, rest = text.partition(" ")
+    if verdict == _ACCEPTED and rest.startswith("- "):
+        short, _, hosts = rest[2:].partition(" ")
+        return Accepted(operation=OperationId(""), hosts=tuple(filter(None, hosts.split(","))), short=int(short))
     if verdict == _ACCEPTED:
         return Accepted(operation=OperationId(rest))
     rule, _, why = rest.partition(": ")

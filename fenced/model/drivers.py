@@ -117,8 +117,8 @@ class DriverDescription:
     option `model`, the unit of a chain for an outlet that names no unit. `offset_option`: the option whose value is
     added to an outlet's number; `object_options`: options that hold an object identifier with `{plug}` for the outlet's
     number. `speaks_tls`: the driver makes its own TLS connections, so the device's `tls` has an effect.
-    `can_tell_ready`: it detects that the device has just started, so `check_ready` has an effect. `can_soft_off`: it can
-    ask the host's operating system to shut down (S24).
+    `can_tell_ready`: it detects that the device has just started, so `check_ready` has an effect. `can_soft_off`: it
+    can ask the host's operating system to shut down (S24).
     """
 
     name: str

@@ -76,11 +76,11 @@ class SavingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
-    """The settings of one host; hosts with equal settings share one object."""
+    """The settings of one host; hosts with equal settings share one object. The digest names `saving` on its own."""
 
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     power: PowerSettings = field(default_factory=PowerSettings)
-    saving: SavingSettings = field(default_factory=SavingSettings)
+    saving: SavingSettings = field(default_factory=SavingSettings, repr=False)
     fence_action: Action = Action.RESTART
     automatic: bool = True
 

@@ -183,6 +183,14 @@ class SoftDriver(Protocol):
         ...
 
 
+async def soft_off(driver: Driver, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
+    """Ask the operating system to shut down if the driver can. Raises DeviceError; NotSupported: it can't."""
+    if not isinstance(driver, SoftDriver):
+        why = f'the driver {spec.driver} can\'t ask a host to shut down; set soft_off = "reporter", or saving = false'
+        raise NotSupported(why, may_be_done=False)
+    await driver.soft_off(spec, timeout_seconds=timeout_seconds, on_started=on_started)
+
+
 async def identified(driver: Driver, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
     """Read with identities if the driver supports it. Raises DeviceError, as `Driver.read`."""
     if isinstance(driver, IdentifyingDriver):

@@ -59,7 +59,7 @@ def health(
             sequence=plain.get("seq"),
             status=_STATUS[plain["status"]] if "status" in plain else HealthStatus.OK,
             interval_seconds=plain.get("interval"),
-            workloads=plain.get("workloads", 0),
+            workloads=plain.get("workloads"),
             roles=tuple(plain["roles"]) if "roles" in plain else (),
         )
     return _lenient(payload, host=host, received=received, is_retained=is_retained, waited_seconds=waited_seconds)
@@ -79,7 +79,7 @@ def _lenient(payload: bytes, *, host: HostName, received: float, is_retained: bo
         sequence=body.whole("seq", SEQUENCE_MAX),
         status=body.status(),
         interval_seconds=body.seconds("interval"),
-        workloads=body.whole("workloads", WORKLOADS_MAX) or 0,
+        workloads=body.whole("workloads", WORKLOADS_MAX),
         roles=body.names("roles"),
         reason=body.reason(),
         unread=tuple(body.unread),

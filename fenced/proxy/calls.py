@@ -25,6 +25,7 @@ from fenced.ports.devices import (
     ProxyRefused,
     Started,
     identified,
+    soft_off,
 )
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.floors import Acting, Floor
@@ -169,7 +170,7 @@ class Calls:
 
     async def _carry_out(self, call: Call, token: Token, driver: Driver, spec: DeviceSpec, *, deadline: float) -> None:
         plug_id = PlugId(call.device.plug_id)
-        power, rank = (Power.OFF, Rank.OFF) if call.what is What.OFF else (Power.ON, Rank.ON)
+        rank = Rank.OFF if call.what is What.OFF else Rank.ON
         latest_start = deadline - SHARE_NEEDED * call.timeout
         async with (
             self._turn(plug_id, token, until=latest_start) as plug,
@@ -182,12 +183,15 @@ class Calls:
             check()
             self._note_what(plug_id, call.what)
             async with self._guard(call, until=deadline) as seconds:
-                await driver.set(
-                    spec,
-                    power,
-                    timeout_seconds=seconds,
-                    on_started=lambda started: self._note_started(plug_id, token, started, check),
-                )
+
+                async def on_started(started: Started) -> None:
+                    await self._note_started(plug_id, token, started, check)
+
+                if call.what is What.SOFT_OFF:
+                    await soft_off(driver, spec, timeout_seconds=seconds, on_started=on_started)
+                else:
+                    power = Power.OFF if call.what is What.OFF else Power.ON
+                    await driver.set(spec, power, timeout_seconds=seconds, on_started=on_started)
 
     def _check_rank(self, call: Call, token: Token, plug: _Plug) -> None:
         """Compare once more, because the command waited. Raises CommandRefused."""

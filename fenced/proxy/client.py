@@ -28,6 +28,7 @@ from fenced.ports.devices import (
     CommandRefused,
     DeviceError,
     Identified,
+    NotSupported,
     OnStarted,
     Permit,
     ProxyTimedOut,
@@ -55,7 +56,7 @@ from fenced.proxy.protocol import (
     read,
 )
 from fenced.proxy.tls import TlsFiles, client_context
-from fenced.proxy.transport import NoSuchRequest, Transport
+from fenced.proxy.transport import NoSuchRequest, Transport, Unreadable
 
 CONNECTIONS_PER_PROXY_MAX: Final = 256
 LOOKS_PER_PROXY_MAX: Final = 128
@@ -246,10 +247,18 @@ class ProxyCaller:
     ) -> None:
         """As Caller.set. `on_started` is never called: the proxy records the command's process."""
         with _masking(spec):
-            await self._set(proxy, spec, power, permit)
+            await self._command(proxy, spec, {Power.ON: What.ON, Power.OFF: What.OFF}[power], permit)
 
-    async def _set(self, proxy: ProxyName, spec: DeviceSpec, power: Power, permit: Permit) -> None:
-        what = {Power.ON: What.ON, Power.OFF: What.OFF}[power]
+    async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
+        """As Caller.soft_off. A proxy agent of an earlier version refuses the request as one that it can't read."""
+        with _masking(spec):
+            try:
+                await self._command(proxy, spec, What.SOFT_OFF, permit)
+            except Unreadable as exc:
+                why = f"{exc}; a proxy agent of an earlier version can't ask a host to shut down: upgrade it"
+                raise NotSupported(why, may_be_done=False) from exc
+
+    async def _command(self, proxy: ProxyName, spec: DeviceSpec, what: What, permit: Permit) -> None:
         now = self._clock.now()
         end = min(now + permit.attempt_timeout_seconds, permit.not_after - permit.settle_seconds)
         known = await self._fresh_clock(proxy, timeout_seconds=permit.attempt_timeout_seconds)

@@ -34,6 +34,10 @@ class NoSuchRequest(DeviceError):
     """The proxy agent does not know this request: it is older."""
 
 
+class Unreadable(DeviceError):
+    """The proxy agent can't read the request: it is of another version. Nothing was started."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Trip:
     """One request. `is_connected`: from here on it may have been sent. `is_new`: its connection was made for it."""
@@ -265,7 +269,7 @@ def _status_error(trip: _Trip, status: int, body: bytes) -> DeviceError:
     said = body[:SHOWN_MAX].decode("utf-8", "replace").replace("\n", " ")
     if status not in NOT_STARTED:
         return _unexpected(trip, f"HTTP {status}: {said}")
-    kind = {403: LoginRefused, 404: NoSuchRequest, 503: ProxyUnreachable}.get(status, DeviceError)
+    kind = {403: LoginRefused, 404: NoSuchRequest, 422: Unreadable, 503: ProxyUnreachable}.get(status, DeviceError)
     return kind(f"proxy {trip.proxy} refused the call: HTTP {status}: {said}", may_be_done=False)
 
 

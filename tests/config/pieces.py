@@ -1,6 +1,7 @@
 """Pieces of inventory files, for the tables of mistakes."""
 
 HOST = '[[host]]\nname = "node-1"\n'
+CLUSTER = '[[cluster]]\nname = "c1"\n'
 PDU = '[[host.device]]\nname = "{name}"\ndriver = "fence_apc_snmp"\noptions = {{ ip = "{ip}", plug = "{plug}" }}\n'
 BMC = '[[host.device]]\nname = "bmc"\ndriver = "redfish"\naddress = "https://{ip}"\n'
 

@@ -166,7 +166,6 @@ SETTINGS = {
         "not in this version",
     ),
     "remedies": ('[remedy]\nsteps = ["kdump", "power"]\n', "remedy.steps", '["kdump", "power"]', "not in this version"),
-    "power saving": ("[saving]\nidle = 1\n", "saving", "(a table)", "not in this version"),
     "no observers": ("[detection]\nobservers = 0\n", "detection.observers", "0", "must be 1 to 100"),
     "a reference on this machine": (
         '[detection]\nreferences = ["10.0.0.1", "127.0.0.1"]\n',

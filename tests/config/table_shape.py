@@ -3,7 +3,7 @@
 Name -> (the file, the reported path, the shown value, a part of the reason). Each stops a start.
 """
 
-from tests.config.pieces import HOST, host, pdu
+from tests.config.pieces import CLUSTER, HOST, host, pdu
 
 SHAPE = {
     "unknown table": ("[deamon]\n", "deamon", "(a table)", "unknown key; did you mean daemon?"),
@@ -60,5 +60,49 @@ SHAPE = {
         "double brackets",
     ),
     "no driver": (HOST + '[[host.device]]\nname = "x"\n', "host[0].device[0].driver", "", "node-1, x: is missing"),
+    "unknown key of saving": ("[saving]\nidle = 1\n", "saving.idle", "1", "unknown key"),
+    "unknown key of a cluster's saving": (
+        CLUSTER + "saving = { waking = { racks = 1 } }\n",
+        "cluster[0].saving.waking.racks",
+        "1",
+        "c1: unknown key; did you mean rack?",
+    ),
+    "saving of a cluster as a flag": (
+        CLUSTER + "saving = true\n",
+        "cluster[0].saving",
+        "true",
+        "as { enabled = true }",
+    ),
+    "saving of a host as a table": (
+        HOST + "saving = { enabled = false }\n",
+        "host[0].saving",
+        "(a table)",
+        "node-1: must be true or false, without quotes: a host has no [saving] of its own",
+    ),
+    "saving of a data centre": (
+        '[[datacenter]]\nname = "dc1"\nsaving = { enabled = true }\n',
+        "datacenter[0].saving",
+        "(a table)",
+        "unknown key",
+    ),
+    "more than all asleep": (
+        "[saving]\nasleep_at_most = 101\n",
+        "saving.asleep_at_most",
+        "101",
+        "must be 0 to 100",
+    ),
+    "less than none asleep": (
+        CLUSTER + "saving = { asleep_at_most = -1 }\n",
+        "cluster[0].saving.asleep_at_most",
+        "-1",
+        "c1: must be 0 to 100",
+    ),
+    "no idle time": ('[saving]\nidle_for = "0s"\n', "saving.idle_for", "0s", "at least 1ms"),
+    "no veto": ('[saving]\nveto = "0s"\n', "saving.veto", "0s", "at least 1ms"),
+    "another way to shut down": ('[saving]\nsoft_off = "ssh"\n', "saving.soft_off", "ssh", "one of: device, reporter"),
+    "consent of a topic": ('[saving]\nconsent = ["a/b"]\n', "saving.consent", '["a/b"]', "letters, digits"),
+    "consent twice": ('[saving]\nconsent = ["a", "a"]\n', "saving.consent", '["a", "a"]', "has a twice"),
+    "nobody wakes": ("[saving.waking]\nrack = 0\n", "saving.waking.rack", "0", "must be 1 to 10000"),
+    "waking as a number": ("[saving]\nwaking = 4\n", "saving.waking", "4", "must be a table"),
     "level out of range": (host("n", pdu(more="level = 0\n")), "host[0].device[0].level", "0", "must be 1 to 16"),
 }

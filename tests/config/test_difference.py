@@ -109,6 +109,28 @@ def test_of_the_api_only_its_address_and_certificate_need_a_restart(tmp_path: Pa
     assert needs_restart(new, load_ok(tmp_path, tokens + 'listen = "[::1]:8470"\n')) == ("api.listen",)
 
 
+def test_changes_of_saving_are_told_and_need_no_restart(tmp_path: Path) -> None:
+    old, new = two(
+        tmp_path,
+        CLUSTERS + host("a", more='cluster = "c1"') + host("b"),
+        '[saving]\nidle_for = "1h"\n'
+        + CLUSTERS
+        + 'saving = { reserve = 2, asleep_at_most = 20, consent = ["scheduler"], waking = { rack = 1 } }\n'
+        + host("a", more='cluster = "c1"')
+        + host("b", more="saving = false"),
+    )
+    assert difference(old, new) == (
+        "hosts.a.settings.saving.reserve: 1 -> 2",
+        "hosts.a.settings.saving.asleep_at_most_percent: 50.0 -> 20.0",
+        "hosts.a.settings.saving.idle_for_seconds: 30m -> 1h",
+        'hosts.a.settings.saving.consent: [] -> ["scheduler"]',
+        "hosts.a.settings.saving.waking_rack: 2 -> 1",
+        "hosts.b.may_sleep: true -> false",
+        "hosts.b.settings.saving.idle_for_seconds: 30m -> 1h",
+    )
+    assert needs_restart(old, new) == kept_until_restart(old, new) == ()
+
+
 def test_a_large_change_is_cut(tmp_path: Path) -> None:
     old, new = two(tmp_path, "", "".join(host(f"n{i}") for i in range(LINES_MAX + 5)))
     lines = difference(old, new)

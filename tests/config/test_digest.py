@@ -115,6 +115,30 @@ def test_the_domain_of_the_daemons_machine_does_not(tmp_path: Path, first: str) 
     assert found.digest == first and found.daemon.domain == "rack-7"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('name = "c1"', 'name = "c1"\nsaving = { reserve = 2 }'),
+        ('name = "c1"', 'name = "c1"\nsaving = { waking = { fleet = 2 } }'),
+        ('name = "node-1"', 'name = "node-1"\nsaving = false'),
+    ],
+)
+def test_saving_changes_it(old: str, new: str, tmp_path: Path, first: str) -> None:
+    assert loaded(tmp_path / "changed", WHOLE.replace(old, new, 1)).digest != first
+
+
+def test_saving_at_its_defaults_does_not(tmp_path: Path, first: str) -> None:
+    said = WHOLE.replace('name = "c1"', 'name = "c1"\nsaving = { enabled = false, waking = { rack = 2 } }', 1)
+    said = said.replace('name = "node-1"', 'name = "node-1"\nsaving = true', 1)
+    assert loaded(tmp_path / "same", said, MAIN + "[saving]\nreserve = 1\n").digest == first
+
+
+def test_the_same_saving_in_another_place_gives_the_same(tmp_path: Path) -> None:
+    main = MAIN + '[saving]\nidle_for = "1h"\n'
+    cluster = WHOLE.replace('name = "c1"', 'name = "c1"\nsaving = { idle_for = "1h" }', 1)
+    assert loaded(tmp_path / "main", main=main).digest == loaded(tmp_path / "cluster", cluster).digest
+
+
 def test_the_kinds_of_evidence_are_told_from_those_that_were_the_default(tmp_path: Path, first: str) -> None:
     gates = "[gates]\nlive_evidence = {}\n[detection]\n"
     earlier = loaded(tmp_path / "earlier", main=MAIN.replace("[detection]\n", gates.format('["storage_lease"]')))

@@ -112,6 +112,7 @@ OWN = [
     ("fenced", "command/node-1"),
     ("node-1", "evidence/node-1/beat"),
     ("fenced", "info"),
+    ("requester", "request"),
     ("requester", "request/node-1"),
 ]
 FOREIGN = [
@@ -136,6 +137,7 @@ FOREIGN = [
     ("recovery", "command/node-1"),
     ("requester", "command/node-1"),
     ("storage", "command/node-1"),
+    ("node-1", "request"),
     ("node-1", "request/node-2"),
     ("node-1", "request/node-1"),
     ("fenced", "health/node-1"),

@@ -131,7 +131,7 @@ class Desk:
 
     def beat(
         self, name: HostName = NODE, *, boot: str | None = "b1", sequence: int | None = None, is_retained: bool = False,
-        status: e.HealthStatus = e.HealthStatus.OK, interval: float | None = None, workloads: int = 0,
+        status: e.HealthStatus = e.HealthStatus.OK, interval: float | None = None, workloads: int | None = None,
         roles: tuple[str, ...] = (),
     ) -> Decision:  # fmt: skip
         self.sequence += 1
@@ -262,7 +262,7 @@ class Desk:
     ) -> c.SwitchDevice:
         """End a power command; DONE changes the device."""
         command = self.take(c.SwitchDevice, device)
-        if outcome is Outcome.DONE:
+        if outcome is Outcome.DONE and command.what is not What.SOFT_OFF:  # that only asks the host
             self.powers[(command.host, command.device)] = Power.OFF if command.what is What.OFF else Power.ON
         error = None if outcome is Outcome.DONE else outcome.value
         self._finish(command, outcome, error=error, is_end_known=is_end_known, kind=kind)

@@ -54,6 +54,9 @@ class Lines:
     ) -> None:
         raise AssertionError("the watch switches nothing")
 
+    async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
+        raise AssertionError("the watch switches nothing")
+
     async def close(self) -> None:
         pass
 

@@ -63,6 +63,11 @@ class Lines:
         await on_started(Started(pid=1, pid_started="1"))
         await self._call(f"{power.value} {spec.plug_id} {permit.token}")
 
+    async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
+        self.permits.append(permit)
+        await on_started(Started(pid=1, pid_started="1"))
+        await self._call(f"soft_off {spec.plug_id} {permit.token}")
+
     async def _call(self, what: str) -> None:
         self.running += 1
         self.most = max(self.most, self.running)

@@ -119,7 +119,7 @@ def assert_bounded(event: BusEvent, kind: MessageKind) -> None:
             assert len(event.reporter) <= 128
             assert event.sequence is None or 0 <= event.sequence <= SEQUENCE_MAX
             assert event.interval_seconds is None or 0 < event.interval_seconds < float("inf")
-            assert 0 <= event.workloads <= 1_000_000
+            assert event.workloads is None or 0 <= event.workloads <= 1_000_000
             assert len(event.roles) <= 64
             assert len(event.reason) <= REASON_LENGTH_MAX
             texts = [event.boot or "", event.reporter, event.reason, *event.roles]

@@ -66,6 +66,9 @@ class Lines:
     ) -> None:
         await self._machine.called(spec, proxy, permit)
 
+    async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
+        await self._machine.called(spec, proxy, permit)
+
     async def close(self) -> None:
         pass
 

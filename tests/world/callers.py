@@ -108,3 +108,8 @@ class WorldProxyCaller(ProxyCaller):
         await self._leave()
         self._wires.on_left(self._owner, permit.token)
         await super().set(proxy, spec, power, permit=permit, on_started=on_started)
+
+    async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
+        await self._leave()
+        self._wires.on_left(self._owner, permit.token)
+        await super().soft_off(proxy, spec, permit=permit, on_started=on_started)

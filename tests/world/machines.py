@@ -209,6 +209,11 @@ class Plug:
             self.told = None
             self.turn(power)
 
+    def press(self) -> None:
+        """Ask the machine to shut down, as its power button does."""
+        if not self.sticks and not self.is_dummy and not self.is_starting:
+            (self.wired or self).machine.asked_to_shut_down()
+
     def turn(self, power: Power) -> None:
         """Really change, for whatever reason."""
         was, self.is_on = self.is_on, power is Power.ON
@@ -224,9 +229,10 @@ class Machine:
     network. `is_hung`: it does nothing now but may continue at any moment, with the same boot id. `is_meddled`:
     something else switched its power; from then on the daemon can't answer for it. `is_unasked`: probes from the daemon
     do not arrive; its messages do. `addresses`: on networks beside that of `address`; `cut_networks`: those that it
-    lost. `riders`: called when it starts or stops to run, for what runs on it. `former`:
-    plugs by earlier names; `edited_at`: when the inventory of its devices last changed. `is_split`: the inventory has
-    its feeds on several levels, as if the outlets of one level were all its power.
+    lost. `shutdown_seconds`: how long it takes to shut down when asked; None: it ignores that. `workloads`: what its
+    reporter says of them; None: nothing. `riders`: called when it starts or stops to run, for what runs on it.
+    `former`: plugs by earlier names; `edited_at`: when the inventory of its devices last changed. `is_split`: the
+    inventory has its feeds on several levels, as if the outlets of one level were all its power.
     """
 
     name: HostName
@@ -253,6 +259,8 @@ class Machine:
     is_meddled: bool = False
     is_unasked: bool = False
     has_mains: bool = True
+    shutdown_seconds: float | None = 20.0
+    workloads: int | None = None
     riders: list[Callable[[bool], None]] = field(default_factory=list)
     _booting: asyncio.TimerHandle | None = None
 
@@ -317,6 +325,20 @@ class Machine:
             self.does = Run.OFF
             self._carry(is_up=False)
             self.start()
+
+    def asked_to_shut_down(self) -> None:
+        """Shut down in an orderly way: its reporter says so, and its chassis switch themselves off at the end."""
+        if self.does is not Run.RUNNING or self.is_hung or self.shutdown_seconds is None or self.is_stopping:
+            return
+        self.tell(self, "shuts down")
+        self.is_stopping = True
+        asyncio.get_running_loop().call_later(self.shutdown_seconds, self._shut_down, self.boots)
+
+    def _shut_down(self, boots: int) -> None:
+        """Switch off, unless it died or booted anew meanwhile."""
+        if self.is_stopping and self.boots == boots:
+            for plug in [it for it in self.plugs.values() if it.kind is Kind.CHASSIS]:
+                plug.turn(Power.OFF)
 
     def plug_changed(self, plug: Plug) -> None:
         self.tell(self, f"{plug.device} goes {'ON' if plug.is_on else 'OFF'}")

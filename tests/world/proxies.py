@@ -114,6 +114,14 @@ class WorldDriver:
         return Identified(power=power, identities=self._wires.plugs[spec.plug_id].identities)
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        await self._command(spec, power, timeout_seconds, on_started)
+
+    async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        await self._command(spec, Power.OFF, timeout_seconds, on_started, is_soft=True)
+
+    async def _command(
+        self, spec: DeviceSpec, power: Power, timeout_seconds: float, on_started: OnStarted, *, is_soft: bool = False
+    ) -> None:
         pid = next(self._pids)
         await on_started(Started(pid=pid, pid_started="1"))
         await self._wires.set(
@@ -123,6 +131,7 @@ class WorldDriver:
             token=Token.parse(str(spec.options[TOKEN_OPTION])),
             timeout_seconds=timeout_seconds,
             pid=pid,
+            is_soft=is_soft,
         )
 
     async def close(self) -> None:

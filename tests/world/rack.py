@@ -21,7 +21,14 @@ from fenced.model.names import (
     UnitId,
 )
 from fenced.model.power import Action, Kind
-from fenced.model.settings import DaemonSettings, DetectionSettings, HostSettings, PowerSettings, Reference
+from fenced.model.settings import (
+    DaemonSettings,
+    DetectionSettings,
+    HostSettings,
+    PowerSettings,
+    Reference,
+    SavingSettings,
+)
 from tests.world.machines import Machine, Plug
 
 CLUSTER, DATACENTER = ClusterName("c1"), DatacenterName("dc1")
@@ -75,7 +82,8 @@ def inventory(rack: Rack) -> Inventory:
     daemon = replace(daemon, check=_settings(daemon.check, rack, "check"), references=references(rack))
     detection = _settings(DetectionSettings(), rack, "detection")
     power = _settings(PowerSettings(), rack, "power")
-    settings = _settings(HostSettings(detection=detection, power=power), rack, "host")
+    saving = _settings(SavingSettings(), rack, "saving")
+    settings = _settings(HostSettings(detection=detection, power=power, saving=saving), rack, "host")
     hosts = {HostName(name): _host(rack, name, number, settings) for number, name in enumerate(rack.hosts, start=1)}
     proxies = {ProxyName(name): _proxy(rack, name, hosts) for name in rack.proxies}
     places = dict([(CLUSTER, DATACENTER), *(_place(rack, name) for name in rack.places)])

@@ -88,7 +88,8 @@ class Sent:
     """A power command that may still act: it does if `acts_at` is not after `not_after`, when its program is killed.
 
     `unit`: what it reaches: the plug itself, unless its path leads to another unit. `leaves_at`: from then on only the
-    device decides, and nothing can call it back. `pid`: of its program.
+    device decides, and nothing can call it back. `pid`: of its program. `is_soft`: it only asks the machine to shut
+    down.
     """
 
     number: int
@@ -103,6 +104,7 @@ class Sent:
     pid: int
     has_left: asyncio.Event
     is_clock_right: bool = True
+    is_soft: bool = False
     task: asyncio.Task[None]
 
     @property
@@ -183,13 +185,14 @@ class Wires:
             raise DeviceNotReady(f"{plug.device}: is not ready", may_be_done=False)
 
     async def set(
-        self, path: Path, plug: Plug, power: Power, *, token: Token, timeout_seconds: float, pid: int = 0
-    ) -> None:
+        self, path: Path, plug: Plug, power: Power, *, token: Token, timeout_seconds: float, pid: int = 0,
+        is_soft: bool = False,
+    ) -> None:  # fmt: skip
         """Switch with a driver on that machine.
 
         If cancelled (its owner died), kill what has not left, unless spared.
         """
-        self.calls.append((self._clock.now(), path.name, plug.plug_id, power.value))
+        self.calls.append((self._clock.now(), path.name, plug.plug_id, "soft_off" if is_soft else power.value))
         if self._is_silent(path, plug):
             await asyncio.sleep(timeout_seconds)
             raise DeviceTimedOut(f"{path.name}: no connection to {plug.device}", may_be_done=False)
@@ -198,7 +201,7 @@ class Wires:
             await asyncio.sleep(_local_delay(path) + unit.read_seconds)
             self._greet(path, unit)
             raise DeviceError(f"{plug.device}: the device refuses", may_be_done=False)
-        sent = self._send(path, plug, power, token, timeout_seconds, pid)
+        sent = self._send(path, plug, power, token, timeout_seconds, pid, is_soft=is_soft)
         is_answer_lost = plug.is_answer_lost or path.name in plug.unanswered_through
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -232,7 +235,7 @@ class Wires:
             sent.task.cancel()
 
     def _send(
-        self, path: Path, plug: Plug, power: Power, token: Token, timeout_seconds: float, pid: int
+        self, path: Path, plug: Plug, power: Power, token: Token, timeout_seconds: float, pid: int, *, is_soft: bool
     ) -> Sent:  # fmt: skip
         now, number, seconds = self._clock.now(), next(self._numbers), _local_delay(path) + plug.set_seconds
         sent = Sent(
@@ -248,6 +251,7 @@ class Wires:
             pid=pid,
             has_left=asyncio.Event(),
             is_clock_right=not path.has_lied,
+            is_soft=is_soft,
             task=asyncio.get_running_loop().create_task(
                 self._act(number), name=f"{power.value} {plug.plug_id}", context=contextvars.Context()
             ),
@@ -255,7 +259,8 @@ class Wires:
         self.sent[number] = sent
         # Use the world's context: a daemon that is held must not hold up commands on their way.
         sent.task.add_done_callback(lambda task: self.sent.pop(number, None), context=contextvars.Context())
-        self.on_sent(sent)
+        if not is_soft:
+            self.on_sent(sent)
         return sent
 
     async def _act(self, number: int) -> None:
@@ -267,6 +272,9 @@ class Wires:
             sent.unit.begin_turning()
             await asyncio.sleep(sent.acts_at - self._clock.now())
             sent.unit.end_turning()
+        if sent.is_soft:
+            sent.unit.press()
+            return
         self.on_act(sent)
         if sent.unit is not sent.plug:  # stray: the power of the other machine is switched by someone else's command
             sent.unit.machine.is_meddled = True
@@ -313,6 +321,12 @@ class WorldCaller:
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
+        await self._command(proxy, spec, power, permit, on_started)
+
+    async def _command(
+        self, proxy: ProxyName, spec: DeviceSpec, power: Power, permit: Permit, on_started: OnStarted, *,
+        is_soft: bool = False,
+    ) -> None:  # fmt: skip
         """The deadline counts from the start, even while the daemon is held: the clocks of keeper and drivers go on."""
         pid, deadline = next(self._pids), self._wires.now() + permit.attempt_timeout_seconds
         await on_started(Started(pid=pid, pid_started="1"))
@@ -327,7 +341,11 @@ class WorldCaller:
             token=permit.token,
             timeout_seconds=left_seconds,
             pid=pid,
+            is_soft=is_soft,
         )
+
+    async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
+        await self._command(proxy, spec, Power.OFF, permit, on_started, is_soft=True)
 
     async def leave(self) -> None:
         """Run just before a power command leaves: a killed process sends nothing any more."""

@@ -127,6 +127,8 @@ class World:
 
     def _happened(self, machine: Machine, text: str) -> None:
         self._told(machine.name, text)
+        if text == "shuts down" and not machine.is_mute and not machine.is_cut_off:
+            self.say(machine.name, e.HealthStatus.STOPPING)
         if text == "has power":
             self.checker.look()
             self.checker.power_came(machine)
@@ -181,6 +183,7 @@ class World:
                 reporter=reporter,
                 sequence=machine.polls if reporter else machine.beats,
                 status=status,
+                workloads=None if reporter else machine.workloads,
                 interval_seconds=machine.polled_every if reporter else machine.interval,
                 reason="" if status is e.HealthStatus.OK else f"says {status.value}",
             )

@@ -11,5 +11,5 @@ power devices   device_addresses, options, device_keys, agent_trust, identities
 plugs           outlets (likeness: are two plugs one? units: which are reached at one address?)
 time            timing, levels, rounds
 who reaches it  reach, proxies, names, heard_as, network
-the rest        hosts, shards, storms, evidence, not_yet
+the rest        hosts, shards, storms, evidence, saving, not_yet
 """

@@ -84,7 +84,9 @@ class Draft:
             yield Scope(
                 chain=(cluster,) if above is None else (cluster, above),
                 sets=sets,
-                settings=self.settings.of_host(sets_of.get(name, {}), sets),
+                settings=self.settings.of_host(
+                    sets_of.get(name, {}), sets, saving=self.settings.saving(cluster.table.saving)
+                ),
             )
 
     def chain_of(self, built: BuiltHost) -> Chain:

@@ -21,8 +21,6 @@ def main(draft: Draft) -> Iterator[Finding]:
     detection = main.detection
     if main.remedy.steps != ("power",):
         yield error(where.key("remedy").key("steps"), f'{NOT_YET}: only ["power"]', value=main.remedy.steps)
-    if main.saving:
-        yield error(where.key("saving"), f"{NOT_YET}: must be empty", value=main.saving)
     remedies = {"alive_but_silent": detection.alive_but_silent, "on_report": detection.on_report}
     yield from _remedies(remedies, where.key("detection"))
 

@@ -26,6 +26,7 @@ from fenced.config.checks import (
     proxies,
     reach,
     rounds,
+    saving,
     shards,
     storms,
     timing,
@@ -93,6 +94,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     shards.racks,
     storms.domains,
     evidence.kinds,
+    saving.check,
 )
 
 

@@ -105,6 +105,11 @@ GATES: Final[dict[str, About]] = {
         closed_while="it has no power device", set_by="`[[host.device]]`", opens_when="one is added", who="a person",
         fails="closed: nothing can be proven",
     ),
+    "woken": About(
+        closed_while="saving woke it, and it was not heard within `boot_grace`", set_by="`[saving]`",
+        opens_when="it is heard, or a person acts: `fencectl on`, `off` or `restart HOST`", who="the host, a person",
+        fails="closed: it had no work when it went to sleep, so nobody waits for its fence",
+    ),
     "attempts": About(
         closed_while="that many automatic operations sent an OFF within the window", set_by="`[gates.attempts]`",
         opens_when="the window has passed; find out why; by hand", who="time, a person",

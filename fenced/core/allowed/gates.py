@@ -5,7 +5,7 @@ Gates count overdue hosts, not suspects: the first host of many to pass its grac
 
 from fenced.core.allowed.limits import budget_for, concurrency
 from fenced.core.allowed.of_daemon import armed, lease, store, warm_up
-from fenced.core.allowed.of_host import attempts, cooldown, eligible, maintenance, record
+from fenced.core.allowed.of_host import attempts, cooldown, eligible, maintenance, record, woken
 from fenced.core.allowed.of_life import life, live_evidence, observers
 from fenced.core.allowed.of_many import connectivity, witness
 from fenced.core.allowed.storm import storm
@@ -33,6 +33,7 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
         warm_up(fleet, now),
         witness(fleet, name, now),
         *eligible(fleet, name, now),
+        woken(fleet.hosts[name]),
         attempts(fleet, name, now),
         cooldown(fleet, name, now),
         life(fleet, name, now),
@@ -60,6 +61,7 @@ def level_gates(
         warm_up(fleet, now),
         witness(fleet, name, now),
         *eligible(fleet, name, now),
+        woken(fleet.hosts[name]),
         life(fleet, name, now),
         observers(fleet, name, now),
         live_evidence(fleet, name, now, is_life_only=is_off_sent),
@@ -96,7 +98,7 @@ def _quiet(fleet: Fleet, name: HostName, *, since: float) -> GateVerdict:
 
 def _needs_a_fence(state: HostState) -> bool:
     """Return whether the host may need its power switched."""
-    is_switched = state.operation is not None and state.operation.is_automatic
+    is_switched = state.operation is not None and state.operation.is_automatic and not state.operation.is_saving
     return state.state in UNQUIET or is_switched
 
 

@@ -91,7 +91,8 @@ def unrecovered(fleet: Fleet, now: float) -> tuple[HostName, ...]:
 
 def concurrency(fleet: Fleet) -> GateVerdict:
     most = fleet.inventory.daemon.gates.concurrency
-    running = sum(1 for state in fleet.operations_in_flight() if state.operation and state.operation.is_automatic)
+    operations = (state.operation for state in fleet.operations_in_flight() if state.operation is not None)
+    running = sum(1 for it in operations if it.is_automatic and not it.is_saving)
     why = f"{running} of {most} automatic operations run"
     margin = f"{most - running} more run" if running < most else f"{running - most + 1} must end"
     return judged("concurrency", running < most, why, margin)

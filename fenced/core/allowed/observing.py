@@ -19,7 +19,7 @@ from fenced.model.power import State
 
 FRESH_TIMEOUTS: Final = 2.0
 """An answer older than so many `probe_timeout` is unknown."""
-AWAY: Final = frozenset({State.FENCED, State.RESTORING, State.MAINTENANCE, State.LEFT})
+AWAY: Final = frozenset({State.FENCED, State.RESTORING, State.MAINTENANCE, State.LEFT, State.SLEEPING})
 """A machine in one of these is away for a known reason: its proxy is no missing observer."""
 
 

@@ -36,6 +36,13 @@ def maintenance(state: HostState) -> GateVerdict:
     return judged("maintenance", True, "not in maintenance")
 
 
+def woken(state: HostState) -> GateVerdict:
+    """Close for a host that did not come back from its sleep: nothing ran on it, so nobody needs its fence (S24)."""
+    if state.is_asleep:
+        return judged("woken", False, "it was asleep to save power, had no work, and did not come back")
+    return judged("woken", True, "it was not asleep")
+
+
 def attempts_in_window(fleet: Fleet, name: HostName, now: float) -> int:
     """Count the automatic operations that sent an OFF within the window."""
     window = fleet.inventory.daemon.gates.attempts_per_seconds

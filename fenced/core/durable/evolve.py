@@ -12,6 +12,7 @@ from fenced.core.durable.evolve_devices import evolve_devices
 from fenced.core.durable.evolve_drill import drilled
 from fenced.core.durable.evolve_host import evolve_host
 from fenced.core.durable.evolve_operation import evolve_operation
+from fenced.core.durable.evolve_sleep import evolve_sleep, follow_saving
 from fenced.core.durable.evolve_step import evolve_step
 from fenced.core.durable.evolve_suspicions import follow
 from fenced.core.durable.state import HostState
@@ -22,6 +23,7 @@ def evolve(state: HostState, entry: r.Entry) -> HostState:
     after = follow(state, owing.consistent(_evolve(state, entry.at, entry.record)), entry)
     if state.drill is not None or state.last_drill is not None or isinstance(entry.record, r.OperationStarted):
         after = drilled(state, after, entry.at, entry.record)
+    after = follow_saving(state, after, entry.at, entry.record)
     machine.check(entry.record, state, after)
     return after
 
@@ -29,6 +31,8 @@ def evolve(state: HostState, entry: r.Entry) -> HostState:
 def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
     if isinstance(record, r.Decided):
         return state
+    if isinstance(record, r.SleepRecord):
+        return evolve_sleep(state, at, record)
     if isinstance(record, r.RunRecord):
         return evolve_step(state, at, record)
     if isinstance(record, r.OperationRecord):

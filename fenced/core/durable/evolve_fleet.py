@@ -56,6 +56,10 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
         case r.StormEnded():
             ended = (replace(it, end=record.end) if it.id == record.id else it for it in state.storms)
             return replace(state, storms=tuple(ended))
+        case r.CapacityChanged():
+            others = tuple(it for it in state.short_of if it[0] != record.cluster)
+            now = ((record.cluster, record.short),) if record.short else ()
+            return replace(state, short_of=(*others, *now))
         case r.ReloadRefused() | r.Reloaded():
             return state  # only announced: every start reads the whole configuration
         case r.ControlTaken() | r.ControlHandedOver():

@@ -15,6 +15,9 @@ from fenced.model.power import Action, OperationState, State
 
 JOINED_KEPT_MAX = 100
 
+_OFF = frozenset({State.FENCED, State.FAILED, State.SLEEPING})
+"""States in which an ON begins to give power back."""
+
 Change = (
     r.OperationJoined
     | r.LevelEntered
@@ -67,7 +70,9 @@ def _runs(state: HostState, at: float, operation: Operation) -> HostState:
             changes["is_on_forbidden"] = False
     if operation.action in {Action.OFF, Action.RESTART}:
         return to_state(state, State.FENCING, at, **changes)
-    after = State.RESTORING if state.state in {State.FENCED, State.FAILED} else state.state
+    if operation.action is Action.SLEEP:
+        return to_state(state, state.state, at, **changes)
+    after = State.RESTORING if state.state in _OFF else state.state
     return to_state(state, after, at, is_stay_off=False, is_on_forbidden=False, is_left_off=False, **changes)
 
 
@@ -128,6 +133,8 @@ def _phase_entered(state: HostState, at: float, operation: Operation, record: r.
         case Phase.RESTORING:
             changes |= _restore_began(state, at, operation, record)
             state = to_state(state, State.RESTORING, at) if state.state is State.FENCED else state
+        case Phase.GOING_DOWN:
+            changes["deadline"] = record.deadline or operation.deadline
         case Phase.INSPECTING:
             changes["devices"] = tuple(replace(run, is_inspected=False) for run in operation.devices)
         case Phase.CLOSING:  # a later restart of the daemon would forget what was read
@@ -199,7 +206,7 @@ def _ended(state: HostState, at: float, record: r.OperationEnded) -> HostState:
 
 def _failures(state: HostState, operation: Operation, *, is_failure: bool) -> int:
     """Return the number of failed fences in a row; giving power back neither counts nor ends the row."""
-    if operation.is_giving_back:
+    if operation.is_giving_back or operation.is_saving:
         return state.failures
     return state.failures + 1 if is_failure else 0
 

@@ -103,7 +103,8 @@ class FleetState:
 
     `listened`: how long the daemon listened in each quarter of a day. `storms`: those that last, and the last one of
     each other domain. `store_hold`: why automatic fencing waits for an operator to check the store, or "".
-    `released_store`: the id of the store that was expected when an operator released this one.
+    `released_store`: the id of the store that was expected when an operator released this one. `short_of`: clusters
+    that lack idle hosts which can't be woken, and how many (S24).
     """
 
     is_disarmed: bool = False
@@ -116,6 +117,7 @@ class FleetState:
     store_hold: str = ""
     released_store: str = ""
     listened: tuple[Listening, ...] = ()
+    short_of: tuple[tuple[str, int], ...] = ()
 
     @property
     def lasting_storms(self) -> tuple[Storm, ...]:

@@ -26,6 +26,7 @@ MEANING: Final[dict[State, str]] = {
     State.FAILED: "not proven off and no attempt is left for now, an operator must look",
     State.LEFT: "reported that it stops; silence is expected",
     State.MAINTENANCE: "an operator asked to leave it alone",
+    State.SLEEPING: "asleep to save power; comes back when asked",
 }
 
 _CALM: Final = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.FAILED, State.LEFT})
@@ -33,7 +34,7 @@ _CALM: Final = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RES
 TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
     r.HostHeard: {
         state: frozenset({State.HEALTHY, State.MAINTENANCE})
-        for state in (_CALM | {State.HEALTHY, State.FENCED, State.DUMPING})
+        for state in (_CALM | {State.HEALTHY, State.FENCED, State.DUMPING, State.SLEEPING})
     },
     r.HostSuspected: {state: frozenset({State.SUSPECT}) for state in (State.HEALTHY, State.FAILED, State.RESTORING)},
     r.HostLeft: {
@@ -47,6 +48,12 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
         State.FENCED: frozenset({State.FENCED, State.RESTORING}),
         State.FENCING: frozenset({State.FENCING}),
         State.RESTORING: frozenset({State.RESTORING}),
+        State.SLEEPING: frozenset({State.SLEEPING, State.RESTORING}),
+    },
+    r.HostSlept: {state: frozenset({State.SLEEPING}) for state in (State.HEALTHY, State.LEFT)},
+    r.HostWoken: {
+        state: frozenset({State.HEALTHY, State.MAINTENANCE, State.RESTORING})
+        for state in (State.SLEEPING, State.RESTORING)
     },
     r.HostRevoked: {
         state: frozenset({State.HEALTHY, State.RESTORING, State.MAINTENANCE})
@@ -66,9 +73,11 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
                 State.LEFT,
                 State.MAINTENANCE,
                 State.RESTORING,
+                State.SLEEPING,
             }
         ),
-        State.RESTORING: frozenset({State.RESTORING, State.FENCED, State.UNKNOWN}),
+        State.RESTORING: frozenset({State.RESTORING, State.FENCED, State.UNKNOWN, State.SLEEPING}),
+        State.LEFT: frozenset({State.LEFT, State.HEALTHY}),
     },
 }
 """Record -> state before -> states after. Any record may also leave the state as it is; records not named always do."""
@@ -79,6 +88,8 @@ PHASE_MEANING: Final[dict[Phase, str]] = {
     Phase.INSPECTING: "reads the devices of the other levels once: a chassis that reads ON contradicts the level",
     Phase.ANNOUNCING: "waits until the broker has the `fenced` event, or `announce_wait` is over",
     Phase.RESTORING: "switches devices ON, outlets first",
+    Phase.VETO: "reads every device ON, says that the host will be put to sleep, and waits for a veto",
+    Phase.GOING_DOWN: "asks the host to shut down, and reads until every chassis is OFF",
     Phase.READ_AND_END: "sends no command: reads each device once, then ends (a status, a probe, or after a restart)",
     Phase.CLOSING: "waits until none of its commands can act any more",
     Phase.ENDED: "over; none of its steps is executed any more",
@@ -88,12 +99,14 @@ FIRST_PHASE: Final = {
     Action.OFF: Phase.PROVING,
     Action.RESTART: Phase.PROVING,
     Action.ON: Phase.RESTORING,
+    Action.WAKE: Phase.RESTORING,
+    Action.SLEEP: Phase.VETO,
     Action.STATUS: Phase.READ_AND_END,
     Action.PROBE: Phase.READ_AND_END,
 }
 """The phase in which an operation starts."""
 
-_STARTS: Final = frozenset({Phase.PROVING, Phase.RESTORING, Phase.READ_AND_END})
+_STARTS: Final = frozenset({Phase.PROVING, Phase.RESTORING, Phase.READ_AND_END, Phase.VETO})
 _GIVE_UP: Final = frozenset({Phase.RESTORING, Phase.READ_AND_END, Phase.CLOSING})
 
 PHASES: Final[dict[type[r.HostRecord], dict[Phase | None, frozenset[Phase]]]] = {
@@ -105,6 +118,8 @@ PHASES: Final[dict[type[r.HostRecord], dict[Phase | None, frozenset[Phase]]]] = 
         Phase.INSPECTING: _GIVE_UP | {Phase.PROVING, Phase.ANNOUNCING},
         Phase.ANNOUNCING: _GIVE_UP,
         Phase.RESTORING: frozenset({Phase.READ_AND_END, Phase.CLOSING}),
+        Phase.VETO: frozenset({Phase.GOING_DOWN, Phase.CLOSING}),
+        Phase.GOING_DOWN: frozenset({Phase.ANNOUNCING, Phase.READ_AND_END, Phase.CLOSING}),
         Phase.READ_AND_END: frozenset({Phase.RESTORING, Phase.CLOSING}),
     },
     r.OperationEnded: {phase: frozenset({Phase.ENDED}) for phase in Phase if phase is not Phase.ENDED},

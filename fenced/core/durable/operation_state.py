@@ -189,6 +189,8 @@ class Phase(Enum):
     INSPECTING = "inspecting"
     ANNOUNCING = "announcing"
     RESTORING = "restoring"
+    VETO = "veto"
+    GOING_DOWN = "going_down"
     READ_AND_END = "reading"
     CLOSING = "closing"
     ENDED = "ended"
@@ -243,7 +245,8 @@ class Operation:
 
     `wanted`: the devices that must be ON in the end, set when the restore begins. `is_stopped`: `ending` is decided.
     `is_contradicted`, `life_checked_at`: kept for the story; no decision reads them. `is_forced`: live evidence does
-    not stop this drill.
+    not stop this drill. `veto_until`: until then anybody may veto that the host is put to sleep; None: its devices were
+    not read ON yet.
     """
 
     id: OperationId
@@ -292,11 +295,17 @@ class Operation:
     error: str | None = None
     is_drill: bool = False
     is_forced: bool = False
+    veto_until: float | None = None
 
     @property
     def is_automatic(self) -> bool:
         """Whether the daemon decided it rather than an operator or program; then it must pass every gate (S10)."""
         return self.cause is not Cause.REQUEST
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether it puts the host to sleep or wakes it: it counts in no attempts, cool-down or budget (S24)."""
+        return self.action in {Action.SLEEP, Action.WAKE}
 
     @property
     def is_giving_back(self) -> bool:

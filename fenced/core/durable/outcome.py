@@ -61,7 +61,7 @@ def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceR
     touched = tuple(run for run in operation.devices if run.is_switched_off or run.device in owed)
     if touched:
         return touched
-    if operation.action is Action.ON:
+    if operation.action in {Action.ON, Action.WAKE}:
         return operation.devices
     return operation.at_level(operation.proof_level)
 

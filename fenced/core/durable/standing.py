@@ -22,10 +22,11 @@ BARRED = {
     State.FAILED: "could not be fenced and may be dead",
     State.LEFT: "reported that it goes down",
     State.MAINTENANCE: "is in maintenance",
+    State.SLEEPING: "sleeps to save power",
 }
 """States in which a machine can't serve as a proxy, and why (design.md#proxy-race)."""
 
-NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
+NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE, State.SLEEPING})
 """States that don't count in the share of the cluster (design.md#gates)."""
 
 
@@ -49,18 +50,18 @@ def is_in_hand(state: HostState, now: float) -> bool:
 
 def is_monitored(state: HostState, now: float) -> bool:
     """Return whether the host should send heartbeats: it is not switched off by an operator or in maintenance."""
-    return state.state not in NOT_MONITORED and not is_in_hand(state, now)
+    return state.state not in NOT_MONITORED and not state.is_asleep and not is_in_hand(state, now)
 
 
 def is_expected(state: HostState, now: float) -> bool:
     """Return whether the host should be heard, and no known reason explains its silence."""
-    return state.state in HEARD_OR_MISSED and not is_in_hand(state, now)
+    return state.state in HEARD_OR_MISSED and not state.is_asleep and not is_in_hand(state, now)
 
 
 def is_unrecovered(state: HostState, now: float) -> bool:
     """Return whether the host was fenced, or could not be, and is not back. One that an operator switched off is not
     meant."""
-    return state.state in AWAY and not is_in_hand(state, now)
+    return state.state in AWAY and not state.is_asleep and not is_in_hand(state, now)
 
 
 def counted_as(state: HostState, now: float, *, is_heard: bool) -> tuple[object, ...]:

@@ -24,6 +24,7 @@ from fenced.core.durable.operation_state import (
     Slot,
     Step,
 )
+from fenced.core.durable.sleep_state import NEVER, Asleep, Saving, SoftOff
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.paths import Dispute
 from fenced.model.power import Cause, Power, State, What
@@ -32,6 +33,7 @@ __all__ = [
     "PROXY_REFUSED",
     "SHARED_MACHINE",
     "WRONG_MACHINE",
+    "Asleep",
     "DeviceRun",
     "Drill",
     "DrillResult",
@@ -51,7 +53,9 @@ __all__ = [
     "RaceEntry",
     "Reason",
     "Restored",
+    "Saving",
     "Slot",
+    "SoftOff",
     "Step",
     "Trial",
 ]
@@ -143,7 +147,8 @@ class HostState:
     inventory. `known_since`: when its first heartbeat was recorded; 0.0: by an older program. `suspicions`: those that
     gates held, the newest last; `suspicions_cut_at`: when the newest of those began that are kept no longer because
     there were too many. `drill`: the one under way; `drilled_at`: when one last succeeded. `lost_token`: the bus showed
-    it, and the store had lost its record; kept until the next proof, which replaces it (S22).
+    it, and the store had lost its record; kept until the next proof, which replaces it (S22). `saving`: what power
+    saving remembers of it (S24).
     """
 
     name: HostName
@@ -197,6 +202,12 @@ class HostState:
     last_drill: Drill | None = None
     drilled_at: float | None = None
     lost_token: Token | None = None
+    saving: Saving = NEVER
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether saving put it to sleep, and it was not heard since: no gate counts it."""
+        return self.saving.asleep is not None
 
     def slot_of(self, operation: OperationId | None) -> Slot | None:
         """Return the slot of the operation with that id; None: the host does not have it, or no longer."""

@@ -8,7 +8,7 @@ def plain_seconds(host: Host, sight: Sight, *, interval: float) -> float:
     """Return the grace of a daemon that is well: what the host's load and roles make of it, and missed intervals."""
     detection = host.settings.detection
     roles = set(sight.roles) | set(host.roles)
-    grace = detection.grace_seconds + detection.grace_per_workload_seconds * sight.workloads
+    grace = detection.grace_seconds + detection.grace_per_workload_seconds * (sight.workloads or 0)
     grace += sum(seconds for role, seconds in detection.grace_per_role_seconds if role in roles)
     grace = min(grace, max(detection.grace_max_seconds, detection.grace_seconds))
     return max(grace, detection.missed_heartbeats * interval)

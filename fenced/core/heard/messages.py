@@ -19,7 +19,8 @@ class Health:
     """One message of `health/HOST`, or of POST health/H. `received`: when the daemon read it, on the steady clock.
 
     `waited_seconds`: the longest it may have waited in the socket before that, while the daemon was busy. `sequence`
-    counts within one boot and one `reporter`. `unread`: fields that could not be parsed and are treated as absent.
+    counts within one boot and one `reporter`. `workloads`: None: not said. `unread`: fields that could not be parsed
+    and are treated as absent.
     """
 
     host: HostName
@@ -31,7 +32,7 @@ class Health:
     sequence: int | None = None
     status: HealthStatus = HealthStatus.OK
     interval_seconds: float | None = None
-    workloads: int = 0
+    workloads: int | None = None
     roles: tuple[str, ...] = ()
     reason: str = ""
     unread: tuple[str, ...] = ()

@@ -17,12 +17,14 @@ from fenced.core.heard.others import Others
 from fenced.core.heard.own_health import Ills
 from fenced.model.names import ProxyName
 
-NEWEST_FORMAT: Final = 3
+NEWEST_FORMAT: Final = 4
 """The format of the store's texts in which every record can be written."""
 STORMS_FORMAT: Final = 2
 """The first format that has records of storms."""
 DECISIONS_FORMAT: Final = 3
 """The first format that has records of decisions."""
+SAVING_FORMAT: Final = 4
+"""The first format that has records of power saving."""
 LEASE_MARGIN_SECONDS: Final = 1.0
 """No power command is sent in the last part of a lease (S20)."""
 

@@ -46,7 +46,7 @@ def keep_beat(
     if len(several) > 1 and not is_stopping:
         live = [it for it in several if ear - it.ear <= OVERDUE_INTERVALS * _interval(it, default)]
         SET["interval_seconds"](sight, min(_interval(it, default) for it in live))
-        SET["workloads"](sight, max(it.workloads for it in live))
+        SET["workloads"](sight, max((it.workloads for it in live if it.workloads is not None), default=None))
         SET["roles"](sight, tuple(dict.fromkeys(role for it in live for role in it.roles)))
 
 

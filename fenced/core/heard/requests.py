@@ -8,7 +8,7 @@ from fenced.model.power import Action
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionAsked:
-    """An operator or program requests off, on, restart, status or probe."""
+    """An operator or program requests off, on, restart, status, probe or sleep."""
 
     host: HostName
     action: Action
@@ -111,6 +111,16 @@ class StormReleaseAsked:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeAsked:
+    """An operator or program wants `hosts` more hosts of a cluster awake (S24)."""
+
+    cluster: str
+    hosts: int
+    by: str
+    reason: str
+
+
 Asked = (
     ActionAsked
     | DrillAsked
@@ -122,4 +132,5 @@ Asked = (
     | ArmAsked
     | StoreReleaseAsked
     | StormReleaseAsked
+    | WakeAsked
 )

@@ -25,7 +25,7 @@ class Reporter(NamedTuple):
     name: str
     ear: float
     interval: float | None
-    workloads: int
+    workloads: int | None
     roles: tuple[str, ...]
     is_stopping: bool
 
@@ -59,6 +59,7 @@ class Sight:
     and last message of a run long after it was proven off. `watch_offs`: by level. `watch_lit`: by device, the paths
     that last read ON in the watch. `devices_since`: when a reload changed the host's devices. `wake_at`: the next
     scheduled check. `longest_silence`: between two beats since the start, in seconds of listening, and when it ended.
+    `workloads`: None: not said, which is not zero. `idle_since`: since when saving sees it idle (S24).
     """
 
     heard_at: float | None = None
@@ -75,7 +76,7 @@ class Sight:
     speaking_since: float | None = None
     old_run: tuple[float, float] = (0.0, 0.0)
     interval_seconds: float | None = None
-    workloads: int = 0
+    workloads: int | None = None
     roles: tuple[str, ...] = ()
     is_stopping: bool = False
     life: LifeAnswer | None = None
@@ -91,6 +92,7 @@ class Sight:
     give_back_at: float = 0.0
     longest_silence: float = 0.0
     longest_silence_at: float = 0.0
+    idle_since: float | None = None
 
 
 class Seen(TypedDict, total=False):
@@ -110,7 +112,7 @@ class Seen(TypedDict, total=False):
     speaking_since: float | None
     old_run: tuple[float, float]
     interval_seconds: float | None
-    workloads: int
+    workloads: int | None
     roles: tuple[str, ...]
     is_stopping: bool
     life: LifeAnswer | None
@@ -126,6 +128,7 @@ class Seen(TypedDict, total=False):
     give_back_at: float
     longest_silence: float
     longest_silence_at: float
+    idle_since: float | None
 
 
 MOMENTS: Final = frozenset(

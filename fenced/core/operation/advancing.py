@@ -6,7 +6,7 @@
 from typing import assert_never
 
 from fenced.core.durable.state import Operation, Phase
-from fenced.core.operation import announcing, closing, inspecting, proving, reading, restoring
+from fenced.core.operation import announcing, closing, inspecting, proving, reading, restoring, sleeping
 from fenced.core.operation.endings import end_unstarted
 from fenced.core.work import HostWork
 
@@ -45,6 +45,8 @@ def _advance(work: HostWork, operation: Operation) -> None:
             announcing.advance(work, operation)
         case Phase.RESTORING:
             restoring.advance(work, operation)
+        case Phase.VETO | Phase.GOING_DOWN:
+            sleeping.advance(work, operation)
         case Phase.READ_AND_END:
             reading.advance(work, operation)
         case Phase.CLOSING:

@@ -35,7 +35,7 @@ def advance(work: HostWork, operation: Operation) -> None:
 def _end(work: HostWork, operation: Operation) -> r.OperationEnded:
     ending = operation.ending or OperationState.FAILED
     next_attempt, cooldown = _next_attempt_at(work, operation, ending), _cooldown_until(work, operation)
-    is_failure = ending is OperationState.FAILED and not operation.is_fenced and operation.action is not Action.ON
+    is_failure = ending is OperationState.FAILED and not operation.is_fenced and not _gives_no_proof(operation)
     after = _after(work, operation, is_failure=is_failure)
     if is_failure and after is not State.RESTORING:
         next_at = max(next_attempt, cooldown) if operation.is_automatic else None
@@ -59,8 +59,13 @@ def _end(work: HostWork, operation: Operation) -> r.OperationEnded:
     )
 
 
+def _gives_no_proof(operation: Operation) -> bool:
+    """Return whether it is none that fences: its failure is no failed fence."""
+    return operation.action is Action.ON or operation.is_saving
+
+
 def _next_attempt_at(work: HostWork, operation: Operation, ending: OperationState) -> float:
-    if ending is OperationState.DONE or not operation.is_automatic or operation.action is Action.ON:
+    if ending is OperationState.DONE or not operation.is_automatic or _gives_no_proof(operation):
         return 0.0
     return work.now + back_off_seconds(work.state.failures + 1, first=5.0, most=300.0, salt=f"{operation.id}")
 
@@ -68,7 +73,7 @@ def _next_attempt_at(work: HostWork, operation: Operation, ending: OperationStat
 def _cooldown_until(work: HostWork, operation: Operation) -> float:
     """Return until when the host has a cooldown: after an automatic fence, unless it was cancelled before an OFF."""
     is_free = operation.ending is OperationState.CANCELLED and not operation.is_off_sent
-    if is_free or not operation.is_automatic or operation.action is Action.ON:
+    if is_free or not operation.is_automatic or _gives_no_proof(operation):
         return 0.0
     return work.now + work.fleet.inventory.daemon.gates.cooldown_seconds
 
@@ -148,6 +153,8 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
             return _after_restoring(work, operation)
         case State.FENCING:
             return _after_fencing(work, operation, is_failure=is_failure)
+        case State.LEFT if operation.action is Action.SLEEP:
+            return State.HEALTHY  # it did not go down: it is heard, or its silence counts after a whole grace
         case unchanged:
             return unchanged
 
@@ -156,6 +163,8 @@ def _after_restoring(work: HostWork, operation: Operation) -> State:
     state = work.state
     if _is_still_off(work, operation):
         return State.FENCED
+    if operation.before is State.SLEEPING and _is_still_asleep(work, operation):
+        return State.SLEEPING
     is_watched = state.is_on_forbidden and state.proof is not None
     return State.RESTORING if state.is_known or is_watched else State.UNKNOWN
 
@@ -210,6 +219,15 @@ def _is_still_off(work: HostWork, operation: Operation) -> bool:
     return not any(_may_be_on(work, run) or (run.is_lit and run.device in revoking) for run in operation.devices)
 
 
+def _is_still_asleep(work: HostWork, operation: Operation) -> bool:
+    """Return whether a sleeper sleeps on: no ON may have been done, and no chassis of it reads ON."""
+    asleep = work.state.saving.asleep
+    if asleep is None:
+        return False
+    lit = {run.device for run in operation.devices if run.is_lit}
+    return lit.isdisjoint(asleep.devices) and not any(_may_be_on(work, run) for run in operation.devices)
+
+
 def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
     """Return whether an ON that was sent may have been done: the device was not read OFF stably since (S2)."""
     return run.is_switched_on and not is_read_off(work, run)
@@ -219,6 +237,8 @@ def _untouched(work: HostWork, operation: Operation) -> State | None:
     """Return the earlier state, if it still holds because no OFF was sent and no reading contradicts it."""
     if operation.before is State.FENCED:
         return None if _is_contradicted(work, operation, work.state.proof) else State.FENCED
+    if operation.before is State.SLEEPING and work.state.is_asleep:
+        return State.SLEEPING if _is_still_asleep(work, operation) else State.RESTORING
     is_cancelled = operation.ending is OperationState.CANCELLED
     return operation.before if is_cancelled and operation.before in {State.LEFT, State.FAILED} else None
 

@@ -40,7 +40,7 @@ def unready(work: HostWork, *, is_forced: bool) -> Iterator[RefusedBy]:
     if work.state.boot is None or sight.boot is None:
         why = f"the heartbeats of {name} have no boot id, so nothing would show that it restarted"
         yield RefusedBy(rule="no_boot", why=why)
-    if sight.workloads > 0:
+    if sight.workloads:
         yield RefusedBy(rule="in_use", why=f"{name} reports {sight.workloads} workloads; move them away first")
     evidence = of_life.live_evidence(fleet, name, work.now)
     if not evidence.is_open and not is_forced:

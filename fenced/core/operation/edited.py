@@ -41,6 +41,11 @@ def spoilt(state: HostState, before: Host, after: Host | None, now: float) -> st
     and its outlet; another driver may reach it.
     """
     is_under_way = bool(state.under_way or state.unsettled(now))
+    if state.is_asleep:
+        if after is None:
+            return f"it removes {state.name}, which sleeps to save power: wake it first, `fencectl on {state.name}`"
+        if changed := _differing(_bases(before), _bases(after)):
+            return f"it changes {', '.join(changed)} of {state.name}, which sleeps to save power: wake it first"
     if not is_under_way and not state.owed and not state.is_left_off:
         return None
     if after is None:

@@ -133,10 +133,14 @@ def _resume(work: HostWork, operation: Operation) -> None:
         return
     is_proving = operation.phase in {Phase.PROVING, Phase.INSPECTING, Phase.READ_AND_END}
     changed = edited.changes(operation, work.host)
-    if is_proving and not operation.is_off_sent:
+    if operation.phase is Phase.VETO:
+        stop(work, "the daemon was restarted before the host was asked to shut down")
+    elif is_proving and not operation.is_off_sent:
         stop(work, "the daemon was restarted before the first OFF; detection starts again")
     elif changed:
         _resume_edited(work, changed)
+    elif operation.phase is Phase.GOING_DOWN:
+        pass  # it was asked to shut down: only its devices show what became of it
     elif is_proving:
         _resume_proving(work, operation)
     else:

@@ -88,7 +88,7 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
 
 def _life(work: HostWork) -> str:
     """Return why the host counts as living; "" if it does not, or is left alone."""
-    if work.state.maintenance is not None or work.state.state is State.FENCED:
+    if work.state.maintenance is not None or work.state.state in {State.FENCED, State.SLEEPING}:
         return ""
     if work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now):
         return "is heard"
@@ -118,12 +118,14 @@ def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answe
     """
     if running.is_stopped and not running.is_fenced:
         return _wait(work, asked)
+    if running.action is Action.SLEEP and not running.is_fenced:
+        return _ask_beside_sleep(work, asked, running)
     if running.is_giving_back:  # the daemon's own: the requested operation begins once its commands can no longer act
         answer = _wait(work, asked)
         stop(work, f"{asked.by} asks for {asked.action.value}")
         advance(work)
         return answer
-    if running.action is Action.ON or (running.action is Action.RESTART and _is_past_on(running)):
+    if running.action in {Action.ON, Action.WAKE} or (running.action is Action.RESTART and _is_past_on(running)):
         if asked.action is Action.ON and running.phase is not Phase.CLOSING:
             return _join(work, running, asked, running.action)
         return _wait(work, asked)
@@ -134,6 +136,16 @@ def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answe
     if running.action is not asked.action and asked.action is Action.RESTART and running.is_fenced:
         return _wait(work, asked)
     return _join(work, running, asked, asked.action)
+
+
+def _ask_beside_sleep(work: HostWork, asked: ActionAsked, running: Operation) -> Answer:
+    """Nothing was sent before the command: the sleep ends. After it, an ON waits until the host is down, because the
+    shutdown could undo it; `off` and `restart` take over (S24)."""
+    answer = _wait(work, asked)
+    if running.phase is Phase.VETO or asked.action is not Action.ON:
+        stop(work, f"{asked.by} asks for {asked.action.value}", ending=OperationState.CANCELLED)
+        advance(work)
+    return answer
 
 
 def _is_past_on(running: Operation) -> bool:
@@ -180,6 +192,9 @@ def cancel(work: HostWork, asked: CancelAsked) -> Answer:
 def _cancel_running(work: HostWork, running: Operation, why: str) -> Answer:
     if running.is_proving_off and running.is_off_sent:
         return RefusedBy(rule="off_sent", why="an OFF was sent: it goes on to verified off or failed (S19)")
+    if running.phase is Phase.GOING_DOWN:
+        why = "it was asked to shut down, which nothing takes back: `fencectl on` gives power back once it is off"
+        return RefusedBy(rule="off_sent", why=why)
     if running.phase is Phase.CLOSING:
         return RefusedBy(rule="ended", why=f"operation {running.id} is ending")
     stop(
@@ -214,7 +229,7 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
 def state_in_maintenance(state: State, running: Operation | None) -> State:
     """Return the state during maintenance: a host that is off, or being switched, keeps its state."""
     is_under_way = running is not None and state in {State.FENCING, State.RESTORING}
-    return state if state is State.FENCED or is_under_way else State.MAINTENANCE
+    return state if state in {State.FENCED, State.SLEEPING} or is_under_way else State.MAINTENANCE
 
 
 def _end_maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
@@ -235,7 +250,7 @@ def _maintain_running(work: HostWork, running: Operation, asked: MaintenanceAske
     is_giving_back = running.phase in {Phase.ANNOUNCING, Phase.RESTORING}
     if is_giving_back:
         stop(work, why, is_on_forbidden=True)
-    elif running.is_automatic and not running.is_off_sent:
+    elif running.phase is Phase.VETO or (running.is_automatic and not running.is_off_sent and not running.is_saving):
         stop(work, why)
     _go_on(work, asked)
 

@@ -183,7 +183,7 @@ def _is_heard_since(work: HostWork, operation: Operation) -> bool:
     """
     if operation.is_giving_back and work.fleet.is_heard(work.name, work.now):
         return True
-    was_off = operation.is_fenced or operation.before is State.FENCED
+    was_off = operation.is_fenced or operation.before in {State.FENCED, State.SLEEPING}
     heard_at = work.sight.heard_at
     return was_off and work.state.state is State.HEALTHY and heard_at is not None and heard_at > _began(operation)
 

@@ -159,6 +159,8 @@ def read_again_at(work: HostWork, operation: Operation, run: DeviceRun, power: P
     hold of a device that was off already, a fifth of the hold is often enough.
     """
     settings = work.host.device(run.device).power
+    if operation.phase in {Phase.VETO, Phase.GOING_DOWN}:
+        return work.now + settings.verify_interval_seconds
     if operation.phase is Phase.RESTORING:
         return work.now if run.on_attempts == 0 else work.now + settings.verify_interval_seconds
     if power is not Power.OFF and run.off_attempts == 0 and run.on_attempts == 0:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fenced.core.durable import records as r
 from fenced.core.durable.state import HostState
-from fenced.core.said import fleet_events, host_events, operation_events
+from fenced.core.said import fleet_events, host_events, operation_events, sleep_events
 from fenced.core.said.cloud_events import CloudEvents, Data
 from fenced.model.moments import Moment
 from fenced.model.names import DeviceName, HostName, OperationId
@@ -49,6 +49,8 @@ def _events(at: float, record: r.HostRecord, before: HostState, after: HostState
         return operation_events.of(record, before, after)
     if isinstance(record, r.Decided):
         return []  # the records beside it are announced
+    if isinstance(record, r.SleepRecord):
+        return sleep_events.of(record)
     return host_events.of(at, record, before, after)
 
 

@@ -39,6 +39,9 @@ def of(record: r.Record) -> CloudEvents:
             return [(FLEET + "storm", data)]
         case r.StormEnded():
             return [(FLEET + "storm_over", _storm_over(record))]
+        case r.CapacityChanged():
+            data = {"cluster": record.cluster, "short": record.short, "why": record.why}
+            return [(FLEET + "capacity_short", data)]
         case r.ReloadRefused():
             return [(FLEET + "reload_refused", {"why": record.why})]
         case r.Reloaded():

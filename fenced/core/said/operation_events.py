@@ -38,6 +38,8 @@ def _started(record: r.OperationStarted) -> CloudEvents:
 
 
 def _begun(operation: Operation | None) -> CloudEvents:
+    if operation is not None and operation.action is Action.WAKE:
+        return [(HOST + "waking", {"operation": str(operation.id)})]
     if operation is None or operation.action not in {Action.OFF, Action.RESTART}:
         return []
     data = {"operation": str(operation.id), "action": operation.action.value, "drill": operation.is_drilling}

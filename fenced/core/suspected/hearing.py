@@ -14,7 +14,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard.reporters import is_going_down
 from fenced.core.operation import life
 from fenced.core.operation.phases import stop
-from fenced.core.suspected import freshness, giving_back
+from fenced.core.suspected import freshness, giving_back, sleepers
 from fenced.core.suspected.looking import suspect
 from fenced.core.suspected.silence import is_silent_through, watch
 from fenced.core.work import HostWork
@@ -33,6 +33,10 @@ def hear(work: HostWork, health: Health) -> bool:
     state = work.state
     if health.is_retained:
         return False
+    if sleepers.is_quiet(state):
+        if not sleepers.hear(work, health):
+            return _hear_no_news(work, health)
+        state = work.state
     if health.boot is not None and health.boot in state.ended_boots and not _is_last_run(work, health):
         return _hear_ended_boot(work, health.boot, health)
     if freshness.is_stale(work.sight, health):
@@ -208,7 +212,7 @@ def overhear(fleet: Fleet, health: Health) -> None:
     """Keep a heartbeat at a standby, which decides nothing. What ends a proof of OFF waits for the takeover: a living
     host sends it again."""
     state = fleet.hosts.get(health.host)
-    if state is None or health.is_retained or state.proof is not None:
+    if state is None or health.is_retained or state.proof is not None or not sleepers.overheard(fleet, state, health):
         return
     sight = fleet.sights[health.host]
     if (health.boot is not None and health.boot in state.ended_boots) or freshness.is_stale(sight, health):

@@ -61,6 +61,8 @@ def look(work: HostWork) -> None:
             _look_left(work)
         case State.FENCED:
             look_watch(work)
+        case State.SLEEPING:
+            look_watch(work, work.host.settings.saving.watch_interval_seconds)
         case _:
             pass
     _end_maintenance_in_time(work)
@@ -105,7 +107,7 @@ def _look_giving_back(work: HostWork, operation: Operation) -> None:
 def _watch_owed(work: HostWork) -> None:
     """Watch the devices that the daemon left off until they are on, unless the watch of an off host reads them
     already."""
-    if work.operation is None and not is_watched_as_off(work.state):
+    if work.operation is None and not is_watched_as_off(work.state) and work.state.state is not State.SLEEPING:
         look_watch(work)
 
 
@@ -143,6 +145,8 @@ def _look_restoring(work: HostWork) -> None:
     if work.now < until:
         work.wake(max(until, work.now + 0.05))
     else:
+        if work.state.is_asleep:
+            work.record(r.WakeFailed(why="power was given, and no heartbeat came within boot_grace"))
         suspect(work, Cause.SILENCE, "power was given back and no heartbeat came within boot_grace")
 
 
@@ -171,9 +175,10 @@ def _look_left(work: HostWork) -> None:
         work.record(r.HostLeft(reason="away longer than stopping_max", is_overdue=True))
 
 
-def look_watch(work: HostWork) -> None:
-    """Have the devices of a fenced or failed host read every `watch_interval`."""
-    sight, interval = work.sight, work.host.settings.detection.watch_interval_seconds
+def look_watch(work: HostWork, every: float | None = None) -> None:
+    """Have the devices of a fenced, failed or sleeping host read every `watch_interval`, or as often as `every`."""
+    sight = work.sight
+    interval = work.host.settings.detection.watch_interval_seconds if every is None else every
     if not work.host.devices:
         return
     watch_at = sight.watch_at

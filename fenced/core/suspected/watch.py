@@ -12,6 +12,7 @@ from fenced.core.operation import paths
 from fenced.core.operation.endings import report_left_off
 from fenced.core.operation.mismatch import mismatches, tell
 from fenced.core.operation.proof import record_fenced
+from fenced.core.suspected import sleepers
 from fenced.core.suspected.hearing import revoke_by_power
 from fenced.core.suspected.looking import look
 from fenced.core.suspected.silence import is_silent
@@ -29,7 +30,8 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     sight, state = work.sight, work.state
     work.see(watch_started=None)
     began = max(state.since, sight.operation_ended_at, sight.devices_since)
-    if event.started < began or work.operation is not None or not (is_watched_as_off(state) or state.owed):
+    is_watched = is_watched_as_off(state) or state.state is State.SLEEPING or state.owed
+    if event.started < began or work.operation is not None or not is_watched:
         look(work)
         return
     lit = _take_paths(work, event)
@@ -43,6 +45,8 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
         tell(work, device, why)
     if state.state is State.FENCED:
         _watch_fenced(work, lit)
+    elif state.state is State.SLEEPING:
+        sleepers.watched(work, lit)
     elif state.state is State.RESTORING and state.is_on_forbidden and _is_restored_all_the_same(work, lit):
         revoke_by_power(work, "it reads ON after a restore that was stopped: the ON had been sent")
     elif is_watched_as_off(state):

@@ -20,11 +20,14 @@ GET_SYSTEM_GUID: Final = Request(network_function=APPLICATION, command=0x37)
 GET_CHASSIS_STATUS: Final = Request(network_function=CHASSIS, command=0x01)
 POWER_DOWN: Final = 0x00
 POWER_UP: Final = 0x01
+SOFT_SHUTDOWN: Final = 0x05
 CHASSIS_CONTROLS: Final = {
     Power.OFF: Request(network_function=CHASSIS, command=0x02, data=bytes((POWER_DOWN,))),
     Power.ON: Request(network_function=CHASSIS, command=0x02, data=bytes((POWER_UP,))),
 }
 """28.3. Power down is immediate. Cycle, reset and soft shutdown do not fence (S7)."""
+CHASSIS_SOFT_OFF: Final = Request(network_function=CHASSIS, command=0x02, data=bytes((SOFT_SHUTDOWN,)))
+"""28.3: "initiate a soft-shutdown of OS via ACPI by emulating a fatal overtemperature" (S24). Optional for a BMC."""
 USER: Final = 0x02
 OPERATOR: Final = 0x03
 ADMINISTRATOR: Final = 0x04

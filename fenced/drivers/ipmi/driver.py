@@ -19,6 +19,7 @@ from fenced.drivers.ipmi import identity
 from fenced.drivers.ipmi.cipher import Suite
 from fenced.drivers.ipmi.commands import (
     CHASSIS_CONTROLS,
+    CHASSIS_SOFT_OFF,
     GET_CHASSIS_STATUS,
     GET_DEVICE_ID,
     IN_PRESENT_STATE,
@@ -136,15 +137,22 @@ class Ipmi:
 
         Raises DeviceError.
         """
-        given = settings(spec)
         if power is Power.UNKNOWN:
             raise bad("a chassis can't be set to unknown")
+        await self._command(spec, CHASSIS_CONTROLS[power], power, timeout_seconds)
+
+    async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        """Send Chassis Control, soft shutdown, as `set` does. A BMC that has no such command refuses it."""
+        await self._command(spec, CHASSIS_SOFT_OFF, Power.OFF, timeout_seconds)
+
+    async def _command(self, spec: DeviceSpec, request: Request, power: Power, timeout_seconds: float) -> None:
+        given = settings(spec)
 
         async def control(visit: Visit) -> None:
             await _check_ready(visit, spec)
             if spec.identity:
                 await identity.check(visit, spec)
-            await _control(visit, power, progress)
+            await _control(visit, request, power, progress)
 
         async with _deadline(given, timeout_seconds) as progress:
             await self._visit(given, progress, control)
@@ -258,9 +266,8 @@ async def _identities(visit: Visit, spec: DeviceSpec, *, seconds: float) -> tupl
         return ()
 
 
-async def _control(visit: Visit, power: Power, progress: Progress) -> None:
-    """Send Chassis Control once. Raises DeviceError."""
-    request = CHASSIS_CONTROLS[power]
+async def _control(visit: Visit, request: Request, power: Power, progress: Progress) -> None:
+    """Send Chassis Control once. `power`: the state that it leads to. Raises DeviceError."""
     progress.in_time()
     visit.send(request)
     progress.is_sent = True

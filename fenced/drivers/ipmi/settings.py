@@ -57,6 +57,7 @@ DESCRIPTION: Final = DriverDescription(
     can_identify=True,
     settle_seconds=SETTLE_SECONDS,
     can_tell_ready=True,
+    can_soft_off=True,
 )
 
 

@@ -5,6 +5,7 @@ speak HTTP. A 2xx to ForceOff means that the BMC has accepted the command, not t
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from fenced.drivers.redfish.answers import LOGIN_REFUSED, Answer, Json, explanation, part
@@ -34,6 +35,8 @@ from fenced.ports.devices import (
 RESET_TYPES: Final = {Power.OFF: ("ForceOff",), Power.ON: ("On", "ForceOn")}
 """In order of preference. Graceful types and cycles do not fence (S7); PushPowerButton switches on a system that is off
 (HewlettPackard/oneview-redfish-toolkit#88)."""
+SOFT_OFF: Final = ("GracefulShutdown",)
+"""It asks the operating system (S24). PushPowerButton is none: it switches on a system that is off."""
 RESET_ACTION: Final = "#ComputerSystem.Reset"
 TAKEN: Final = frozenset({200, 201, 202, 204})
 THERE_ALREADY: Final = frozenset({400, 409})
@@ -77,6 +80,7 @@ DESCRIPTION: Final = DriverDescription(
     settle_seconds=SETTLE_SECONDS,
     can_tell_ready=True,
     speaks_tls=True,
+    can_soft_off=True,
     shapes={"system": Shape.OUTLET},
 )
 OPTIONS: Final = frozenset(option.name for option in DESCRIPTION.options)
@@ -115,12 +119,20 @@ class Redfish:
         """Send ForceOff or On; return when the BMC has accepted it or has finished its task. Raises DeviceError."""
         if power is Power.UNKNOWN:
             raise bad("a system can't be set to unknown")
+        await self._command(spec, power, RESET_TYPES[power], timeout_seconds)
+
+    async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        """Send GracefulShutdown, as `set` sends ForceOff. Raises DeviceError; NotSupported: the BMC does not offer
+        it."""
+        await self._command(spec, Power.OFF, SOFT_OFF, timeout_seconds)
+
+    async def _command(self, spec: DeviceSpec, power: Power, wanted: Sequence[str], timeout_seconds: float) -> None:
         exchange = None
         try:
             async with asyncio.timeout(timeout_seconds):
                 target = await self._target(spec)
                 exchange = self._exchange(target, timeout_seconds)
-                await self._reset(exchange, spec, power)
+                await self._reset(exchange, spec, power, wanted)
         except TimeoutError as exc:
             is_sent = exchange is not None and exchange.is_in_doubt
             raise DeviceTimedOut(
@@ -153,10 +165,10 @@ class Redfish:
     async def _power_of(self, exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
         return await power_of(exchange, system, spec)
 
-    async def _reset(self, exchange: Exchange, spec: DeviceSpec, power: Power) -> None:
+    async def _reset(self, exchange: Exchange, spec: DeviceSpec, power: Power, wanted: Sequence[str]) -> None:
         """Check the machine, then switch it. Raises DeviceError."""
         system = await self._ready(exchange, spec, power)
-        path, reset_type = await _action(exchange, system, power)
+        path, reset_type = await _action(exchange, system, wanted)
         answer = await exchange.command(path, {"ResetType": reset_type})
         if answer.status in TAKEN:
             await follow(exchange, answer)
@@ -194,8 +206,8 @@ class Redfish:
             raise refusal
 
 
-async def _action(exchange: Exchange, system: Json, power: Power) -> tuple[str, str]:
-    """Return the path of the Reset action and the type to send. Raises NotSupported."""
+async def _action(exchange: Exchange, system: Json, wanted: Sequence[str]) -> tuple[str, str]:
+    """Return the path of the Reset action and the type to send, the first of `wanted`. Raises NotSupported."""
     base = exchange.target.base
     action = part(system, "Actions", RESET_ACTION)
     path = action.get("target") if isinstance(action, dict) else None
@@ -204,7 +216,6 @@ async def _action(exchange: Exchange, system: Json, power: Power) -> tuple[str, 
     offered = action.get("ResetType@Redfish.AllowableValues")
     if not isinstance(offered, list) or not offered:
         offered = await _offered(exchange, action)
-    wanted = RESET_TYPES[power]
     # Without a list every type may work: some BMCs list none (DMTF/Redfishtool#24).
     reset_type = wanted[0] if not offered else next((name for name in wanted if name in offered), None)
     if reset_type is None:

@@ -91,9 +91,19 @@ from fenced.core.durable.records.of_run import (
     StepEnded,
     StepStarted,
 )
+from fenced.core.durable.records.of_sleep import (
+    CapacityChanged,
+    HostSlept,
+    HostWoken,
+    SleepAnnounced,
+    SleepFailed,
+    SleepRecord,
+    WakeFailed,
+    WakeWanted,
+)
 from fenced.model.names import HostName
 
-HostRecord = HostStateRecord | DeviceRecord | OperationRecord | RunRecord | Decided
+HostRecord = HostStateRecord | DeviceRecord | OperationRecord | RunRecord | Decided | SleepRecord
 Record = HostRecord | FleetRecord
 
 
@@ -115,6 +125,7 @@ __all__ = [
     "BudgetReturned",
     "BusBack",
     "BusLost",
+    "CapacityChanged",
     "CommandsOutlast",
     "Contradicted",
     "ControlHandedOver",
@@ -146,8 +157,10 @@ __all__ = [
     "HostRestored",
     "HostReturned",
     "HostRevoked",
+    "HostSlept",
     "HostStateRecord",
     "HostSuspected",
+    "HostWoken",
     "LeftOff",
     "LevelEntered",
     "LifeChecked",
@@ -175,6 +188,9 @@ __all__ = [
     "RequestRefused",
     "RestoreFailed",
     "RunRecord",
+    "SleepAnnounced",
+    "SleepFailed",
+    "SleepRecord",
     "StepEnded",
     "StepStarted",
     "StoreDoubted",
@@ -184,5 +200,7 @@ __all__ = [
     "SuspicionReleased",
     "TrustAdvanced",
     "WaitingOperationStarted",
+    "WakeFailed",
+    "WakeWanted",
     "WrongMachineFound",
 ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fenced.core.durable.fleet_state import AnsweredRequest, ClosedGate, Listening, Pause, Storm, StormEnd
+from fenced.core.durable.records.of_sleep import CapacityChanged
 from fenced.model.names import HostName
 
 
@@ -210,4 +211,5 @@ FleetRecord = (
     | BusBack
     | ReloadRefused
     | Reloaded
+    | CapacityChanged
 )

@@ -1,0 +1,149 @@
+"""Folds the records of power saving, and what other records say of a host that sleeps or was woken (S24)."""
+
+from typing import Final, assert_never
+
+from fenced.core.durable import records as r
+from fenced.core.durable.changing import change_operation, to_state, union
+from fenced.core.durable.replacing import replace
+from fenced.core.durable.sleep_state import Asleep, Saving, SoftOff
+from fenced.core.durable.state import HostState, Operation, Phase
+from fenced.model.power import Kind, State
+
+RETRY_SECONDS: Final = 300.0
+"""For so long others are woken first after a sleeper could not be given power."""
+
+
+def evolve_sleep(state: HostState, at: float, record: r.SleepRecord) -> HostState:
+    """Return the host's state after a record of saving."""
+    saving = state.saving
+    match record:
+        case r.SleepAnnounced():
+            return change_operation(state, record.operation, veto_until=record.at)
+        case r.HostSlept():
+            return _slept(state, at, record)
+        case r.SleepFailed():
+            soft_off = None if record.is_never_sent else saving.soft_off
+            after = replace(saving, retry_at=record.retry_at, ended_at=at, soft_off=soft_off)
+            return replace(state, saving=after, release_until=max(state.release_until, record.heard_by))
+        case r.WakeWanted():
+            if saving.asleep is None:
+                return state
+            asleep = replace(saving.asleep, waker=record.by, why=record.reason)
+            return replace(state, saving=replace(saving, asleep=asleep))
+        case r.HostWoken():
+            return _woken(state, at, record)
+        case r.WakeFailed():
+            return _wake_failed(state, at)
+        case _:
+            assert_never(record)
+
+
+def _slept(state: HostState, at: float, record: r.HostSlept) -> HostState:
+    if state.state not in {State.HEALTHY, State.LEFT}:
+        return state
+    asleep = Asleep(at=at, boot=record.boot, token=record.token, devices=record.devices)
+    ended = state.ended_boots
+    if record.boot is not None:
+        ended = (*(boot for boot in ended if boot != record.boot), record.boot)[-8:]
+    return to_state(
+        state,
+        State.SLEEPING,
+        at,
+        saving=replace(state.saving, asleep=asleep, soft_off=None, ended_at=at, is_switched_on=False),
+        token=record.token,
+        ended_boots=ended,
+        suspected_at=None,
+        suspicion=None,
+        held_by=(),
+    )
+
+
+def _wake_failed(state: HostState, at: float) -> HostState:
+    """Let others be woken first, if it still sleeps."""
+    saving = state.saving
+    if state.state is not State.SLEEPING or saving.asleep is None:
+        return state
+    asleep = replace(saving.asleep, waker="", why="")
+    return replace(state, saving=replace(saving, asleep=asleep, retry_at=at + RETRY_SECONDS))
+
+
+def _woken(state: HostState, at: float, record: r.HostWoken) -> HostState:
+    if not state.is_asleep:
+        return state
+    after = State.RESTORING
+    if record.is_alive:
+        after = State.HEALTHY if state.maintenance is None else State.MAINTENANCE
+    elif state.operation is not None:
+        after = state.state
+    boot = record.boot if record.boot is not None else state.boot
+    return to_state(
+        replace(state, saving=awake(state.saving, at) if record.is_alive else _on_its_way(state.saving)),
+        after,
+        at,
+        token=record.token,
+        boot=boot,
+        ended_boots=tuple(it for it in state.ended_boots if it != boot),
+        distrusted=union(state.distrusted, record.distrusted),
+        last_heard=at if record.is_alive else state.last_heard,
+    )
+
+
+def _on_its_way(saving: Saving) -> Saving:
+    """Return what is known of a sleeper that came on without the daemon: it boots, so it counts as on its way."""
+    asleep = saving.asleep
+    return replace(saving, asleep=replace(asleep, waker=asleep.waker or "itself") if asleep is not None else None)
+
+
+def awake(saving: Saving, at: float) -> Saving:
+    """Return what is known of a host that was heard, or is no sleeper any more."""
+    asleep = saving.asleep
+    if asleep is None:
+        return saving if not saving.is_switched_on else replace(saving, proven_at=at, is_switched_on=False)
+    slept = saving.slept_seconds + max(at - asleep.at, 0.0)
+    proven = at if saving.is_switched_on else saving.proven_at
+    return replace(saving, asleep=None, woken_at=at, slept_seconds=slept, proven_at=proven, is_switched_on=False)
+
+
+def follow_saving(before: HostState, after: HostState, at: float, record: r.Record) -> HostState:
+    """Return the state after any record, with what saving remembers of the host."""
+    saving = after.saving
+    match record:
+        case r.HostHeard():
+            is_other = saving.soft_off is not None and record.boot not in {None, saving.soft_off.boot}
+            saving = awake(saving, at)
+            saving = replace(saving, soft_off=None) if is_other else saving
+        case r.HostFenced():
+            saving = replace(_no_sleeper(saving, at), soft_off=None)
+        case r.HostRestored() if before.operation is not None and not record.missing:
+            has_switched = any(run.is_switched_on for run in before.operation.devices)
+            saving = replace(saving, is_switched_on=saving.is_switched_on or has_switched)
+        case r.PhaseEntered() if record.phase is Phase.GOING_DOWN and before.operation is not None:
+            saving = replace(saving, soft_off=_begun(before.operation, at))
+        case r.OperationStarted() if _takes_over(before, record.operation):
+            saving = _no_sleeper(saving, at)
+        case r.MaintenanceSet() if record.after is State.MAINTENANCE:
+            saving = _no_sleeper(saving, at)
+        case r.HostPutAside():
+            saving = replace(_no_sleeper(saving, at), soft_off=None)
+        case _:
+            pass
+    return after if saving is after.saving else replace(after, saving=saving)
+
+
+def _no_sleeper(saving: Saving, at: float) -> Saving:
+    """Return what is known of a host that others switch now: it sleeps no longer, and nothing of it was proven."""
+    if saving.asleep is None:
+        return saving
+    slept = saving.slept_seconds + max(at - saving.asleep.at, 0.0)
+    return replace(saving, asleep=None, slept_seconds=slept)
+
+
+def _takes_over(before: HostState, operation: Operation) -> bool:
+    """Return whether a person acts on a host that did not come back from its sleep: nothing holds its fence then."""
+    is_by_person = not operation.is_automatic and operation.is_power_changing
+    return is_by_person and before.state not in {State.SLEEPING, State.RESTORING}
+
+
+def _begun(operation: Operation, at: float) -> SoftOff:
+    chassis = tuple(run.device for run in operation.devices if run.kind is Kind.CHASSIS)
+    return SoftOff(at=at, boot=operation.boot, devices=chassis)

@@ -1,0 +1,55 @@
+"""What is durably known of a host that saving put to sleep (S24). Times are seconds on the steady clock."""
+
+from dataclasses import dataclass
+
+from fenced.model.names import BootId, DeviceName, Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asleep:
+    """The host was put to sleep, and was not heard since. It is the daemon's to give back (S9), and never expires.
+
+    `boot`: the run that was shut down. `devices`: the chassis that were read OFF. `waker`, `why`: who wants it awake,
+    and the reason; "": nobody yet.
+    """
+
+    at: float
+    boot: BootId | None
+    token: Token
+    devices: tuple[DeviceName, ...]
+    waker: str = ""
+    why: str = ""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody wants it awake."""
+        return bool(self.waker)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftOff:
+    """A soft off under way: until the chassis read OFF, or another boot is heard. Until then no ON is sent."""
+
+    at: float
+    boot: BootId | None
+    devices: tuple[DeviceName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """What saving remembers of a host. `proven_at`: when it last came back after an ON of the daemon's, on every
+    device. `is_switched_on`: an ON of the daemon's brought all devices back, and the host was not heard since.
+    `woken_at`: when it last woke. `retry_at`: until then it is left alone after it did not go down. `slept_seconds`: of
+    its ended sleeps. `ended_at`: when it was last put to sleep, or that failed."""
+
+    asleep: Asleep | None = None
+    soft_off: SoftOff | None = None
+    proven_at: float | None = None
+    is_switched_on: bool = False
+    woken_at: float | None = None
+    retry_at: float = 0.0
+    slept_seconds: float = 0.0
+    ended_at: float | None = None
+
+
+NEVER = Saving()

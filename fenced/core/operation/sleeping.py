@@ -1,0 +1,206 @@
+"""Phases VETO and GOING_DOWN: put a host to sleep (S24). The command is a soft off, and never becomes a hard one.
+
+In VETO every device is read ON, the sleep is announced, and anything that speaks against it ends it. Right before the
+command all of that is looked at again. From then on beats end nothing and silence is expected, over a restart of the
+daemon, too: the host is asleep once every chassis reads OFF stably and it is silent. Work that is heard after the
+command means that the OFF cut something: it is announced as `fenced`, and power is given back.
+"""
+
+from fenced.core import commands as c
+from fenced.core.durable import records as r
+from fenced.core.durable.state import DeviceRun, Operation, Phase
+from fenced.core.idle import fit
+from fenced.core.operation import phases
+from fenced.core.operation.proof import is_read_off, record_fenced
+from fenced.core.operation.steps import start_race, start_read, switch
+from fenced.core.work import HostWork
+from fenced.model.power import Kind, OperationState, Outcome, Power, State, What
+
+LOOK_SECONDS = 1.0
+"""How often the conditions are looked at during the veto."""
+READ_SECONDS = 5.0
+"""How often a chassis is read while its host shuts down."""
+
+
+def advance(work: HostWork, operation: Operation) -> None:
+    """Go on with the present phase."""
+    if operation.phase is Phase.VETO:
+        _wait_for_veto(work, operation)
+    else:
+        _go_down(work, operation)
+
+
+def _wait_for_veto(work: HostWork, operation: Operation) -> None:
+    is_asked = not operation.is_automatic
+    bar = next(fit.bars(work.fleet, work.name, work.now, is_asked=is_asked, is_begun=True), None)
+    if bar is not None:
+        phases.stop(work, f"{bar.rule}: {bar.why}")
+        return
+    due = operation.veto_until
+    if due is not None and work.now < due - 1e-6:
+        work.wake(min(due, work.now + LOOK_SECONDS))
+        return
+    since = operation.started if due is None else due
+    unread = [run for run in operation.devices if not (run.is_on and (run.read_at or 0.0) >= since - 1e-6)]
+    if unread and work.now >= operation.deadline:
+        names = ", ".join(f"{run.device} ({run.error or 'reads ' + run.says.value})" for run in unread)
+        _fail(work, operation, f"not every device was read ON: {names}", is_never_sent=True)
+    elif unread:
+        for run in unread:
+            _read(work, operation, run)
+        work.wake(min(operation.deadline, work.now + LOOK_SECONDS))
+    elif due is None:
+        at = work.now + work.host.settings.saving.veto_seconds
+        work.record(r.SleepAnnounced(operation=operation.id, at=at))
+        work.wake(work.now + LOOK_SECONDS)
+    else:
+        _ask_down(work, operation)
+
+
+def _ask_down(work: HostWork, operation: Operation) -> None:
+    """Ask the host to shut down: its operating system through every chassis, or its reporter."""
+    saving = work.host.settings.saving
+    until = work.now + saving.soft_timeout_seconds
+    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.GOING_DOWN, deadline=until))
+    if saving.soft_off_by == "device":
+        for run in _chassis(work.operation or operation):
+            switch(work, operation, run, What.SOFT_OFF)
+    else:
+        work.command(
+            c.AskReporter(
+                host=work.name,
+                operation=operation.id,
+                token=work.fleet.next_token(),
+                boot=work.state.boot,
+                sequence=work.sight.sequence,
+                within_seconds=c.WITHIN_SECONDS,
+                reason=operation.reason,
+            )
+        )
+    work.wake(work.now + READ_SECONDS)
+
+
+# -- after the command ------------------------------------------------------------------------------------------------
+
+
+def _go_down(work: HostWork, operation: Operation) -> None:
+    _follow_silence(work)
+    runs = _chassis(operation)
+    if why := _why_refused(operation, runs):
+        _fail(work, operation, why, is_never_sent=True)
+    elif work.state.boot != operation.boot:
+        _fail(work, operation, "it restarted instead of shutting down")
+    elif _is_down(work, runs):
+        _settle(work, operation, runs)
+    elif work.now >= operation.deadline:
+        _fail(work, operation, f"it did not shut down within {operation.deadline - _asked_at(work, operation):.0f} s")
+    else:
+        for run in runs:
+            _read(work, operation, run)
+        work.wake(min(operation.deadline, work.now + READ_SECONDS))
+
+
+def _asked_at(work: HostWork, operation: Operation) -> float:
+    soft_off = work.state.saving.soft_off
+    return soft_off.at if soft_off is not None else operation.started
+
+
+def _follow_silence(work: HostWork) -> None:
+    """Its silence is expected now, so it is `left` once it says that it stops, or is late."""
+    if work.state.state is State.HEALTHY and (
+        work.sight.is_stopping or work.fleet.is_overdue(work.name, work.now)
+    ):  # fmt: skip
+        work.record(r.HostLeft(reason="asked to shut down, to save power"))
+
+
+def _why_refused(operation: Operation, runs: tuple[DeviceRun, ...]) -> str:
+    """Return why no chassis can have asked the host; "": one may have."""
+    asked = [run for run in runs if run.is_asked_down]
+    if not asked or not all(run.command_outcome is Outcome.REFUSED for run in asked):
+        return ""
+    return "; ".join(f"{run.device}: {run.error}" for run in asked)
+
+
+def _is_down(work: HostWork, runs: tuple[DeviceRun, ...]) -> bool:
+    """Return whether every chassis reads OFF stably, and the host is silent since."""
+    if not all(is_read_off(work, run) and not run.is_busy for run in runs):
+        return False
+    since = min(run.same_since for run in runs)
+    sight = work.sight
+    return max(sight.heard_at or 0.0, sight.spoke_at or 0.0) <= since
+
+
+def _settle(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> None:
+    if work.sight.workloads:
+        _fence(work, operation, runs)
+        return
+    work.record(
+        r.HostSlept(
+            operation=operation.id,
+            boot=operation.boot,
+            token=work.fleet.next_token(),
+            devices=tuple(run.device for run in runs),
+            by=operation.by,
+            reason=operation.reason,
+            cause=operation.cause,
+        )
+    )
+    phases.finish(work, OperationState.DONE, None)
+    work.wake(work.now)
+
+
+def _fence(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> None:
+    """Announce the OFF: the host said after the command that it had work, and others must know that this is gone.
+
+    Where no level consists of chassis that read OFF, that is no proof: detection fences it as any silent host.
+    """
+    why = f"it reported {work.sight.workloads} workloads after it was asked to shut down"
+    off = {run.device for run in runs}
+    levels = (level for level in operation.levels if all(run.device in off for run in operation.at_level(level)))
+    level = next(levels, None)
+    if level is None:
+        _fail(work, operation, why, grace_seconds=0.0)
+        return
+    record_fenced(
+        work,
+        level=level,
+        devices=tuple(run.device for run in operation.at_level(level)),
+        operation=operation.id,
+        is_stay_off=False,
+        by=operation.by,
+        reason=why,
+        cause=operation.cause,
+    )
+    phases.enter(work, operation, Phase.ANNOUNCING)
+
+
+def _fail(
+    work: HostWork, operation: Operation, why: str, *, is_never_sent: bool = False, grace_seconds: float | None = None
+) -> None:
+    """End it: the host stays on, is left alone for `retry_after`, and its silence counts after a whole grace."""
+    grace = work.fleet.grace_seconds(work.name, work.now) if grace_seconds is None else grace_seconds
+    work.record(
+        r.SleepFailed(
+            operation=operation.id,
+            why=why,
+            retry_at=work.now + work.host.settings.saving.retry_after_seconds,
+            heard_by=work.now + grace,
+            is_never_sent=is_never_sent,
+        )
+    )
+    phases.finish(work, OperationState.FAILED, why)
+
+
+def _chassis(operation: Operation) -> tuple[DeviceRun, ...]:
+    return tuple(run for run in operation.devices if run.kind is Kind.CHASSIS)
+
+
+def _read(work: HostWork, operation: Operation, run: DeviceRun) -> None:
+    if run.is_busy:
+        return
+    if work.now < run.wait_until - 1e-6:
+        work.wake(run.wait_until)
+    elif run.proxy is None:
+        start_race(work, operation, run)
+    elif run.power is not Power.UNKNOWN or run.read_at is None or not run.is_racing:
+        start_read(work, operation, run, priority=c.PRIORITY_ON)

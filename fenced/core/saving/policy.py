@@ -1,0 +1,189 @@
+"""Decides at each look at the gates who is put to sleep and who is woken, cluster by cluster (S24).
+
+Waking comes first: it is what others wait for. The longest awake sleeps first, and who proved most recently that it
+comes back is woken first. One host of a cluster goes to sleep at a time, with a pause between two.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from fenced.core.allowed import gates, of_daemon
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Operation, Slot
+from fenced.core.fleet import Fleet
+from fenced.core.idle import counts, fit
+from fenced.core.idle.counts import Count
+from fenced.core.operation import starting
+from fenced.core.operation.advancing import advance
+from fenced.core.operation.phases import enter_restore
+from fenced.core.work import HostWork, Work
+from fenced.model.names import ClusterName, HostName
+from fenced.model.power import Action, Cause, State
+
+BY: Final = "fenced"
+
+
+def look(work: Work) -> None:
+    """Look at every cluster that saves, or has a sleeper. Harmless at any time, as often as you like."""
+    fleet, now = work.fleet, work.now
+    for cluster in sorted(fleet.by_cluster):
+        settings = counts.settings(fleet, cluster)
+        names = fleet.by_cluster[cluster]
+        if not settings.is_enabled and not any(fleet.hosts[name].is_asleep for name in names):
+            _tell_capacity(work, cluster, 0, "")
+            continue
+        _note_idle(fleet, cluster, now)
+        if gates.closed((of_daemon.lease(fleet, now),)):
+            continue
+        _want(work, cluster)
+        _wake(work, cluster)
+        if settings.is_enabled:
+            _put_one_to_sleep(work, cluster)
+
+
+def _note_idle(fleet: Fleet, cluster: ClusterName, now: float) -> None:
+    """Note since when each host is idle. It starts anew with the daemon, because nobody saw what happened before."""
+    for name in fleet.by_cluster[cluster]:
+        since, is_idle = fleet.sights[name].idle_since, counts.is_idle(fleet, name, now)
+        if is_idle is not (since is not None):
+            fleet.see(name, idle_since=now if is_idle else None)
+
+
+# -- waking -----------------------------------------------------------------------------------------------------------
+
+
+def _want(work: Work, cluster: ClusterName) -> None:
+    """Record who shall wake, and tell if too few can."""
+    fleet, now = work.fleet, work.now
+    settings, count = counts.settings(fleet, cluster), counts.of_cluster(fleet, cluster, now)
+    if not settings.is_enabled:
+        for name in wakeable(fleet, cluster, now):
+            _want_one(work.on(name), "saving is not enabled any more")
+        return
+    needed = settings.reserve + len(count.lost)
+    ready = len(count.idle) + len(_wanted(fleet, count))
+    short = needed - ready
+    if short <= 0:
+        _tell_capacity(work, cluster, 0, "")
+        return
+    why = f"{ready} idle hosts are on or on their way, wanted are {needed}"
+    if count.lost:
+        why += f", because {', '.join(count.lost)} is lost"
+    chosen = wakeable(fleet, cluster, now)[:short]
+    for name in chosen:
+        _want_one(work.on(name), why)
+    _tell_capacity(work, cluster, short - len(chosen), why)
+
+
+def wakeable(fleet: Fleet, cluster: ClusterName, now: float) -> list[HostName]:
+    """Return the sleepers that nobody woke yet and that may be woken, who proved it most recently first."""
+    asleep = (name for name in fleet.by_cluster.get(cluster, ()) if fleet.hosts[name].state is State.SLEEPING)
+    return sorted((name for name in asleep if _may_wake(fleet, name, now)), key=lambda name: _by_proof(fleet, name))
+
+
+def _may_wake(fleet: Fleet, name: HostName, now: float) -> bool:
+    state = fleet.hosts[name]
+    asleep = state.saving.asleep
+    is_free = asleep is not None and not asleep.is_wanted and state.maintenance is None
+    return is_free and now >= state.saving.retry_at and not fleet.host(name).is_own_machine
+
+
+def _by_proof(fleet: Fleet, name: HostName) -> tuple[float, str]:
+    proven = fleet.hosts[name].saving.proven_at
+    return (-proven if proven is not None else 0.0, str(name))
+
+
+def _wanted(fleet: Fleet, count: Count) -> list[HostName]:
+    """Return the sleepers that somebody wants awake, or that are on their way, and did not fail."""
+    found = []
+    for name in count.asleep:
+        state = fleet.hosts[name]
+        asleep = state.saving.asleep
+        if state.state in {State.SLEEPING, State.RESTORING} and asleep is not None and asleep.is_wanted:
+            found.append(name)
+    return found
+
+
+def _want_one(work: HostWork, reason: str) -> None:
+    work.record(r.WakeWanted(by=BY, reason=reason, cause=Cause.SAVING))
+
+
+def _wake(work: Work, cluster: ClusterName) -> None:
+    """Switch on who is wanted awake, as far as pacing allows it: too many at once trip a breaker."""
+    fleet, now = work.fleet, work.now
+    waiting = [name for name in fleet.by_cluster[cluster] if _is_due(fleet, name, now)]
+    for name in sorted(waiting, key=lambda it: _by_proof(fleet, it)):
+        if _has_room(fleet, name):
+            wake(work.on(name))
+
+
+def _is_due(fleet: Fleet, name: HostName, now: float) -> bool:
+    state = fleet.hosts[name]
+    asleep = state.saving.asleep
+    is_wanted = asleep is not None and asleep.is_wanted and state.state is State.SLEEPING
+    return is_wanted and state.maintenance is None and state.operation is None and now >= state.saving.retry_at
+
+
+def _has_room(fleet: Fleet, name: HostName) -> bool:
+    """Return whether fewer hosts of its cluster, its rack and the fleet are on their way than may be at once."""
+    host = fleet.host(name)
+    settings = host.settings.saving
+    coming = [fleet.host(it) for it, state in fleet.hosts.items() if counts.is_coming(state)]
+    in_cluster = sum(it.cluster == host.cluster for it in coming)
+    in_rack = sum(it.rack == host.rack and it.datacenter == host.datacenter for it in coming) if host.rack else 0
+    return (
+        len(coming) < settings.waking_fleet
+        and in_cluster < settings.waking_cluster
+        and in_rack < settings.waking_rack
+    )  # fmt: skip
+
+
+def wake(work: HostWork) -> None:
+    """Start the operation that wakes a sleeper. It passes `armed` and pauses, as a restore does (S19)."""
+    asleep = work.state.saving.asleep
+    assert asleep is not None
+    cause = Cause.SAVING if asleep.waker == BY else Cause.REQUEST
+    operation = starting.new(work, Action.WAKE, cause=cause, by=asleep.waker or BY, reason=asleep.why)
+    work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
+    enter_restore(work, operation)
+    advance(work)
+
+
+def _tell_capacity(work: Work, cluster: ClusterName, short: int, why: str) -> None:
+    told = dict(work.fleet.state.short_of).get(cluster, 0)
+    if told != short:
+        work.record_fleet(r.CapacityChanged(cluster=cluster, short=short, why=why))
+
+
+# -- to sleep ---------------------------------------------------------------------------------------------------------
+
+
+def _put_one_to_sleep(work: Work, cluster: ClusterName) -> None:
+    fleet, now = work.fleet, work.now
+    count = counts.of_cluster(fleet, cluster, now)
+    for name in _longest_awake(fleet, cluster):
+        bar = next(fit.bars(fleet, name, now, is_asked=False, count=count), None)
+        if bar is not None and bar.rule in fit.OF_CLUSTER:
+            return
+        if bar is None:
+            put_to_sleep(work.on(name), cause=Cause.SAVING, by=BY, reason=_why_idle(fleet, name, now))
+            return
+
+
+def _longest_awake(fleet: Fleet, cluster: ClusterName) -> Iterator[HostName]:
+    """Yield the idle hosts of a cluster, the longest awake first."""
+    idle = [name for name in fleet.by_cluster[cluster] if fleet.sights[name].idle_since is not None]
+    yield from sorted(idle, key=lambda name: (fleet.hosts[name].saving.woken_at or 0.0, str(name)))
+
+
+def _why_idle(fleet: Fleet, name: HostName, now: float) -> str:
+    since = fleet.sights[name].idle_since
+    return f"idle for {now - since:.0f} s" if since is not None else "idle"
+
+
+def put_to_sleep(work: HostWork, *, cause: Cause, by: str, reason: str) -> Operation:
+    """Start the operation that puts the host to sleep, and return it."""
+    operation = starting.new(work, Action.SLEEP, cause=cause, by=by, reason=reason)
+    work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
+    advance(work)
+    return operation

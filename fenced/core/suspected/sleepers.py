@@ -1,0 +1,80 @@
+"""Hears and watches a host that saving put to sleep, until it is awake (S24).
+
+What ends the sleep is life, or power without the daemon. The run that was shut down must be quiet: if it still speaks,
+the chassis that read OFF did not end it, and is believed no more (S17).
+"""
+
+from fenced.core.decided import recording
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Asleep, HostState
+from fenced.core.events import Health, HealthStatus
+from fenced.core.fleet import Fleet
+from fenced.core.suspected import freshness
+from fenced.core.work import HostWork
+from fenced.model.names import DeviceName
+from fenced.model.power import State
+
+
+def is_quiet(state: HostState) -> bool:
+    """Return whether the host should be silent: it sleeps, was woken, or did not come back. While a person has it
+    switched off, that operation hears it."""
+    return state.is_asleep and state.state in {State.SLEEPING, State.RESTORING, State.SUSPECT, State.FAILED}
+
+
+def hear(work: HostWork, health: Health) -> bool:
+    """Note a beat of such a host. Return whether it lives: then it is awake, and the beat counts as any other."""
+    asleep = work.state.saving.asleep
+    assert asleep is not None
+    if health.is_boot_unread or health.status is HealthStatus.STOPPING or freshness.is_stale(work.sight, health):
+        return False
+    is_old = health.boot is None or health.boot == asleep.boot
+    if not is_old and health.boot in work.state.ended_boots:
+        return False
+    if is_old and not _lives_on(work, asleep, health):
+        return False
+    why = "the run that was shut down is still heard" if is_old else f"heard with the new boot id {health.boot}"
+    wake(work, why, boot=health.boot, is_alive=True, distrusted=asleep.devices if is_old else ())
+    return True
+
+
+def _lives_on(work: HostWork, asleep: Asleep, health: Health) -> bool:
+    late = work.host.settings.detection.late_message_seconds
+    if health.reached <= asleep.at + late:
+        return False
+    return freshness.lives_since(work.fleet, work.name, health, asleep.at + late)
+
+
+def wake(
+    work: HostWork, why: str, *, boot: object, is_alive: bool, distrusted: tuple[DeviceName, ...] = ()
+) -> None:  # fmt: skip
+    """Record that its sleep is over: it lives, or it has power that the daemon did not give."""
+    state = work.state
+    if is_alive:
+        recording.recover(work, why)
+    work.record(
+        r.HostWoken(
+            why=why,
+            token=work.fleet.next_token(),
+            boot=boot,  # type: ignore[arg-type]
+            is_alive=is_alive,
+            is_ours=state.saving.is_switched_on or state.operation is not None,
+            distrusted=distrusted,
+        )
+    )
+    work.wake(work.now)
+
+
+def watched(work: HostWork, lit: frozenset[DeviceName]) -> None:
+    """Handle a round of the watch: a chassis that reads ON without the daemon means that the host may boot."""
+    asleep = work.state.saving.asleep
+    if asleep is None or work.state.operation is not None:
+        return
+    on = sorted(lit & {*asleep.devices})
+    if on:
+        wake(work, f"{', '.join(on)} reads ON without an ON of ours", boot=None, is_alive=False)
+
+
+def overheard(fleet: Fleet, state: HostState, health: Health) -> bool:
+    """Return whether a standby may keep this beat: one of the run that was shut down says nothing yet."""
+    asleep = state.saving.asleep
+    return asleep is None or health.boot not in {None, asleep.boot}
