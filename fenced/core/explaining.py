@@ -28,7 +28,7 @@ def summary(
 ) -> tuple[str, ...]:
     """`verdicts`: of all gates, now. `remarks`: what is odd about its heartbeats."""
     state = fleet.durable(name)
-    lines = [_first(fleet, state, now), *remarks[:REMARKS_MAX]]
+    lines = [_first(fleet, state, now), *remarks[:REMARKS_MAX], *_was_asleep(state, now)]
     match state.state:
         case State.HEALTHY:
             lines += _if_it_died(fleet, name, now, verdicts)
@@ -36,6 +36,8 @@ def summary(
             lines += _held(fleet, state, now, verdicts)
         case State.FENCED | State.RESTORING:
             lines += _off(state)
+        case State.SLEEPING:
+            lines += _sleeping(fleet, state, now)
         case State.FAILED:
             lines += _failed(fleet, state, now)
         case _:
@@ -151,6 +153,40 @@ def _off(state: HostState) -> list[str]:
         lines.append(f"The daemon owes it power at {', '.join(map(str, state.owed))}.")
     if state.restore_failed:
         lines.append(f"Power could not be given back at {', '.join(map(str, state.restore_failed))}: look at them.")
+    return lines
+
+
+def _was_asleep(state: HostState, now: float) -> list[str]:
+    """Say of a host that was put to sleep and is not heard yet why it is, or should be, on its way."""
+    asleep = state.saving.asleep
+    if asleep is None or state.state is State.SLEEPING:
+        return []
+    ago = lasted(now - asleep.at)
+    who = f"{asleep.waker or 'Somebody'} woke it{f': {asleep.why}' if asleep.why else ''}"
+    lines = [f"It was put to sleep to save power {ago} ago. {who}."]
+    if state.state is not State.RESTORING:
+        lines.append("It did not come: another one was woken. It is fenced only when it was heard, or a person asks.")
+    return lines
+
+
+def _sleeping(fleet: Fleet, state: HostState, now: float) -> list[str]:
+    """Say who wakes it, and what keeps it from waking."""
+    asleep, host = state.saving.asleep, fleet.host(state.name)
+    if asleep is None:
+        return []
+    if asleep.is_wanted:
+        lines = [f"{asleep.waker} wants it awake: {asleep.why}. It gets power as soon as [saving] waking has room."]
+    else:
+        lines = [
+            f"It wakes when {host.cluster} has fewer than {host.settings.saving.reserve} idle hosts, or loses one;",
+            f"by `fencectl wake --cluster {host.cluster} --reason R`, or alone by `fencectl on {state.name}`.",
+        ]
+    if state.maintenance is not None:
+        upkeep = state.maintenance
+        lines.append(f"It is in maintenance by {upkeep.by}: {upkeep.reason}. It gets no power before that ends.")
+    if (left := state.saving.retry_at - now) > 0:
+        lines.append(f"Power could not be given; others are woken first for {left:.0f} s.")
+    lines.append("No recovery starts on it: whoever needs proof that it is off asks `fencectl off`.")
     return lines
 
 

@@ -7,8 +7,10 @@ from fenced.core.allowed import of_host, of_life
 from fenced.core.explaining import confirmed
 from fenced.core.fleet import Fleet
 from fenced.core.heard.reporters import Promise
+from fenced.core.idle import told
 from fenced.core.suspected import evidence
 from fenced.model.moments import moment
+from fenced.model.power import State
 from fenced.ports.control import HostView
 
 
@@ -37,6 +39,7 @@ def known_of(
         **({"misnamed": list(misnamed)} if misnamed else {}),
         **({"reporters": [_reporter(it) for it in reporters]} if reporters else {}),
         **({"evidence": list(said)} if said else {}),
+        **({"stays_on_because": list(bars)} if (bars := _stays_on(fleet, view, now)) else {}),
         "asked_itself": None if sight.life is None else sight.life.words,
         "confirm": confirmed(fleet, name, now),
         "attempts_in_window": of_host.attempts_in_window(fleet, name, now),
@@ -45,6 +48,14 @@ def known_of(
         "distrusted": [str(device) for device in state.distrusted],
         "wrong_machines": [str(device) for device in state.wrong_machines],
     }
+
+
+def _stays_on(fleet: Fleet, view: HostView, now: float) -> list[str]:
+    """Return what keeps a healthy host from being put to sleep, if its cluster saves power."""
+    state = view.state
+    if state.state is not State.HEALTHY or not fleet.host(state.name).settings.saving.is_enabled:
+        return []
+    return [f"{bar.rule}: {bar.why}" for bar in told.why_awake(fleet, state.name, now)]
 
 
 def _reporter(promise: Promise) -> str:

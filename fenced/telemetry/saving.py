@@ -41,12 +41,8 @@ class SavingGauges(Collector):
         for rule in self._rules(found):
             blocked.add_metric((rule,), found.blocked.get(rule, 0))
         about = "Seconds that hosts have slept, all together"
-        yield from (
-            sleeping,
-            short,
-            blocked,
-            CounterMetricFamily("fenced_saved_host_seconds", about, found.saved_seconds),
-        )
+        saved = CounterMetricFamily("fenced_saved_host_seconds", about, found.saved_seconds)
+        yield from (sleeping, short, blocked, saved)
 
     def _rules(self, found: SavingTotals) -> Iterable[str]:
         for rule in found.blocked:

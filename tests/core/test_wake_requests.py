@@ -56,14 +56,13 @@ def test_the_same_id_gets_its_first_answer_and_wakes_nobody_else() -> None:
 
 def test_what_is_old_retained_unknown_or_not_accepted_is_refused() -> None:
     desk, name = asleep()
-    for number, (changed, rule) in enumerate(
-        (
-            ({"is_retained": True}, "retained"),
-            ({"sent_at": desk.now - 61.0}, "stale"),
-            ({"sent_at": desk.now + 61.0}, "stale"),
-            ({"cluster": "c9"}, "cluster"),
-        )
-    ):
+    refusals: list[tuple[dict[str, object], str]] = [
+        ({"is_retained": True}, "retained"),
+        ({"sent_at": desk.now - 61.0}, "stale"),
+        ({"sent_at": desk.now + 61.0}, "stale"),
+        ({"cluster": "c9"}, "cluster"),
+    ]
+    for number, (changed, rule) in enumerate(refusals):
         desk.do(request(desk, id=f"w-{number}", **changed))
         refused = answer(desk)
         assert isinstance(refused, RefusedBy) and refused.rule == rule, refused

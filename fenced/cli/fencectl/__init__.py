@@ -1,6 +1,6 @@
 """`fencectl`, the operator's program: one HTTP call to a running daemon per question, an exit code per outcome.
 
-    commands     the command line: one function per command; `drill` and `handing_over` have their own modules
+    commands     the command line: one function per command; `drill`, `handing_over` and `saving` have their own modules
     arming       the commands readiness, arm and disarm, with their pages
       session    one run: output, questions to an operator, errors turned into exit codes
         wait     follow an operation until it ends

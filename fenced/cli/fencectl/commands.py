@@ -12,6 +12,7 @@ import click
 from fenced import __version__
 from fenced.cli.duration import DURATION
 from fenced.cli.echo import say, tell
+from fenced.cli.fencectl import saving as power_saving
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Refused, Unreachable
 from fenced.cli.fencectl.drill import drill
@@ -129,6 +130,8 @@ main.add_command(explain)
 main.add_command(drill)
 main.add_command(controllers)
 main.add_command(hand_over)
+for command in (power_saving.saving, power_saving.wake, power_saving.sleep):
+    main.add_command(command)
 
 
 @main.command(cls=Command)

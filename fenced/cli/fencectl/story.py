@@ -57,6 +57,8 @@ def sentence(operation: Json) -> str:
         return (
             f"{host}: {result['power']}" if operation["state"] == "done" else f"{host}: {action} {operation['state']}"
         )
+    if action in ("sleep", "wake") and not result["fenced"]:
+        return _of_saving(operation)
     fenced = f"{host} {'is' if result['fenced'] else 'is NOT'} fenced"
     if operation["state"] == "done":
         return _done(operation, fenced)
@@ -65,6 +67,18 @@ def sentence(operation: Json) -> str:
     is_about_restore = action == "on" or (result["fenced"] and action == "restart")
     back = f", restored: {restored(result)}" if is_about_restore else ""
     return f"{action} {operation['state']}: {fenced}; power reads {result['power']}{back}{told}"
+
+
+def _of_saving(operation: Json) -> str:
+    """Say how a host was put to sleep or woken. Its power was not cut, so it is not fenced."""
+    host, action, power = operation["host"], operation["action"], operation["result"]["power"]
+    elapsed = duration_ms(operation)
+    took = "" if elapsed is None else f" after {short(elapsed)}"
+    if operation["state"] == "done":
+        return f"{host} sleeps{took}" if action == "sleep" else f"{host} reads {power}{took}"
+    why = f": {operation['error']}" if operation["error"] else ""
+    what = "does not sleep" if action == "sleep" else "was not woken"
+    return f"{action} {operation['state']}: {host} {what}; power reads {power}{why}"
 
 
 def _done(operation: Json, fenced: str) -> str:

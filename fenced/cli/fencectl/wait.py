@@ -23,6 +23,8 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 AWAY_MAX_SECONDS: Final = 60.0
 LAG_MAX_SECONDS: Final = 10.0
 """How long a standby that answers in place of the active controller may not know a new operation."""
+WAKING: Final = frozenset({"sleeping", "restoring"})
+"""States of a host that is wanted awake and on its way."""
 TOO_MANY: Final = 429
 MISSED: Final = 404
 Json = dict[str, Any]
@@ -58,6 +60,25 @@ def wait_for_drill(client: Controllers, host: str, operation: str, *, seconds: f
         return drill if drill["ended"] is not None else None
 
     return _poll(ended, f"the drill of {host}", operation, seconds=seconds)
+
+
+def wait_for_wakes(client: Controllers, cluster: str, hosts: Sequence[str], *, seconds: float | None) -> list[str]:
+    """Return those of the hosts that did not come, once each other one is heard: it is no sleeper any more.
+
+    One that nobody wants any more could not be given power. A standby may not know yet that it is wanted.
+    """
+    lag_seconds = LAG_MAX_SECONDS if client.has_several else 0.0
+    known_at = time.monotonic() + lag_seconds
+
+    def ended() -> Json | None:
+        (found,) = client.get("saving", query={"cluster": cluster})["items"]
+        left = {one["host"]: one for one in found["sleepers"] if one["host"] in hosts}
+        unwanted = {host for host, one in left.items() if not one["wanted_by"] and time.monotonic() >= known_at}
+        failed = {host for host, one in left.items() if one["state"] not in WAKING} | unwanted
+        return {"failed": sorted(failed)} if len(failed) == len(left) else None
+
+    found = _poll(ended, f"the wake of {', '.join(hosts)}", "", seconds=seconds, lag_seconds=lag_seconds)
+    return list(found["failed"])
 
 
 def wait_for_holder(client: Controllers, shard: str, before: tuple[str, int], *, seconds: float | None) -> Json:
