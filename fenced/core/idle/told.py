@@ -4,7 +4,6 @@ Reads only. What keeps the host itself awake is told before what keeps its whole
 first, and sees the second at every host.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -97,14 +96,15 @@ def of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> ClusterSaving:
 def totals(fleet: Fleet, now: float) -> SavingTotals:
     """Return the figures for metrics. A host with work is counted without a look at anything else."""
     sleeping: dict[str, int] = {}
-    blocked: Counter[str] = Counter()
+    blocked: dict[str, int] = {}
     for cluster, names in fleet.by_cluster.items():
         asleep = sum(fleet.hosts[name].is_asleep for name in names)
         is_enabled = counts.settings(fleet, cluster).is_enabled
         if is_enabled or asleep:
             sleeping[cluster] = asleep
         if is_enabled:
-            blocked.update(_first_rules(fleet, cluster, now))
+            for rule in _first_rules(fleet, cluster, now):
+                blocked[rule] = blocked.get(rule, 0) + 1
     short = dict.fromkeys(sleeping, 0) | dict(fleet.durable_state.short_of)
     saved = sum(saved_seconds(state, now) for state in fleet.states())
     return SavingTotals(sleeping=sleeping, short=short, blocked=blocked, saved_seconds=saved)
