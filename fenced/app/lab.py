@@ -24,6 +24,7 @@ from fenced.lab.island import Island
 from fenced.lab.laboratory import Lab, Plan, building
 from fenced.lab.namespaces import why_not
 from fenced.lab.programs import tail
+from fenced.lab.saving import SavingStory
 from fenced.lab.settings import SITE
 from fenced.lab.story import Blow, Story, Waterfall
 from fenced.lab.takeover import Takeover
@@ -32,6 +33,8 @@ KEPT: Final = "kept"
 HEADLESS_SECONDS: Final = 90.0
 TAKEOVER_SECONDS: Final = 90.0
 """The most that the second story of a lab with two controllers may take by default."""
+SAVING_SECONDS: Final = 60.0
+"""The most that it may take by default until a host sleeps."""
 LINES_MAX: Final = 100
 LINE_BYTES_MAX: Final = 1024
 STDIN: Final = 0
@@ -61,7 +64,8 @@ class LabOptions:
     @property
     def story_seconds(self) -> float:
         """How long the stories may take by default."""
-        return HEADLESS_SECONDS + (TAKEOVER_SECONDS if self.plan.controllers > 1 else 0.0)
+        more = TAKEOVER_SECONDS if self.plan.controllers > 1 else SAVING_SECONDS if self.plan.is_saving else 0.0
+        return HEADLESS_SECONDS + more
 
 
 async def run_lab(options: LabOptions, *, say: Say, waterfall: Waterfall) -> int:
@@ -102,7 +106,8 @@ async def _run(options: LabOptions, directory: Path, say: Say, waterfall: Waterf
             if options.host is not None:
                 telling = _tell(lab, options, say, waterfall, seconds=options.story_seconds)
                 story = tasks.create_task(telling, name="story")
-            console = Console(lab.rack, lab.hosts, lab.faults, lab.controllers)
+            is_saving = options.plan.is_saving
+            console = Console(lab.rack, lab.hosts, lab.faults, lab.controllers, is_saving=is_saving)
             await _listen(console, say, seconds=options.for_seconds)
             if story is not None:
                 story.cancel()
@@ -123,7 +128,8 @@ async def _ground(options: LabOptions, say: Say) -> Ground:
 async def _tell(lab: Lab, options: LabOptions, say: Say, waterfall: Waterfall, *, seconds: float) -> None:
     """Run the story; with two controllers, run another one in which the first of them dies."""
     begun, host = time.monotonic(), options.host or options.plan.names[-2]
-    story = Story(lab, host=host, say=say, waterfall=waterfall)
+    kind = SavingStory if options.plan.is_saving else Story
+    story = kind(lab, host=host, say=say, waterfall=waterfall)
     await story.run(options.blow, timeout_seconds=seconds)
     if options.plan.controllers > 1:
         active, standby = lab.controllers
@@ -145,7 +151,7 @@ def _welcome(lab: Lab, options: LabOptions) -> list[str]:
         "  fencectl hosts",
         f"  fencectl restart {plan.names[0]} --force --reason 'to see it' --wait",
         "",
-        f"here: kill {plan.names[-2]}, hosts, help, quit",
+        f"here: {f'work {plan.names[0]} 2, ' if plan.is_saving else ''}kill {plan.names[-2]}, hosts, help, quit",
     ]
 
 

@@ -49,6 +49,7 @@ EXPIRY_MIN_SECONDS = 15
 RETRY_AFTER_MAX_SECONDS = 60
 SHUTDOWN_CHECK_SECONDS = 2.0
 SHUTDOWN_COMMAND_SECONDS = 20.0
+KILL_SECONDS = 1.0
 SHUTDOWN_MAX_SECONDS = 600.0
 WITHIN_MAX_SECONDS = 600.0
 BUSY_SECONDS = 60
@@ -1651,8 +1652,11 @@ class Beat:
             return f"can't run {command[0]}: {exc}"
         while process.poll() is None and not self._waiting.is_stopping:
             if time.monotonic() >= end:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                try:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait(KILL_SECONDS)
+                except (OSError, subprocess.SubprocessError):
+                    pass  # it runs as another user (sudo), or hangs in the kernel; heartbeats don't wait for it
                 return f"{command[0]} did not end within {SHUTDOWN_COMMAND_SECONDS:g} s"
             del self._way.orders[:]  # one at a time: this one is being obeyed
             try:

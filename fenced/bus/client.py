@@ -15,7 +15,15 @@ from fenced.bus.link import Link
 from fenced.bus.settings import BusSettings
 from fenced.bus.topics import Address, Topics
 from fenced.model.names import HostName
-from fenced.ports.bus import BusConnected, BusDisconnected, BusEvent, Message, MessageKind, MessageResult
+from fenced.ports.bus import (
+    BusConnected,
+    BusDisconnected,
+    BusEvent,
+    Message,
+    MessageKind,
+    MessageResult,
+    ShutdownOrder,
+)
 from fenced.ports.clock import Clock
 from fenced.ports.health import Malformed, health
 from fenced.ports.telemetry import Telemetry
@@ -90,6 +98,11 @@ class BusClient:
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
         """See ports.bus. At most `publishes_max` are in flight; more wait within their timeout."""
         await self._link.publish(message, timeout_seconds=timeout_seconds)
+
+    async def command(self, host: HostName, order: ShutdownOrder) -> None:
+        """See ports.bus."""
+        message = messages.command(self._topics, host, order)
+        await self._link.publish(message, timeout_seconds=order.within_seconds)
 
 
 class _Receiver:

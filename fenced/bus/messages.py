@@ -1,6 +1,7 @@
 """Parses the payloads of incoming messages into bus events (interface.md#bus); heartbeats are in `ports.health`.
 
-It does not know which hosts exist. A malformed message is rejected as a whole; an overlong reason is cut.
+It also builds the orders to reporters. It does not know which hosts exist. A malformed message is rejected as a whole;
+an overlong reason is cut.
 """
 
 import math
@@ -15,12 +16,21 @@ from fenced.model.moments import parse_rfc3339
 from fenced.model.names import HostName, Token
 from fenced.model.power import State
 from fenced.model.text import claimed, printable
-from fenced.ports.bus import BusRequest, Evidence, Presence, StateSeen, WakeRequest
-from fenced.ports.health import FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed, given_twice
+from fenced.ports.bus import BusRequest, Evidence, Message, Presence, ShutdownOrder, StateSeen, WakeRequest
+from fenced.ports.health import (
+    BOOT_LENGTH_MAX,
+    FAULT_LENGTH_MAX,
+    REASON_LENGTH_MAX,
+    SEQUENCE_MAX,
+    Malformed,
+    given_twice,
+)
 
 CORRELATION_BYTES_MAX: Final = 1024
 WOKEN_MAX: Final = 10_000
 """Hosts in one request to wake some."""
+WITHIN_SECONDS_MAX: Final = 600.0
+"""An order that a host could obey for longer is a mistake; the reporter refuses it, too."""
 TTL_SECONDS_MAX: Final = 86400.0
 """A longer `ttl` of evidence is cut to this: refusing it would end what it holds, and a source may die at any time."""
 
@@ -74,6 +84,21 @@ class _StateBody(TypedDict):
     operation: NotRequired[Annotated[str, Field(max_length=64)] | None]
 
 
+class _CommandBody(TypedDict):
+    """`within`: seconds. Every field is required."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]  # as above
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    token: _Token
+    boot: Annotated[str, Field(min_length=1, max_length=BOOT_LENGTH_MAX)]
+    seq: Annotated[int, Field(ge=0, le=SEQUENCE_MAX)]
+    within: Annotated[float, Field(gt=0, le=WITHIN_SECONDS_MAX)]
+    do: Literal["shutdown"]
+    reason: Annotated[str, Field(max_length=REASON_LENGTH_MAX)]
+
+
+_COMMAND: Final = TypeAdapter(_CommandBody)
 _EVIDENCE: Final = TypeAdapter(_EvidenceBody)
 _REQUEST: Final = TypeAdapter(_RequestBody)
 _STATE: Final = TypeAdapter(_StateBody)
@@ -164,6 +189,31 @@ def request(
         sent_at=_epoch(body["at"]) + ahead_seconds,
         reply_topic=reply_topic,
         correlation=correlation,
+    )
+
+
+def command(topics: Topics, host: HostName, order: ShutdownOrder) -> Message:
+    """Return an order as a message that is not retained and expires when nobody may obey it any more.
+
+    A reporter that speaks MQTT 3.1.1 gets no expiry, and checks `within` itself as always. Raises ValueError for an
+    order that is none, such as one without time left.
+    """
+    body = _COMMAND.validate_python(
+        {
+            "id": order.id,
+            "token": str(order.token),
+            "boot": order.boot,
+            "seq": order.seq,
+            "within": order.within_seconds,
+            "do": "shutdown",
+            "reason": printable(order.reason[:REASON_LENGTH_MAX]),
+        }
+    )
+    return Message(
+        topic=topics.command(host),
+        payload=_COMMAND.dump_json(body),
+        is_retained=False,
+        expiry_seconds=math.ceil(order.within_seconds),
     )
 
 

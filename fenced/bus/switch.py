@@ -21,6 +21,7 @@ from fenced.ports.bus import (
     Message,
     MessageKind,
     Presence,
+    ShutdownOrder,
     StateSeen,
     WakeRequest,
 )
@@ -106,6 +107,10 @@ class Line:
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
         """See ports.bus."""
         await self._bus.publish(message, timeout_seconds=timeout_seconds)
+
+    async def command(self, host: HostName, order: ShutdownOrder) -> None:
+        """See ports.bus."""
+        await self._bus.command(host, order)
 
     def hear(self, event: Health) -> None:
         """Pass a heartbeat on. None is kept: the next life hears the next one."""

@@ -92,6 +92,10 @@ class Topics:
     def request(self, host: str) -> str:
         return f"{self.prefix}/request/{level(host)}"
 
+    def command(self, host: str) -> str:
+        """Return the topic for orders to a host's reporter. Nobody but the daemon may write it."""
+        return f"{self.prefix}/command/{level(host)}"
+
     @property
     def cluster_request(self) -> str:
         """The topic for requests that name a cluster and no host."""

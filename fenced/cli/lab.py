@@ -10,6 +10,8 @@ import click
 
 from fenced.config.durations import parse_duration
 
+HOSTS, SAVING_HOSTS = 3, 5
+
 
 def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     if value is None:
@@ -21,7 +23,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--hosts", default=3, show_default=True, type=int, help="How many hosts, 2 to 20.")
+@click.option("--hosts", type=int, help="How many hosts, 2 to 20.  [default: 3, with --saving 5]")
 @click.option(
     "--proxies", default=2, show_default=True, type=int, help="How many proxies, besides one that never answers."
 )
@@ -31,6 +33,9 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     show_default=True,
     type=int,
     help="1, or 2 that share a PostgreSQL of the lab: one acts, the other takes over (needs postgresql and mosquitto).",
+)
+@click.option(
+    "--saving", "is_saving", is_flag=True, help="Put idle hosts to sleep, and wake them when they are needed."
 )
 @click.option("--kill", "host", metavar="HOST", help="Kill this host once all are healthy (headless: node-2 of 3).")
 @click.option(
@@ -63,9 +68,10 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--keep", "is_kept", is_flag=True, help="Keep the temporary directory.")
 @click.option("--no-namespaces", "is_plain", is_flag=True, help="Run hosts as process groups, even as root.")
 def command(
-    hosts: int,
+    hosts: int | None,
     proxies: int,
     controllers: int,
+    is_saving: bool,
     host: str | None,
     how: str,
     bmc_standby: str,
@@ -81,6 +87,7 @@ def command(
     fenced lab                                   stays up; type `help` in it
     fenced lab --headless --kill node-2          kill one host and watch
     fenced lab --headless --controllers 2        then kill the controller that acts, too
+    fenced lab --headless --saving               an idle host is put to sleep, and wakes as the spare of a killed one
     """
     from fenced.app.lab import LabOptions, run_lab
     from fenced.lab.errors import LabError
@@ -90,10 +97,11 @@ def command(
     try:
         options = LabOptions(
             plan=Plan(
-                hosts=hosts,
+                hosts=hosts if hosts is not None else SAVING_HOSTS if is_saving else HOSTS,
                 proxies=proxies,
                 controllers=controllers,
                 is_standby_separate=bmc_standby == "separate",
+                is_saving=is_saving,
             ),
             host=host,
             blow=Blow(how),

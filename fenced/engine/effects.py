@@ -45,10 +45,11 @@ class EngineEffects:
         memory: PathMemory, deliver: Callable[[e.Event], None],
         ask: Callable[[e.Event], Coroutine[Any, Any, Answer | None]],
         reply: Callable[[c.Reply], Coroutine[Any, Any, None]],
+        order: Callable[[c.AskReporter], Coroutine[Any, Any, None]],
     ) -> None:  # fmt: skip
         self._fleet, self._workers, self._looking = fleet, workers, looking
         self._clock, self._telemetry, self._memory = clock, telemetry, memory
-        self._deliver, self._ask, self._reply = deliver, ask, reply
+        self._deliver, self._ask, self._reply, self._order = deliver, ask, reply, order
         self._group: asyncio.TaskGroup | None = None
         # Dicts as ordered sets: tasks are cancelled in the order of their start, the same in each run.
         self._reads: dict[tuple[HostName, OperationId], dict[asyncio.Task[None], None]] = {}
@@ -89,7 +90,7 @@ class EngineEffects:
             case c.Reply():
                 self.spawn(self._reply(command), f"reply {command.request_id}")
             case c.AskReporter():
-                self.spawn(self._ask_reporter(command), f"ask {command.host} to shut down")
+                self.spawn(self._order(command), f"ask {command.host} to shut down")
             case c.Wake():
                 raise AssertionError("the reactor handles Wake itself")
             case _:

@@ -179,6 +179,9 @@ class Bmc:
             return web.Response(status=204)
         if self._transition is not None:
             return _problem(409, "Base.1.8.ResourceInUse")
+        if reset == "GracefulShutdown":
+            self._changing = self._tasks.create_task(self._ask_down(), name=f"power button of {self._host}")
+            return web.Response(status=204)
         if reset != "ForceRestart" and self._rack.has_power(self._host) == (reset == "On"):
             self._rack.set_chassis(self._host, is_on=reset == "On")  # already in that state, so no transition
             return web.Response(status=204)
@@ -189,12 +192,17 @@ class Bmc:
     async def _change(self, reset: str) -> None:
         try:
             await asyncio.sleep(self._settings.delay_seconds)
-            if reset in {"ForceOff", "GracefulShutdown", "ForceRestart"}:
+            if reset in {"ForceOff", "ForceRestart"}:
                 self._rack.set_chassis(self._host, is_on=False)
             if reset in {"On", "ForceRestart"}:
                 self._rack.set_chassis(self._host, is_on=True)
         finally:
             self._transition = None
+
+    async def _ask_down(self) -> None:
+        """Press the power button. The chassis reads On until the host's operating system has switched it off."""
+        await asyncio.sleep(self._settings.delay_seconds)
+        self._rack.ask_down(self._host)
 
     def _power_state(self) -> str:
         if self._faults.kind(fault_key(self._host)) is FaultKind.LYING and self._claimed is not None:

@@ -20,6 +20,7 @@ hosts                    power, process and faults of every host
 kill HOST                its kernel panics: processes dead, network silent, power still on
 freeze HOST              it is paused like a virtual machine; `thaw HOST` lets it go on
 unplug HOST              its network cable is pulled; `plug HOST` puts it back
+press HOST               its power button: it shuts down, and its chassis switches off
 power HOST [on|off]      switch its outlets by hand, past fenced; by default off, then on
 stuck DEVICE HOST        the outlet (pdu-a, pdu-b) or bmc accepts commands and stays ON
 lying DEVICE HOST        it reads OFF and stays ON
@@ -28,6 +29,9 @@ dead DEVICE HOST         it never answers
 heal DEVICE HOST         it works again
 help                     show this list
 quit                     end the lab"""
+SAVING_HELP: Final = """\
+work HOST N              so many workloads run on it, until it loses its power; 0: it is idle"""
+WORKLOADS_MAX: Final = 1000
 CONTROLLERS_HELP: Final = """\
 kill CONTROLLER          kill -9; `start CONTROLLER` lets it come back
 controllers              which controllers run; `fencectl controllers` says who acts"""
@@ -36,10 +40,14 @@ controllers              which controllers run; `fencectl controllers` says who 
 class Console:
     """Carries out one typed line at a time."""
 
-    def __init__(self, rack: Rack, hosts: Hosts, faults: Faults, controllers: Controllers) -> None:
+    def __init__(
+        self, rack: Rack, hosts: Hosts, faults: Faults, controllers: Controllers, *, is_saving: bool = False
+    ) -> None:
+        """`is_saving`: its hosts report how many workloads they have."""
         self._rack = rack
         self._hosts = hosts
         self._faults = faults
+        self._is_saving = is_saving
         self._controllers = controllers if len(controllers) > 1 else Controllers([])
         self._blows: Mapping[str, Callable[[str], str]] = {
             "kill": self._kill,
@@ -47,6 +55,7 @@ class Console:
             "thaw": self._thaw,
             "unplug": self._unplug,
             "plug": self._plug,
+            "press": self._press,
         }
 
     def obey(self, line: str) -> list[str]:
@@ -55,7 +64,7 @@ class Console:
             case []:
                 return []
             case ["help"]:
-                return [*(CONTROLLERS_HELP.splitlines() if len(self._controllers) else []), *HELP.splitlines()]
+                return self._help()
             case ["controllers"] if len(self._controllers):
                 return [f"{each.name} {'runs' if each.is_wanted else 'is dead'}" for each in self._controllers]
             case ["kill", name] if name in self._controllers:
@@ -68,6 +77,8 @@ class Console:
                 return [self._shown(name) for name in self._hosts.names]
             case [word, host] if word in self._blows:
                 return [self._blows[word](self._known(host))]
+            case ["work", host, count] if self._is_saving and count.isdecimal():
+                return [self._work(self._known(host), int(count))]
             case ["power", host]:
                 return [self._power(self._known(host), is_on=False), self._power(host, is_on=True)]
             case ["power", host, "on" | "off" as word]:
@@ -78,6 +89,11 @@ class Console:
                 return [self._fault(device, self._known(host), FaultKind(word))]
             case _:
                 raise LabError(f"not a command: {line.strip()[:80]!r}; type help for the commands")
+
+    def _help(self) -> list[str]:
+        controllers = CONTROLLERS_HELP.splitlines() if len(self._controllers) else []
+        saving = SAVING_HELP.splitlines() if self._is_saving else []
+        return [*controllers, *saving, *HELP.splitlines()]
 
     def _known(self, host: str) -> str:
         if host not in self._hosts:
@@ -103,6 +119,14 @@ class Console:
     def _plug(self, host: str) -> str:
         self._hosts[host].unplug(is_unplugged=False)
         return f"{host}: its cable is plugged in"
+
+    def _press(self, host: str) -> str:
+        self._rack.ask_down(host)
+        return f"{host}: its power button was pressed"
+
+    def _work(self, host: str, count: int) -> str:
+        self._hosts[host].give_work(min(count, WORKLOADS_MAX))
+        return f"{host}: {min(count, WORKLOADS_MAX)} workloads run on it"
 
     def _power(self, host: str, *, is_on: bool) -> str:
         for outlet in self._rack.wiring(host).outlets:

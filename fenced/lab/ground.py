@@ -38,6 +38,10 @@ class Incarnation(Protocol):
         """Cut the power: nothing of the host acts any more, and no connection is closed properly; idempotent."""
         ...
 
+    def ask_down(self) -> None:
+        """Tell the first process to shut the host down, as the power button does; a frozen one does it later."""
+        ...
+
     def freeze(self, *, is_frozen: bool) -> None:
         """Pause or resume the host like a virtual machine: paused, nothing of it acts or answers."""
         ...
@@ -139,6 +143,9 @@ class ProcessGroup:
     def cut(self) -> None:
         signal_group(self._process.pid, signal.SIGKILL)
 
+    def ask_down(self) -> None:
+        signal_one(self._process.pid, signal.SIGTERM)
+
     def freeze(self, *, is_frozen: bool) -> None:
         signal_group(self._process.pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
 
@@ -200,6 +207,12 @@ async def spawn(argv: Sequence[str], console: Path) -> asyncio.subprocess.Proces
             )
         except OSError as exc:
             raise LabError(f"{argv[0]} can't be started: {exc.strerror}") from exc
+
+
+def signal_one(pid: int, number: signal.Signals) -> None:
+    """Send a signal to one process. A process that is gone is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

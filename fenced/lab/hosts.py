@@ -1,7 +1,8 @@
 """The hosts of the lab: each is a virtual machine that runs while it has power, with a new boot id after every start.
 
 Knows the ground and the command of a host's first process, nothing of outlets. When `cut` returns, the kill signal was
-sent; a new run starts only once nothing of the earlier one is left.
+sent; a new run starts only once nothing of the earlier one is left. A host that shuts itself down reports it, so that
+its chassis is switched off.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from fenced.lab import machine
+from fenced.lab.errors import LabError
 from fenced.lab.ground import Ground, Incarnation, dying_with_us
 
 HOSTS_MAX: Final = 20
@@ -22,13 +24,18 @@ ORACLE_READ_BYTES: Final = 8 * 1024 * 1024
 ReporterArgv = Callable[[str, str], Sequence[str]]
 """(host, boot id) -> the command that reports the host's health."""
 
+Halted = Callable[[str], None]
+"""The host of that name has shut itself down, and its chassis is to be switched off."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFiles:
-    """The files that one host writes: its oracle and its console."""
+    """The files that one host writes: its oracle, its console, and what `machine.py` keeps in `folder` (None: it can't
+    be shut down, and has no work)."""
 
     oracle: Path
     console: Path
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +91,23 @@ class VirtualHost:
         if self._incarnation is not None:
             self._incarnation.unplug(is_unplugged=is_unplugged)
 
+    def ask_down(self) -> None:
+        """Press the power button: the host shuts down by itself. A crashed one does not notice."""
+        if self._incarnation is not None:
+            self._incarnation.ask_down()
+
+    def give_work(self, workloads: int) -> None:
+        """Let so many workloads run on it. They end with this run. Raises LabError if it does not run."""
+        if self._incarnation is None or self.files.folder is None:
+            raise LabError(f"{self.name} does not run, so nothing can run on it")
+        new = self.files.folder / f"{machine.WANTED}.new"
+        new.write_text(f"{workloads}\n", encoding="ascii")
+        new.replace(self.files.folder / machine.WANTED)
+
     async def until_dead(self) -> None:
         await self._dead.wait()
 
-    async def run_forever(self) -> None:
+    async def run_forever(self, halted: Halted) -> None:
         """Boot whenever the host has power. When cancelled, kill it and return once it is gone."""
         try:
             while True:
@@ -95,12 +115,14 @@ class VirtualHost:
                 self._wake.clear()
                 if self._is_wanted:
                     await self._run_once()
+                    if self._is_wanted and self._is_halted():
+                        halted(self.name)
         finally:
             self.cut()
 
     async def _run_once(self) -> None:
         boot = str(uuid.uuid4())
-        argv = first_process(self.files.oracle, boot, self._ground.probe_ports, self._reporter(self.name, boot))
+        argv = first_process(self.files, boot, self._ground.probe_ports, self._reporter(self.name, boot))
         self._dead.clear()
         try:
             incarnation = await self._ground.boot(self._index, argv, console=self.files.console)
@@ -108,6 +130,10 @@ class VirtualHost:
         finally:
             self._incarnation = None
             self._dead.set()
+
+    def _is_halted(self) -> bool:
+        """Return whether the last run shut itself down to its end."""
+        return self.files.folder is not None and (self.files.folder / machine.HALTED).exists()
 
     async def _live(self, incarnation: Incarnation, boot: str) -> None:
         self._incarnation = incarnation
@@ -146,17 +172,22 @@ class Hosts:
         else:
             host.cut()
 
-    async def run_forever(self) -> None:
+    def ask_down(self, name: str) -> None:
+        """Callback of the rack: the host's power button was pressed."""
+        self._hosts[name].ask_down()
+
+    async def run_forever(self, halted: Halted = lambda name: None) -> None:
         """Run until cancelled; then kill every host and wait until it is gone."""
         async with asyncio.TaskGroup() as tasks:
             for host in self._hosts.values():
-                tasks.create_task(host.run_forever(), name=f"host {host.name}")
+                tasks.create_task(host.run_forever(halted), name=f"host {host.name}")
 
 
-def first_process(oracle: Path, boot: str, ports: Sequence[int], reporter: Sequence[str]) -> list[str]:
+def first_process(files: HostFiles, boot: str, ports: Sequence[int], reporter: Sequence[str]) -> list[str]:
     """Return the command of a host's first process. The reporter dies with it, even without a process namespace."""
     port = str(ports[0] if ports else 0)
-    own = ["--oracle", str(oracle), "--boot", boot, "--port", port, "--"]
+    folder = [] if files.folder is None else ["--folder", str(files.folder)]
+    own = ["--oracle", str(files.oracle), "--boot", boot, "--port", port, *folder, "--"]
     return [sys.executable, "-I", "-S", str(Path(machine.__file__)), *own, *dying_with_us(reporter)]
 
 

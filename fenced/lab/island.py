@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from fenced.lab.ground import Endpoint, bound, dying_with_us, outer_port, signal_group, spawn, tcp_socket
+from fenced.lab.ground import Endpoint, bound, dying_with_us, outer_port, signal_group, signal_one, spawn, tcp_socket
 from fenced.lab.namespaces import PROCESS_NAMESPACE, Namespace, NamespaceError, find_program
 from fenced.lab.relay import relay
 
@@ -122,6 +122,10 @@ class Machine:
         first = self._first_process()
         # Killing the namespace's first process kills all others. `unshare` waits for that, and `ended` for `unshare`.
         signal_group(first or self._process.pid, signal.SIGKILL)
+
+    def ask_down(self) -> None:
+        if (first := self._first_process()) is not None:
+            signal_one(first, signal.SIGTERM)
 
     def freeze(self, *, is_frozen: bool) -> None:
         # Stopping the processes is not enough: the kernel would still answer on their ports.

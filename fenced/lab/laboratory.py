@@ -26,6 +26,7 @@ from fenced.lab.errors import LabError
 from fenced.lab.faults import Faults
 from fenced.lab.ground import Endpoint, Ground
 from fenced.lab.hosts import HOSTS_MAX, HostFiles, Hosts, VirtualHost
+from fenced.lab.machine import WORKLOADS
 from fenced.lab.namespaces import find_program
 from fenced.lab.outlets import PowerUnit
 from fenced.lab.programs import Program, fenced_argv, run_short
@@ -47,6 +48,7 @@ from fenced.model.inventory import Secret
 
 UNITS: Final = ("pdu-a", "pdu-b")
 PROXIES_MAX: Final = 8
+SAVING_HOSTS_MIN: Final = 4
 LOOPBACK: Final = "127.0.0.1"
 BROKER_PORT: Final = 1883
 API_PORTS: Final = (8470, 8472)
@@ -58,12 +60,14 @@ READY_POLL_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The size of a lab. `is_standby_separate`: BMCs keep their power when both outlets are off."""
+    """The size of a lab. `is_standby_separate`: BMCs keep their power when both outlets are off. `is_saving`: hosts
+    say how much work they have, and idle ones are put to sleep."""
 
     hosts: int = 3
     proxies: int = 2
     controllers: int = 1
     is_standby_separate: bool = False
+    is_saving: bool = False
 
     def __post_init__(self) -> None:
         if not 2 <= self.hosts <= HOSTS_MAX:
@@ -72,6 +76,10 @@ class Plan:
             raise LabError(f"{self.proxies} proxies: give 1 to {PROXIES_MAX}")
         if not 1 <= self.controllers <= len(CONTROLLERS):
             raise LabError(f"{self.controllers} controllers: give 1 or {len(CONTROLLERS)}")
+        if self.is_saving and self.hosts < SAVING_HOSTS_MIN:
+            raise LabError(f"{self.hosts} hosts: for one to sleep while others work, give {SAVING_HOSTS_MIN} or more")
+        if self.is_saving and self.controllers > 1:
+            raise LabError("power saving has its story with one controller; leave out one of the two options")
         if self.has_database:
             check_installed()
 
@@ -135,7 +143,8 @@ async def building(plan: Plan, ground: Ground, directory: Path) -> AsyncIterator
     faults = Faults()
     broker = Endpoint(address=LOOPBACK, port=ground.port(LOOPBACK, BROKER_PORT))
     hosts = _hosts(plan, ground, broker.port, directory)
-    rack = Rack([_wiring(plan, name, number) for number, name in enumerate(plan.names, 1)], changed=hosts.power_changed)
+    wirings = [_wiring(plan, name, number) for number, name in enumerate(plan.names, 1)]
+    rack = Rack(wirings, changed=hosts.power_changed, asked=hosts.ask_down)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(ground.close)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -156,7 +165,7 @@ async def building(plan: Plan, ground: Ground, directory: Path) -> AsyncIterator
         await stack.enter_async_context(ground.offering(broker))
         outer_broker = await stack.enter_async_context(ground.exposing(broker, wanted=BROKER_PORT))
         # A reporter that finds no broker backs off. As in a real installation, the broker is up before the hosts boot.
-        start.task(hosts.run_forever(), "hosts")
+        start.task(hosts.run_forever(lambda name: rack.set_chassis(name, is_on=False)), "hosts")
         for name in hosts.names:
             hosts[name].start()
         running = Controllers(controllers)
@@ -260,7 +269,8 @@ def _hosts(plan: Plan, ground: Ground, port: int, directory: Path) -> Hosts:
     def reporter(host: str, boot: str) -> list[str]:
         bus = f"mqtt://{ground.broker_address}:{port}"
         where = ("--bus", bus, "--site", SITE, "--host", host)
-        return fenced_argv("beat", *where, "--interval", HEARTBEAT_INTERVAL, "--boot", boot)
+        work = ("--workloads-file", str(consoles / host / WORKLOADS)) if plan.is_saving else ()
+        return fenced_argv("beat", *where, "--interval", HEARTBEAT_INTERVAL, "--boot", boot, *work)
 
     return Hosts(
         [
@@ -268,7 +278,11 @@ def _hosts(plan: Plan, ground: Ground, port: int, directory: Path) -> Hosts:
                 ground,
                 name=name,
                 index=index,
-                files=HostFiles(oracle=consoles / f"{name}.oracle", console=consoles / f"{name}.console"),
+                files=HostFiles(
+                    oracle=consoles / f"{name}.oracle",
+                    console=consoles / f"{name}.console",
+                    folder=consoles / name,
+                ),
                 reporter=reporter,
             )
             for index, name in enumerate(plan.names)
@@ -309,6 +323,7 @@ def _layout(
         probe_ports=ground.probe_ports,
         is_broker_built_in=database is None and find_spec("amqtt") is not None,
         database=database,
+        is_saving=plan.is_saving,
     )
 
 

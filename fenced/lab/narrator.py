@@ -10,7 +10,7 @@ from typing import Any, Final
 from fenced.model.moments import parse_rfc3339
 
 HOST_EVENT: Final = "io.fenced.host."
-COMMANDS: Final = ("off", "on")
+COMMANDS: Final = ("off", "on", "soft_off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,8 @@ class Narrator:
         kind, data = str(event.get("type", "")), event.get("data") or {}
         if not kind.startswith(HOST_EVENT) or event.get("subject") != self._host:
             return []
-        line = Line(at=parse_rfc3339(str(event["time"])), who=self._host, text=_event_text(kind, data))
+        at = parse_rfc3339(str(event["time"]))
+        line = Line(at=at, who=self._host, text=_event_text(kind, data, at))
         return [line] if self._is_new("event", event.get("id")) else []
 
     def announcement(self, event: Mapping[str, Any], *, at: float) -> list[Line]:
@@ -77,7 +78,8 @@ class Narrator:
         if what in COMMANDS:
             self._power.pop(device, None)
             took = ended - step["started_ms"]
-            text = f"switch {what.upper()} through {step['proxy']}: {outcome} in {took} ms{why}"
+            done = "ask it to shut down" if what == "soft_off" else f"switch {what.upper()}"
+            text = f"{done} through {step['proxy']}: {outcome} in {took} ms{why}"
             return [Line(at=at, who=device, text=text)]
         if self._power.get(device) == outcome:
             return []
@@ -107,7 +109,7 @@ def _candidate(entry: Mapping[str, Any]) -> str:
             return f"{entry['proxy']} {verdict}{took}"
 
 
-def _event_text(kind: str, data: Mapping[str, Any]) -> str:
+def _event_text(kind: str, data: Mapping[str, Any], at: float) -> str:
     reason = str(data.get("reason") or "")
     match kind.removeprefix(HOST_EVENT):
         case "suspected":
@@ -125,5 +127,14 @@ def _event_text(kind: str, data: Mapping[str, Any]) -> str:
             return "power is back on everything that was switched off"
         case "healthy":
             return "healthy again: first heartbeat of a new boot"
+        case "sleep_announced":
+            veto = parse_rfc3339(str(data["at"])) - at
+            return f"idle: asked to shut down in {veto:.0f} s, unless something speaks against it"
+        case "sleeping":
+            return f"asleep: {', '.join(data.get('devices', ()))} reads OFF"
+        case "waking":
+            return "woken: its chassis is switched on"
+        case "woken":
+            return f"awake: {reason}"
         case word:
             return word.replace("_", " ") + (f": {reason}" if reason else "")

@@ -41,13 +41,19 @@ class Rack:
     """Outlets and chassis of some hosts. At the start everything is on and all BMCs have booted."""
 
     def __init__(
-        self, wirings: Sequence[Wiring], *, changed: Callable[[str, bool], None], bmc_boot_seconds: float = 3.0
+        self,
+        wirings: Sequence[Wiring],
+        *,
+        changed: Callable[[str, bool], None],
+        asked: Callable[[str], None] | None = None,
+        bmc_boot_seconds: float = 3.0,
     ) -> None:
-        """`changed(host, has_power)` is called at each change, before the call that caused it returns."""
+        """`changed(host, has_power)` is called at each change, before the call that caused it returns. `asked(host)`:
+        its power button was pressed; None: nothing runs on the hosts that would shut them down."""
         self._wirings = {wiring.host: wiring for wiring in wirings}
         self._chassis = {wiring.host: _Chassis(bmc_since=-bmc_boot_seconds) for wiring in wirings}
         self._outlets = {outlet: True for wiring in wirings for outlet in wiring.outlets}
-        self._changed = changed
+        self._changed, self._asked = changed, asked
         self._bmc_boot_seconds = bmc_boot_seconds
         if len(self._outlets) != sum(len(wiring.outlets) for wiring in wirings):
             raise ValueError("an outlet feeds two hosts; give each host its own outlets")
@@ -104,6 +110,12 @@ class Rack:
             return
         chassis.is_on = is_on
         self._changed(host, is_on)
+
+    def ask_down(self, host: str) -> None:
+        """Press the power button briefly: the operating system shuts down, and then switches the chassis off. Nothing
+        happens without power."""
+        if self.has_power(host) and self._asked is not None:
+            self._asked(host)
 
     def _mains_changed(self, host: str, now: float) -> None:
         chassis, wiring = self._chassis[host], self._wirings[host]

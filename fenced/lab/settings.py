@@ -29,6 +29,22 @@ PASSWORD: Final = "emulated"  # noqa: S105 - opens nothing but the lab's emulate
 SHEBANG_BYTES_MAX: Final = 120
 HEARTBEAT_INTERVAL: Final = "500ms"
 STARTUP_QUIET_SECONDS: Final = 3.0
+SAVING: Final[Mapping[str, object]] = {
+    "enabled": True,
+    "reserve": 1,
+    "min_on": 3,
+    "asleep_at_most": 25,
+    "idle_for": "4s",
+    "awake_for": "20s",
+    "pause": "5s",
+    "veto": "5s",
+    "soft_off": "device",
+    "soft_timeout": "1m",
+    "retry_after": "1m",
+    "proven_on": "0s",
+    "watch": "3s",
+}
+"""Nobody needs to prove that it comes back: every host of the lab has just booted, but without the daemon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +90,8 @@ class Layout:
     is_broker_built_in: bool = True
     """False: Mosquitto is the broker."""
     database: Database | None = None
+    is_saving: bool = False
+    """Idle hosts are put to sleep."""
 
     def configuration(self, controller: ControllerPlace) -> Path:
         return self.directory / f"{controller.stem}.toml"
@@ -200,6 +218,7 @@ def daemon_file(layout: Layout, controller: ControllerPlace) -> str:
                 "connectivity": _Inline(share=50, at_least=2),
                 "budget": _Inline(hosts=5, percent=50, at_most=10, per="1m", unrecovered=10),
             },
+            **({"saving": SAVING} if layout.is_saving else {}),
             "inventory": {"files": ["inventory.toml"]},
         }
     )

@@ -68,6 +68,10 @@ class Seen:
 class Story:
     """Runs one story of one host; `say` prints a line. `url`: the API to look at; by default the first controller's."""
 
+    _seen_class: type[Seen] = Seen
+    _is_fine: frozenset[str] = frozenset({"healthy"})
+    """The states of hosts at the start of the story."""
+
     def __init__(
         self, lab: Lab, *, host: str, say: Callable[[str], None], waterfall: Waterfall | None, url: str = ""
     ) -> None:
@@ -104,24 +108,27 @@ class Story:
             if ready and not ready.get("daemon", {}).get("quiet", False) and hosts:
                 states = {item["name"]: item["state"] for item in hosts["items"]}
                 self._states = ", ".join(f"{name} {state}" for name, state in states.items())
-                if set(states.values()) == {"healthy"} and set(states) == set(self._lab.hosts.names):
+                if set(states.values()) <= self._is_fine and set(states) == set(self._lab.hosts.names):
                     break
             await asyncio.sleep(POLL_SECONDS)
         self._say(f"all healthy after {time.time() - self._origin:.1f} s: {', '.join(self._lab.hosts.names)}")
 
     def _strike(self, blow: Blow) -> Seen:
         host = self._lab.hosts[self._host]
-        seen = Seen(struck_at=time.time(), old_boot=host.boot or "")
+        seen = self._seen_class(struck_at=time.time(), old_boot=host.boot or "")
         self._origin = seen.struck_at
         strike(self._lab, self._host, blow)
         self._report([Line(at=seen.struck_at, who=self._host, text=BLOWS[blow])], settle_seconds=0.0)
         return seen
 
     async def _follow(self, api: aiohttp.ClientSession, seen: Seen) -> None:
+        def heard(event: Mapping[str, Any]) -> None:
+            self._event(event, seen)
+
         async with asyncio.TaskGroup() as tasks:
             followers = [
-                tasks.create_task(_for_ever(lambda: self._hear_bus(seen)), name="story bus"),
-                tasks.create_task(_for_ever(lambda: self._hear_events(seen)), name="story events"),
+                tasks.create_task(for_ever(lambda: self._hear_bus(seen)), name="story bus"),
+                tasks.create_task(for_ever(lambda: self._hear_events(heard)), name="story events"),
             ]
             while seen.missing():
                 await self._look(api, seen)
@@ -148,7 +155,7 @@ class Story:
                     seen.devices = len(data.get("devices", ()))
                     seen.operation = data.get("operation")
 
-    async def _hear_events(self, seen: Seen) -> None:
+    async def _hear_events(self, heard: Callable[[Mapping[str, Any]], None]) -> None:
         """Follow the API's event stream, in a separate session, because it has no end."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS)
         async with (
@@ -157,7 +164,7 @@ class Story:
         ):
             async for raw in stream.content:
                 if raw.startswith(b"data:"):
-                    self._event(_json(raw.removeprefix(b"data:")), seen)
+                    heard(_json(raw.removeprefix(b"data:")))
 
     def _event(self, event: Mapping[str, Any], seen: Seen) -> None:
         self._report(self._narrator.event(event))
@@ -242,7 +249,7 @@ async def get(api: aiohttp.ClientSession, path: str) -> Any:
         return None
 
 
-async def _for_ever(follow: Callable[[], Awaitable[None]]) -> None:
+async def for_ever(follow: Callable[[], Awaitable[None]]) -> None:
     """Reconnect whenever a connection ends."""
     while True:
         with suppress(aiohttp.ClientError, aiomqtt.MqttError, TimeoutError, OSError):

@@ -17,6 +17,7 @@ from fenced.core.events import (
     StateSeen,
     WakeRequest,
 )
+from fenced.model.names import BootId, HostName, OperationId, Token
 
 __all__ = [
     "Bus",
@@ -35,6 +36,7 @@ __all__ = [
     "MessageKind",
     "MessageResult",
     "Presence",
+    "ShutdownOrder",
     "StateSeen",
     "WakeRequest",
 ]
@@ -77,6 +79,22 @@ class Message:
     expiry_seconds: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownOrder:
+    """Asks the reporter on a host to shut its machine down (S24).
+
+    `boot` and `seq`: of a heartbeat that the daemon heard. The reporter obeys in that boot alone, and until
+    `within_seconds` after it sent that heartbeat, by its own clock. `token`: above that of every earlier command.
+    """
+
+    id: OperationId
+    token: Token
+    boot: BootId
+    seq: int
+    within_seconds: float
+    reason: str
+
+
 class BusError(Exception):
     """The broker did not accept a message, for an unknown reason such as a timeout. The message may have arrived."""
 
@@ -110,5 +128,14 @@ class Bus(Protocol):
         """Return once the broker acknowledged without an error code.
 
         Raises BusError; the subclass says what is known.
+        """
+        ...
+
+    async def command(self, host: HostName, order: ShutdownOrder) -> None:
+        """Publish an order once: QoS 1, not retained, and the broker drops it after `within_seconds` (MQTT 5).
+
+        Return once the broker acknowledged, which does not mean that a reporter heard it. `within_seconds` is the
+        deadline, too. Raises BusError; unless it is BusAway or BusRefused, the order may have arrived. Never repeat it:
+        another attempt is another order with a token of its own.
         """
         ...

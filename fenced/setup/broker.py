@@ -32,6 +32,10 @@ ONCE: Final = (
 """Settings of `configuration` that no other file of Mosquitto may have: it uses the last one, or does not start."""
 
 
+WRITTEN: Final = ("event", "event/+", "state/+", "controller/+", "reply/+", "command/+", "info")
+"""What the daemon writes, and nobody else."""
+
+
 def configuration() -> str:
     """Return conf.d/fenced.conf."""
     return f"""\
@@ -63,15 +67,13 @@ max_queued_messages 10000
 
 
 def access(fleet: Fleet) -> str:
-    """Return fenced.acl. A host writes its own heartbeat only (`%u` is the account); nobody else announces."""
+    """Return fenced.acl. A host writes its own heartbeat and what it says of itself (`%u` is the account), and reads
+    the orders for it; nobody else announces or orders."""
     topic = f"fenced/v1/{fleet.site}"
     parts = [
-        HEAD + "# An account that is not named here may write the heartbeat of the host of its name, and nothing else.",
+        HEAD + "# An account that is not named here is a host's reporter: only the last lines are for it.",
         f"# The daemon reads everything and announces.\nuser {fleet.controller_account}\ntopic read {topic}/#\n"
-        + "\n".join(
-            f"topic write {topic}/{name}"
-            for name in ("event", "event/+", "state/+", "controller/+", "reply/+", "command/+", "info")
-        ),
+        + "\n".join(f"topic write {topic}/{name}" for name in WRITTEN),
     ]
     for source in fleet.sources:
         parts.append(
@@ -85,10 +87,8 @@ def access(fleet: Fleet) -> str:
                 f"topic read {topic}/{name}" for name in ("event", "event/+", "state/+", "controller/+", "info")
             )
         )
-    parts.append(
-        f"# Every host, for itself.\npattern write {topic}/health/%u\npattern write {topic}/presence/%u\n"
-        f"pattern read {topic}/command/%u"
-    )
+    own = [f"pattern write {topic}/{it}" for it in ("health/%u", "presence/%u", "evidence/%u/beat")]
+    parts.append("\n".join(("# Every host, for itself.", *own, f"pattern read {topic}/command/%u")))
     return "\n\n".join(parts) + "\n"
 
 

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 from fenced.bus.switch import Switch
 from fenced.core.events import BusConnected, BusDisconnected, BusEvent, Health, HealthStatus, StateSeen
-from fenced.model.names import HostName
-from fenced.ports.bus import Message
+from fenced.model.names import BootId, HostName, OperationId, Token
+from fenced.ports.bus import Message, ShutdownOrder
 from tests.world.loop import run
 from tests.world.network import WorldClock
 
@@ -22,6 +22,7 @@ class OneBus:
         self.deliver: Callable[[BusEvent], None] = lambda _: None
         self.is_connected = False
         self.sent: list[Message] = []
+        self.ordered: list[tuple[HostName, ShutdownOrder]] = []
 
     async def run(self, deliver: Callable[[BusEvent], None]) -> NoReturn:
         self.deliver = deliver
@@ -30,6 +31,9 @@ class OneBus:
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
         self.sent.append(message)
+
+    async def command(self, host: HostName, order: ShutdownOrder) -> None:
+        self.ordered.append((host, order))
 
 
 def beat(host: str) -> Health:
@@ -120,6 +124,12 @@ def test_every_engine_publishes_over_the_one_connection() -> None:
         for line in desk.lines.values():
             await line.publish(message, timeout_seconds=1.0)
         assert desk.bus.sent == [message, message]
+        order = ShutdownOrder(
+            id=OperationId("4-1"), token=Token(epoch=4, sequence=2), boot=BootId("b"), seq=1, within_seconds=30.0,
+            reason="",
+        )  # fmt: skip
+        await desk.lines["dc2"].command(HostName("node-2"), order)
+        assert desk.bus.ordered == [("node-2", order)]
         assert not desk.lines["main"].is_connected
         desk.bus.is_connected = True
         assert desk.lines["dc2"].is_connected

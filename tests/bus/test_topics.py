@@ -34,6 +34,7 @@ def test_the_names_of_the_outgoing_topics() -> None:
     assert TOPICS.state("n1") == "fenced/v1/dc1/state/n1"
     assert TOPICS.controller("a") == "fenced/v1/dc1/controller/a"
     assert TOPICS.info == "fenced/v1/dc1/info"
+    assert TOPICS.command("n1") == "fenced/v1/dc1/command/n1"
     assert TOPICS.reply("r-1") == "fenced/v1/dc1/reply/r-1"
 
 

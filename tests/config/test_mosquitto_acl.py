@@ -110,6 +110,7 @@ OWN = [
     ("fenced", "controller/fenced-a"),
     ("fenced", "reply/17"),
     ("fenced", "command/node-1"),
+    ("node-1", "evidence/node-1/beat"),
     ("fenced", "info"),
     ("requester", "request"),
     ("requester", "request/node-1"),
@@ -130,10 +131,16 @@ FOREIGN = [
     ("node-1", "event"),
     ("node-1", "info"),
     ("node-1", "controller/node-1"),
+    ("node-1", "evidence/node-2/beat"),
     ("node-1", "command/node-1"),
     ("node-1", "command/node-2"),
+    ("recovery", "command/node-1"),
     ("requester", "command/node-1"),
+    ("storage", "command/node-1"),
     ("node-1", "request"),
+    ("node-1", "evidence/node-2/beat"),
+    ("recovery", "command/node-1"),
+    ("storage", "command/node-1"),
     ("node-1", "request/node-2"),
     ("node-1", "request/node-1"),
     ("fenced", "health/node-1"),
@@ -173,13 +180,15 @@ async def test_the_daemon_hears_every_host_and_recovery_hears_the_daemon(port: i
         assert len(node.messages) == 0
 
 
-async def test_a_host_hears_its_own_commands_alone(port: int) -> None:
-    async with connect(port, "fenced") as daemon, connect(port, "node-2") as node:
-        await node.subscribe("fenced/v1/site-1/command/#", qos=1)
-        for name in ("node-1", "node-2"):
-            await daemon.publish(f"fenced/v1/site-1/command/{name}", b"{}", qos=1)
-        heard = await anext(aiter(node.messages))
-        assert heard.topic.value == "fenced/v1/site-1/command/node-2"
+async def test_a_host_reads_its_own_orders_alone(port: int) -> None:
+    async with connect(port, "fenced") as daemon, connect(port, "node-1") as own, connect(port, "node-2") as other:
+        for node in (own, other):
+            await node.subscribe("fenced/v1/site-1/#", qos=1)
+        await daemon.publish("fenced/v1/site-1/command/node-1", b"1", qos=1)
+        await daemon.publish("fenced/v1/site-1/command/node-2", b"2", qos=1)
+        for node, payload in ((own, b"1"), (other, b"2")):
+            assert (await anext(aiter(node.messages))).payload == payload
+        assert len(own.messages) == len(other.messages) == 0
 
 
 def as_(port: int, user: str, client_id: str, *, is_version_5: bool = True) -> BusSettings:

@@ -67,7 +67,7 @@ def test_it_holds_until_its_ttl_is_over_and_no_longer(kind: str) -> None:
     assert at.state().operation is not None
 
 
-@pytest.mark.parametrize("kind", ["drained", "gossip"])
+@pytest.mark.parametrize("kind", ["drained", "gossip", "idle", "busy"])
 def test_a_kind_that_is_not_configured_is_kept_and_shown_and_holds_nothing(kind: str) -> None:
     at = desk()
     says(at, kind, ttl=1000.0)
@@ -83,6 +83,14 @@ def test_any_kind_holds_if_it_is_configured(kind: str) -> None:
     says(at, kind, ttl=100.0)
     at.go(60.0, silent=[NODE])
     assert held_by(at) == {"live_evidence"}
+
+
+@pytest.mark.parametrize("kind", ["idle", "busy"])
+def test_what_is_said_of_sleep_is_no_sign_of_life(kind: str) -> None:
+    """Not even where a person listed it by mistake: then it holds like `maintenance`."""
+    at = desk(gates__live_evidence=("storage_lease", kind))
+    assert not of_life.is_life(at.fleet, kind)
+    assert of_life.is_life(at.fleet, "storage_lease")
 
 
 def test_a_kind_that_a_person_took_out_holds_nothing() -> None:

@@ -13,11 +13,14 @@ from tests.e2e.programs import background
 
 
 class Beating:
-    """`interval` seconds between two beats of a host; all hosts of one turn are sent together."""
+    """`interval` seconds between two beats of a host; all hosts of one turn are sent together. `workloads`: how many a
+    host says that it has; not named: it does not say. `stopping`: hosts that shut down."""
 
     def __init__(self, port: int, *, interval: float = 0.25) -> None:
         self._port, self._interval = port, interval
         self.boots: dict[str, str] = {}
+        self.workloads: dict[str, int] = {}
+        self.stopping: set[str] = set()
         self._sequences: dict[str, int] = {}
 
     def boot(self, *names: str) -> None:
@@ -34,7 +37,12 @@ class Beating:
     def message(self, name: str) -> tuple[str, bytes]:
         """Return the next heartbeat of a host: topic and payload."""
         self._sequences[name] += 1
-        payload = {"boot": self.boots[name], "seq": self._sequences[name], "status": "ok", "interval": self._interval}
+        payload: dict[str, object] = {
+            "boot": self.boots[name], "seq": self._sequences[name], "interval": self._interval,
+            "status": "stopping" if name in self.stopping else "ok",
+        }  # fmt: skip
+        if name in self.workloads:
+            payload["workloads"] = self.workloads[name]
         return f"fenced/v1/{SITE}/health/{name}", json.dumps(payload).encode()
 
     async def run(self) -> None:

@@ -61,7 +61,7 @@ def played(*, after: float, what: What = What.ON) -> tuple[list[str], list[tuple
 
         effects = EngineEffects(
             fleet=fleet, workers=workers, looking=looking(fleet, clock), clock=clock, telemetry=telemetry,
-            memory=PathMemory(), deliver=events.append, ask=nothing, reply=nothing,
+            memory=PathMemory(), deliver=events.append, ask=nothing, reply=nothing, order=nothing,
         )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             effects.run_in(group)

@@ -41,7 +41,7 @@ def test_a_read_that_waits_for_its_turn_longer_than_its_timeout_ends_as_unknown(
         effects = EngineEffects(
             fleet=fleet, workers=workers, looking=looking(fleet, clock),
             clock=clock, telemetry=RecordingTelemetry(), memory=PathMemory(), deliver=events.append, ask=nothing,
-            reply=nothing,
+            reply=nothing, order=nothing,
         )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             effects.run_in(group)

@@ -77,7 +77,7 @@ class Watched:
         self.effects = EngineEffects(
             fleet=self.fleet, workers=workers, looking=looking(self.fleet, self.clock), clock=self.clock,
             telemetry=RecordingTelemetry(), memory=PathMemory(), deliver=self._deliver,
-            ask=self._nobody, reply=self._nobody,
+            ask=self._nobody, reply=self._nobody, order=self._nobody,
         )  # fmt: skip
 
     def _deliver(self, event: e.Event) -> None:

@@ -13,12 +13,24 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fenced.beat import fenced_beat
-from fenced.beat.fenced_beat import Http, Mqtt, Notify, Refused, Settings, Unreachable, Waiting, from_file, parse_url
+from fenced.beat.fenced_beat import (
+    Http,
+    Mqtt,
+    Notify,
+    Order,
+    Refused,
+    Settings,
+    Unreachable,
+    Waiting,
+    from_file,
+    parse_url,
+)
 from tests.fuzz.given import fuzz, hostile, mutated
 from tests.fuzz.test_configuration import MISTAKE_CHARACTERS_MAX, SECRET, with_secret
 from tests.house.tree import ROOT
 
 SAMPLES: Final = [(ROOT / "config/beat.toml").read_bytes(), f'[beat]\npassword_env = "{SECRET}"\n'.encode()]
+ORDER: Final = b'{"id":"4-1","token":"4-1","boot":"b","seq":7,"within":30,"do":"shutdown","reason":"nobody needs it"}'
 CONNACK_5: Final = b"\x20\x0b\x00\x00\x08\x13\x00\x01\x24\x00\x21\x00\x10"
 BROKERS: Final = [
     CONNACK_5 + b"\x40\x02\x00\x01" + b"\x40\x02\x00\x02",
@@ -48,6 +60,21 @@ def test_any_file(folder: Path, text: bytes) -> None:
         assert line.isprintable()
         assert len(line) < MISTAKE_CHARACTERS_MAX
     assert SECRET not in str(lines).replace(f'password_env = "{SECRET}"', "")
+
+
+@fuzz(300)
+@given(payload=hostile([ORDER]))
+@example(b"[" * 100_000)
+@example(b'{"seq":' + b"9" * 5000 + b"}")
+def test_any_order(payload: bytes) -> None:
+    """It is one with all that makes it safe, or none."""
+    try:
+        order = Order(payload)
+    except ValueError as exc:
+        assert str(exc)
+        return
+    assert order.boot and 0 < order.within <= fenced_beat.WITHIN_MAX_SECONDS
+    assert min(order.token) >= 0
 
 
 class Still(Waiting):

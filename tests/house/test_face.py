@@ -57,7 +57,7 @@ def test_topics() -> None:
     built = {
         topics.health("HOST"), topics.presence("HOST"), topics.evidence("HOST", "SOURCE"), topics.request("HOST"),
         topics.reply("ID"), topics.event("HOST"), topics.event(None), topics.state("HOST"), topics.controller("NAME"),
-        topics.info, topics.cluster_request,
+        topics.info, topics.command("HOST"), topics.cluster_request,
     }  # fmt: skip
     assert set(table("Topic")) == built
     incoming = [topic for topic, *_ in (names(cells[0]) for cells in rows("Topic") if re.search(r"\bin\b", cells[1]))]

@@ -27,8 +27,10 @@ LOGIN = {"Authorization": aiohttp.encode_basic_auth("fence", "s3cret")}
 class Bench:
     """One BMC and a client for it."""
 
-    def __init__(self, session: aiohttp.ClientSession, rack: Rack, faults: Faults, address: str) -> None:
-        self.session, self.rack, self.faults, self.address = session, rack, faults, address
+    def __init__(
+        self, session: aiohttp.ClientSession, rack: Rack, faults: Faults, address: str, asked: list[str]
+    ) -> None:
+        self.session, self.rack, self.faults, self.address, self.asked = session, rack, faults, address, asked
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any]:
         async with self.session.get(path, headers=headers or LOGIN) as response:
@@ -52,7 +54,13 @@ class Bench:
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     faults = Faults()
-    rack = Rack([Wiring(host="node-1", outlets=(OUTLET,))], changed=lambda host, has_power: None, bmc_boot_seconds=0.2)
+    asked: list[str] = []
+    rack = Rack(
+        [Wiring(host="node-1", outlets=(OUTLET,))],
+        changed=lambda host, has_power: None,
+        asked=asked.append,
+        bmc_boot_seconds=0.2,
+    )
     settings = BmcSettings(username="fence", password=Secret("s3cret"), delay_seconds=0.15)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -62,7 +70,7 @@ async def bench() -> AsyncIterator[Bench]:
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
         timeout = aiohttp.ClientTimeout(total=1.0)
         session = await stack.enter_async_context(aiohttp.ClientSession(base, timeout=timeout))
-        yield Bench(session, rack, faults, base)
+        yield Bench(session, rack, faults, base, asked)
 
 
 async def test_the_way_from_the_root_to_the_reset(bench: Bench) -> None:
@@ -133,6 +141,17 @@ async def test_force_restart_cuts_and_gives_back(bench: Bench) -> None:
     await bench.until_power("On")
 
 
+async def test_a_graceful_shutdown_presses_the_button_and_reads_on_until_the_host_is_down(bench: Bench) -> None:
+    assert await bench.reset("GracefulShutdown") == 204
+    await until(lambda: bench.asked == ["node-1"], what="the power button")
+    assert await bench.power() == "On"
+    bench.rack.set_chassis("node-1", is_on=False)
+    assert await bench.power() == "Off"
+    assert await bench.reset("GracefulShutdown") == 204
+    await asyncio.sleep(0.3)  # the absence of something has no event to wait for
+    assert bench.asked == ["node-1"]
+
+
 async def test_without_mains_it_is_silent_and_boots_when_they_come_back(bench: Bench) -> None:
     bench.rack.set_outlet(OUTLET, is_on=False, now=asyncio.get_running_loop().time())
     with pytest.raises(TimeoutError):
@@ -152,6 +171,8 @@ async def test_a_dead_bmc_is_silent(bench: Bench) -> None:
 @pytest.mark.parametrize(("kind", "reads"), [(FaultKind.STUCK, "On"), (FaultKind.LYING, "Off")])
 async def test_stuck_and_lying_bmcs_take_the_command_and_do_nothing(bench: Bench, kind: FaultKind, reads: str) -> None:
     bench.faults.set(fault_key("node-1"), Fault(kind=kind))
-    assert await bench.reset("ForceOff") == 204
-    assert await bench.power() == reads
+    for reset in ("ForceOff", "GracefulShutdown"):
+        assert await bench.reset(reset) == 204
+        assert await bench.power() == reads
+    assert bench.asked == []
     assert bench.rack.has_power("node-1")

@@ -22,7 +22,7 @@ class Bench:
 
     def __init__(self, path: Path) -> None:
         names = ("node-1", "node-2")
-        files = HostFiles(oracle=path / "oracle", console=path / "console")
+        files = HostFiles(oracle=path / "oracle", console=path / "console", folder=path)
         hosts = [
             VirtualHost(
                 PlainGround(), name=name, index=index, files=files, reporter=lambda host, boot: [sys.executable]
@@ -34,7 +34,9 @@ class Bench:
             for number, name in enumerate(names, 1)
         }
         self.hosts = Hosts(hosts)
-        self.rack = Rack([Wiring(host=name, outlets=outlets[name]) for name in names], changed=self.hosts.power_changed)
+        self.pressed: list[str] = []
+        wirings = [Wiring(host=name, outlets=outlets[name]) for name in names]
+        self.rack = Rack(wirings, changed=self.hosts.power_changed, asked=self.pressed.append)
         self.faults = Faults()
         self.controllers = Controllers([])
         self.console = Console(self.rack, self.hosts, self.faults, self.controllers)
@@ -62,6 +64,22 @@ async def test_power_by_hand(bench: Bench) -> None:
     assert "power off (pdu-a OFF, pdu-b OFF)" in bench.console.obey("hosts")[1]
     bench.console.obey("power node-2 on")
     assert bench.rack.has_power("node-2")
+
+
+async def test_the_power_button_is_pressed(bench: Bench) -> None:
+    assert bench.console.obey("press node-2") == ["node-2: its power button was pressed"]
+    assert bench.pressed == ["node-2"]
+
+
+async def test_work_is_given_where_power_is_saved(bench: Bench) -> None:
+    with pytest.raises(LabError, match="not a command"):
+        bench.console.obey("work node-1 2")
+    console = Console(bench.rack, bench.hosts, bench.faults, Controllers([]), is_saving=True)
+    assert "work HOST N" in "\n".join(console.obey("help"))
+    with pytest.raises(LabError, match="node-1 does not run"):
+        console.obey("work node-1 2")
+    with pytest.raises(LabError, match="not a command"):
+        console.obey("work node-1 many")
 
 
 async def test_faults_are_shown_and_healed(bench: Bench) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from fenced.lab.errors import LabError
 from fenced.lab.ground import Endpoint, Ground, PlainGround
-from fenced.lab.hosts import HostFiles, Hosts, VirtualHost, last_writes
+from fenced.lab.hosts import Halted, HostFiles, Hosts, VirtualHost, last_writes
 from fenced.lab.island import Island
+from fenced.lab.machine import WORKLOADS
 from fenced.lab.namespaces import why_not
 from tests.needs import needs, needs_root
 from tests.net import until
@@ -66,11 +67,13 @@ def report(argv: Sequence[str], name: str, boot: str) -> Sequence[str]:
 
 
 @asynccontextmanager
-async def lab_of(ground: Ground, path: Path, *reporters: Sequence[str]) -> AsyncIterator[Hosts]:
+async def lab_of(
+    ground: Ground, path: Path, *reporters: Sequence[str], halted: Halted | None = None
+) -> AsyncIterator[Hosts]:
     """Run hosts node-1, node-2, ... while the block runs."""
     hosts = []
     for index, reporter in enumerate(reporters):
-        files = HostFiles(oracle=path / f"{index}.oracle", console=path / f"{index}.console")
+        files = HostFiles(oracle=path / f"{index}.oracle", console=path / f"{index}.console", folder=path / str(index))
         hosts.append(
             VirtualHost(
                 ground,
@@ -81,7 +84,8 @@ async def lab_of(ground: Ground, path: Path, *reporters: Sequence[str]) -> Async
             )
         )
     all_hosts = Hosts(hosts)
-    task = asyncio.create_task(all_hosts.run_forever(), name="hosts")
+    halted = (lambda name: None) if halted is None else halted
+    task = asyncio.create_task(all_hosts.run_forever(halted), name="hosts")
     try:
         for host in hosts:
             host.start()
@@ -157,6 +161,70 @@ async def test_a_frozen_host_is_silent_and_goes_on_afterwards(ground: Ground, tm
         host.cut()
         await host.until_dead()
         assert len(host.runs) == 1
+
+
+POLITE = """
+import signal, subprocess, sys
+
+def say():
+    asked = subprocess.run(["systemctl", "is-system-running"], stdout=subprocess.PIPE, text=True)
+    open(sys.argv[1], "a").write(asked.stdout)
+
+def end(number, frame):
+    say()
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, end)
+say()
+if sys.argv[2] == "leave":
+    subprocess.run(["systemctl", "poweroff"])
+signal.pause()
+"""
+"""Says what the system says of itself, at its start and when it is ended."""
+
+
+async def test_a_power_button_shuts_the_host_down_and_power_boots_it(ground: Ground, tmp_path: Path) -> None:
+    said, down = tmp_path / "said", list[str]()
+    async with lab_of(ground, tmp_path, python(POLITE, str(said), "stay"), halted=down.append) as hosts:
+        host = hosts["node-1"]
+        await until(lambda: said.exists() and said.read_text() == "running\n", what="the reporter runs")
+        hosts.ask_down("node-1")
+        await until(lambda: down == ["node-1"], what="the host is down")
+        assert said.read_text() == "running\nstopping\n"
+        await stays_silent(host.files.oracle)
+        hosts.power_changed("node-1", False)
+        hosts.power_changed("node-1", True)
+        await until(lambda: said.read_text().endswith("stopping\nrunning\n"), what="second life")
+        host.cut()
+        await host.until_dead()
+        assert (len(host.runs), down) == (2, ["node-1"])
+
+
+async def test_the_host_shuts_itself_down(ground: Ground, tmp_path: Path) -> None:
+    said, down = tmp_path / "said", list[str]()
+    async with lab_of(ground, tmp_path, python(POLITE, str(said), "leave"), halted=down.append):
+        await until(lambda: down == ["node-1"], what="the host is down")
+        assert said.read_text().endswith("stopping\n")
+
+
+async def test_a_host_says_how_much_work_it_has_until_it_dies(ground: Ground, tmp_path: Path) -> None:
+    async with lab_of(ground, tmp_path, python("import time; time.sleep(600)")) as hosts:
+        host = hosts["node-1"]
+        assert host.files.folder is not None
+        said = host.files.folder / WORKLOADS
+
+        def says(count: str) -> bool:
+            return said.exists() and said.read_text() == count and time.time() - said.stat().st_mtime < 1.0
+
+        await until(lambda: says("0"), what="no work")
+        host.give_work(3)
+        await until(lambda: says("3"), what="work")
+        host.cut()
+        await host.until_dead()
+        with pytest.raises(LabError, match="does not run"):
+            host.give_work(1)
+        host.start()
+        await until(lambda: says("0"), what="no work after a boot")
 
 
 async def test_the_end_of_the_lab_is_the_end_of_its_hosts(ground: Ground, tmp_path: Path) -> None:

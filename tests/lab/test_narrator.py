@@ -80,6 +80,32 @@ def test_events_of_other_hosts_and_repetitions_are_not_reported() -> None:
     assert narrator.event(event | {"id": "19", "type": "io.fenced.operation.started"}) == []
 
 
+def test_a_sleep_is_told_from_its_announcement_to_the_first_heartbeat() -> None:
+    narrator = Narrator("node-1")
+    told = [
+        ("sleep_announced", {"at": "2026-01-31T08:00:05.000Z"}),
+        ("sleeping", {"devices": ["bmc"]}),
+        ("waking", {"operation": "4-9"}),
+        ("woken", {"reason": "heard with the new boot id b2"}),
+        ("wake_failed", {"reason": "no heartbeat came"}),
+    ]
+    lines = [
+        narrator.event(
+            {"id": str(n), "type": f"io.fenced.host.{kind}", "subject": "node-1", "time": STARTED, "data": d}
+        )
+        for n, (kind, d) in enumerate(told)
+    ]
+    assert [line.text for (line,) in lines] == [
+        "idle: asked to shut down in 5 s, unless something speaks against it",
+        "asleep: bmc reads OFF",
+        "woken: its chassis is switched on",
+        "awake: heard with the new boot id b2",
+        "wake failed: no heartbeat came",
+    ]
+    asked = operation(name="bmc", steps=[step("soft_off", 0, 40, "done")])
+    assert texts(narrator, asked) == ["bmc: ask it to shut down through px-1: done in 40 ms"]
+
+
 def test_held_says_which_gate_and_why() -> None:
     gates = [{"gate": "armed", "open": True, "why": ""}, {"gate": "witness", "open": False, "why": "wait 0.5 s"}]
     event = {"id": "1", "type": "io.fenced.host.held", "subject": "node-2", "time": STARTED, "data": {"gates": gates}}

@@ -67,6 +67,16 @@ def test_the_chassis_kills_and_starts_the_host_while_its_outlets_stay_on() -> No
     assert rack.has_mains("node-1")
 
 
+def test_the_power_button_asks_the_host_and_cuts_nothing() -> None:
+    told, asked = Told(), list[str]()
+    rack = Rack([Wiring(host="node-1", outlets=(A1,))], changed=told, asked=asked.append)
+    rack.ask_down("node-1")
+    assert (asked, told.changes, rack.has_power("node-1")) == (["node-1"], [], True)
+    rack.set_chassis("node-1", is_on=False)
+    rack.ask_down("node-1")
+    assert asked == ["node-1"]
+
+
 def test_without_mains_the_chassis_ignores_commands() -> None:
     rack, told = rack_of()
     rack.set_chassis("node-1", is_on=False)

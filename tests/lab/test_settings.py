@@ -4,6 +4,7 @@ import asyncio
 import sys
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from fenced.lab.settings import (
     HostPlace,
     Layout,
     ProxyPlace,
+    daemon_file,
     write,
     write_agent,
 )
@@ -100,6 +102,14 @@ async def accepted(lab: Layout, log: Path) -> None:
     await run_short(["proxy", "--check", "-c", str(lab.proxy_configuration("px-1"))], log=log)
 
 
+async def test_the_daemon_takes_the_files_of_a_lab_that_saves_power(tmp_path: Path) -> None:
+    lab = replace(layout(tmp_path, address="10.83.0.1", ports=(22,)), is_saving=True)
+    await accepted(lab, tmp_path / "log")
+    saving = tomllib.loads(lab.configuration(lab.controllers[0]).read_text())["saving"]
+    assert saving["enabled"] is True
+    assert "saving" not in tomllib.loads(daemon_file(replace(lab, is_saving=False), lab.controllers[0]))
+
+
 async def test_two_controllers_share_a_store_and_nothing_else(tmp_path: Path) -> None:
     lab = layout(tmp_path, address="", ports=(), names=CONTROLLERS)
     await accepted(lab, tmp_path / "log")
@@ -126,6 +136,12 @@ def test_an_interpreter_with_a_space_in_its_path_still_runs_the_agent(
 def test_a_plan_has_bounds(hosts: int, proxies: int, controllers: int) -> None:
     with pytest.raises(LabError, match="give"):
         Plan(hosts=hosts, proxies=proxies, controllers=controllers)
+
+
+@pytest.mark.parametrize(("hosts", "controllers", "said"), [(3, 1, "give 4 or more"), (5, 2, "leave out one")])
+def test_a_plan_that_saves_has_more_of_them(hosts: int, controllers: int, said: str) -> None:
+    with pytest.raises(LabError, match=said):
+        Plan(hosts=hosts, controllers=controllers, is_saving=True)
 
 
 def test_a_missing_database_is_reported_with_the_package_to_install(

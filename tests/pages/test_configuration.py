@@ -11,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from fenced.beat.fenced_beat import Order
 from fenced.bus import messages
 from fenced.bus.topics import Topics
 from fenced.cli.main import main as fenced
@@ -160,7 +161,8 @@ def test_files_of_production_are_those_that_setup_makes(tmp_path: Path) -> None:
 
 
 def test_payloads_are_read() -> None:
-    beat, evidence, request, look, seen = _of("json")
+    beat, evidence, order, request, look, seen = _of("json")
+    assert Order(order.text.encode()).do == "shutdown"
     assert wire.read(LookAnswer, seen.text.encode()).seen(wire.read(LookRequest, look.text.encode())) is not None
     read = health(beat.text.encode(), host=HostName("node-1"), received=1.0)
     assert (read.status, read.boot, read.unread) == (HealthStatus.OK, "uuid", ())

@@ -34,8 +34,10 @@ from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_reporters import REPORTER_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
+from tests.planted.bugs_sleep_orders import SLEEP_ORDER_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_storms import STORM_BUGS
+from tests.planted.bugs_trials import TRIAL_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
 from tests.planted.bugs_words import WORD_BUGS
 
@@ -73,7 +75,9 @@ BUGS: Final = (
     + SHARD_BUGS
     + SHOWN_BUGS
     + UNIT_BUGS
+    + SLEEP_ORDER_BUGS
     + STANDING_BUGS
     + STORM_BUGS
+    + TRIAL_BUGS
     + WORD_BUGS
 )

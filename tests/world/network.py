@@ -12,7 +12,17 @@ from fenced.bus import messages
 from fenced.core import events as e
 from fenced.core.durable.replacing import replace
 from fenced.model.names import BootId, HostName
-from fenced.ports.bus import BusAway, BusConnected, BusDisconnected, BusError, BusEvent, BusLost, BusRefused, Message
+from fenced.ports.bus import (
+    BusAway,
+    BusConnected,
+    BusDisconnected,
+    BusError,
+    BusEvent,
+    BusLost,
+    BusRefused,
+    Message,
+    ShutdownOrder,
+)
 from fenced.ports.clock import Clock
 from tests.world.loop import owned, virtual
 
@@ -53,6 +63,8 @@ class Broker:
     kept: dict[str, Message] = field(default_factory=dict)
     on_published: Callable[[Message], None] = lambda message: None
     on_sender: Callable[[str, Message], None] = lambda client, message: None
+    on_ordered: Callable[[HostName, ShutdownOrder], None] = lambda host, order: None
+    ordered: list[tuple[float, HostName, ShutdownOrder]] = field(default_factory=list)
     on_subscribed: Callable[[Callable[[BusEvent], None]], None] = lambda subscriber: None
     on_delivered: Callable[[BusEvent], None] = lambda event: None
     spell: Callable[[BusEvent], tuple[BusEvent, BusEvent | None]] = lambda event: (event, event)
@@ -142,6 +154,12 @@ class Broker:
         self.published.append((self.clock.now(), message))
         self.on_published(message)
 
+    def order(self, host: HostName, order: ShutdownOrder) -> None:
+        """Pass an order on to the host's reporter. It is not kept: one that nobody hears now is lost."""
+        self.ordered.append((self.clock.now(), host, order))
+        if self.is_heard:
+            self.on_ordered(host, order)
+
     def show(self, client: str, message: Message) -> None:
         """Keep a host's state, and pass it on to all clients but the one that published it (no-local)."""
         if "/state/" not in message.topic:
@@ -216,17 +234,27 @@ class WorldBus:
             deliver(event)
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
+        def send() -> None:
+            self._broker.on_sender(self._owner, message)
+            self._broker.take(message)
+            self._broker.show(self._owner, message)
+
+        await self._send(message.topic, send, timeout_seconds)
+
+    async def command(self, host: HostName, order: ShutdownOrder) -> None:
+        await self._send(f"command/{host}", lambda: self._broker.order(host, order), order.within_seconds)
+
+    async def _send(self, topic: str, send: Callable[[], None], timeout_seconds: float) -> None:
+        """Raises BusError as the real bus does."""
         broker = self._broker
         if not self.is_connected:
             raise BusAway("not connected")
         if broker.is_cut or broker.is_swallowing or self._owner in broker.dumb:
             await asyncio.sleep(timeout_seconds)
             raise BusError("no answer in time")
-        if broker.refuses(message.topic):
+        if broker.refuses(topic):
             raise BusRefused("refused: not authorized")
-        broker.on_sender(self._owner, message)
-        broker.take(message)
-        broker.show(self._owner, message)
+        send()
         await asyncio.sleep(min(broker.acknowledge_seconds, timeout_seconds))
         if not self.is_connected:
             raise BusLost("connection lost")

@@ -16,7 +16,9 @@ MAINTENANCE: Final = "maintenance"
 DRAINED: Final = "drained"
 SHUTTING_DOWN: Final = "shutting_down"
 IDLE: Final = "idle"
+"""The host may sleep: its source consents (S24)."""
 BUSY: Final = "busy"
+"""The host may not sleep (S24)."""
 NO_LIFE: Final = frozenset({MAINTENANCE, DRAINED, SHUTTING_DOWN, IDLE, BUSY})
 """Kinds that say something of the host, but not that it runs. Any other kind says that it lives."""
 
