@@ -287,6 +287,8 @@ class EngineEffects:
             )
         except DeviceError as exc:
             outcome, is_end_known = _outcome(exc)
+            if command.what is What.SOFT_OFF and not exc.may_be_done:
+                outcome = Outcome.REFUSED  # so that the host is not waited for
             self._finish(command, outcome, str(exc), is_end_known=is_end_known, kind=exc.kind)
         except asyncio.CancelledError:
             if command.what is What.OFF or command in self._ons.values():  # else `_drop_ons` reported it already

@@ -133,8 +133,7 @@ class Engine:
         self.effects = EngineEffects(
             fleet=fleet, workers=self.workers, looking=looking, clock=ports.clock,
             telemetry=ports.telemetry, memory=memory, deliver=self.reactor.deliver, ask=self.reactor.ask,
-            reply=self.outbox.reply,
-            order=partial(order_shutdown, ports.bus),
+            reply=self.outbox.reply, order=partial(order_shutdown, ports.bus),
         )  # fmt: skip
         self.reactor.use(self.effects)
         self.checks = PathChecks(

@@ -28,7 +28,6 @@ from fenced.ports.devices import (
     CommandRefused,
     DeviceError,
     Identified,
-    NotSupported,
     OnStarted,
     Permit,
     ProxyTimedOut,
@@ -56,7 +55,7 @@ from fenced.proxy.protocol import (
     read,
 )
 from fenced.proxy.tls import TlsFiles, client_context
-from fenced.proxy.transport import NoSuchRequest, Transport, Unreadable
+from fenced.proxy.transport import NoSuchRequest, Transport
 
 CONNECTIONS_PER_PROXY_MAX: Final = 256
 LOOKS_PER_PROXY_MAX: Final = 128
@@ -252,11 +251,7 @@ class ProxyCaller:
     async def soft_off(self, proxy: ProxyName, spec: DeviceSpec, *, permit: Permit, on_started: OnStarted) -> None:
         """As Caller.soft_off. A proxy agent of an earlier version refuses the request as one that it can't read."""
         with _masking(spec):
-            try:
-                await self._command(proxy, spec, What.SOFT_OFF, permit)
-            except Unreadable as exc:
-                why = f"{exc}; a proxy agent of an earlier version can't ask a host to shut down: upgrade it"
-                raise NotSupported(why, may_be_done=False) from exc
+            await self._command(proxy, spec, What.SOFT_OFF, permit)
 
     async def _command(self, proxy: ProxyName, spec: DeviceSpec, what: What, permit: Permit) -> None:
         now = self._clock.now()

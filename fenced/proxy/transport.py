@@ -16,7 +16,7 @@ from fenced.model.inventory import Via
 from fenced.model.names import ProxyName
 from fenced.net import handshake
 from fenced.net.offer import explained
-from fenced.ports.devices import DeviceError, LoginRefused, ProxyTimedOut, ProxyUnreachable
+from fenced.ports.devices import DeviceError, LoginRefused, NotSupported, ProxyTimedOut, ProxyUnreachable
 from fenced.proxy.protocol import ANSWER_BYTES_MAX
 from fenced.proxy.via import proxy_headers, via_error
 
@@ -32,10 +32,6 @@ SHOWN_MAX: Final = 200
 
 class NoSuchRequest(DeviceError):
     """The proxy agent does not know this request: it is older."""
-
-
-class Unreadable(DeviceError):
-    """The proxy agent can't read the request: it is of another version. Nothing was started."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -269,7 +265,7 @@ def _status_error(trip: _Trip, status: int, body: bytes) -> DeviceError:
     said = body[:SHOWN_MAX].decode("utf-8", "replace").replace("\n", " ")
     if status not in NOT_STARTED:
         return _unexpected(trip, f"HTTP {status}: {said}")
-    kind = {403: LoginRefused, 404: NoSuchRequest, 422: Unreadable, 503: ProxyUnreachable}.get(status, DeviceError)
+    kind = {403: LoginRefused, 404: NoSuchRequest, 422: NotSupported, 503: ProxyUnreachable}.get(status, DeviceError)
     return kind(f"proxy {trip.proxy} refused the call: HTTP {status}: {said}", may_be_done=False)
 
 

@@ -222,4 +222,6 @@ def test_a_reading_has_the_time_of_its_races_and_others_that_of_their_devices(ac
     seconds = max(device.power.operation_timeout_seconds for device in work.host.devices)
     if action in {Action.STATUS, Action.PROBE}:
         seconds = 2 * race.probe_timeout_seconds + len(work.fleet.inventory.proxies) * race.stagger_seconds + 10.0
+    if action is Action.SLEEP:
+        seconds += work.host.settings.saving.veto_seconds
     assert operation.deadline - operation.started == pytest.approx(seconds)

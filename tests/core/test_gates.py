@@ -48,7 +48,7 @@ def test_with_every_gate_open_an_operation_starts() -> None:
     assert {found.gate for found in operation.gates if not found.is_open} == set()
     order = [found.gate for found in operation.gates]
     assert order == ["armed", "lease", "store", "warm_up", "witness", "own_machine", "automatic", "record",
-                     "maintenance", "paused", "protected", "known", "devices", "attempts", "cooldown",
+                     "maintenance", "paused", "protected", "known", "devices", "woken", "attempts", "cooldown",
                      "alive_but_silent", "observers", "live_evidence", "connectivity", "storm", "budget",
                      "concurrency"]  # fmt: skip
 

@@ -177,7 +177,7 @@ def test_a_level_is_entered_while_the_host_is_proven_off_alone(before: Phase) ->
 def test_an_operation_begins_in_the_phases_of_the_table_alone(slot: Slot, phase: Phase) -> None:
     record = r.OperationStarted(operation=replace(operation(1, host=NODE), phase=phase), slot=slot)
     entry = r.Entry(at=5.0, host=NODE, record=record)
-    if phase in {Phase.PROVING, Phase.RESTORING, Phase.READ_AND_END}:
+    if phase in {Phase.PROVING, Phase.RESTORING, Phase.READ_AND_END, Phase.VETO}:
         assert evolve(HostState(name=NODE), entry).find(record.operation.id) is not None
     else:
         with pytest.raises(AssertionError, match="OperationStarted may not lead from nothing"):

@@ -12,13 +12,13 @@ from typing import Any, Final, Protocol
 from tests.beat.program import ALONE
 from tests.drivers.counterparts import PASSWORD, USERNAME, ipmi_sim, udp_port
 from tests.e2e.agents import Agent
-from tests.e2e.bed import Bed, bed
+from tests.e2e.bed import Answer, Bed, bed
 from tests.e2e.configuration import DAEMON, SITE, Configuration
 from tests.e2e.hosts import Beating
 from tests.e2e.programs import background
 from tests.e2e.test_bmcs import secret
 from tests.e2e.test_proxies import make_certificates, proxy
-from tests.net import free_port
+from tests.net import free_port, until
 
 SLEEPER: Final = "node-1"
 OTHERS: Final = ("node-2", "node-3", "node-4")
@@ -226,6 +226,18 @@ async def living(it: Bed, system: System, power: Chassis) -> AsyncIterator[None]
         yield
 
 
+async def ask_to_sleep(it: Bed) -> str:
+    """Ask for the sleep of node-1, as soon as the daemon knows that it is idle; return the operation."""
+    body, answers = {"action": "sleep", "reason": "a test"}, list[Answer]()
+
+    async def is_accepted() -> bool:
+        answers.append(await it.api.call("POST", f"hosts/{SLEEPER}/actions", body=body))
+        return answers[-1].status == 202
+
+    await until(is_accepted, what="node-1 is put to sleep")
+    return str(answers[-1].body["operation"])
+
+
 async def wake(it: Bed) -> list[str]:
     """Ask for one more host of the cluster; return who is woken."""
     body = {"cluster": "c1", "hosts": 1, "reason": "a test"}
@@ -234,4 +246,6 @@ async def wake(it: Bed) -> list[str]:
     return list(answer.body["hosts"])
 
 
-__all__ = ["PASSWORD", "SLEEPER", "Beats", "Chassis", "Obedient", "chassis", "living", "saving_bed", "wake"]
+__all__ = [
+    "PASSWORD", "SLEEPER", "Beats", "Chassis", "Obedient", "ask_to_sleep", "chassis", "living", "saving_bed", "wake",
+]  # fmt: skip

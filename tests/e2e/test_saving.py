@@ -1,6 +1,8 @@
 """Power saving with real parts: the daemon, a broker, a proxy, BMCs of OpenIPMI and OpenStack, the real reporter."""
 
 import asyncio
+import hashlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from tests.drivers.counterparts import PASSWORD, SYSTEM, USERNAME, sushy
 from tests.e2e.bed import Bed
 from tests.e2e.programs import background
-from tests.e2e.saving_bed import SLEEPER, Beats, Chassis, Obedient, chassis, living, saving_bed, wake
+from tests.e2e.saving_bed import SLEEPER, Beats, Chassis, Obedient, ask_to_sleep, chassis, living, saving_bed, wake
 from tests.needs import needs
 from tests.net import free_port, until, until_listening
 
@@ -64,10 +66,12 @@ async def test_a_host_that_does_not_go_down_stays_on_and_is_left_alone(tmp_path:
         saving_bed(tmp_path, power.device, soft_timeout="4s") as it,
         living(it, Beats(it.hosts, power, is_deaf=True), power),
     ):
+        await ask_to_sleep(it)
         failed = await it.story.event(SLEEPER, "host.sleep_failed", seconds=SECONDS)
         assert "did not shut down" in failed.data["reason"]
         await it.story.state(SLEEPER, "healthy")
-        await asyncio.sleep(4.0)  # long enough to be asked once more
+        refused = await it.api.call("POST", f"hosts/{SLEEPER}/actions", body={"action": "sleep", "reason": "once more"})
+        assert refused.status == 409, refused.text
         assert (power.acts, power.is_on) == (["soft"], True)
         (cluster,) = (await it.api.get("saving"))["items"]
         (shown,) = [host for host in cluster["others"] if host["host"] == SLEEPER]
@@ -80,6 +84,7 @@ async def test_a_host_that_does_not_go_down_stays_on_and_is_left_alone(tmp_path:
 async def test_the_daemon_is_killed_right_after_the_command(tmp_path: Path, power: Chassis) -> None:
     """Started again, it sends no second command: it only reads whether the host went down."""
     async with saving_bed(tmp_path, power.device) as it, living(it, Beats(it.hosts, power), power):
+        await ask_to_sleep(it)
         await until(lambda: power.acts == ["soft"], what="the command")
         await it.daemon.kill()
         await until(lambda: not power.is_on, what="the host is down")
@@ -98,11 +103,10 @@ async def test_work_that_arrives_during_the_veto_keeps_the_host_on(tmp_path: Pat
         saving_bed(tmp_path, power.device, veto="4s") as it,
         living(it, Beats(it.hosts, power), power),
     ):
+        operation = await ask_to_sleep(it)
         await it.story.event(SLEEPER, "host.sleep_announced", seconds=SECONDS)
         it.hosts.workloads[SLEEPER] = 1
-        (cluster,) = (await it.api.get("saving"))["items"]
-        (shown,) = [host for host in cluster["others"] if host["host"] == SLEEPER]
-        ended = await it.api.ended(shown["operation"])
+        ended = await it.api.ended(operation)
         assert ended["state"] == "cancelled"
         assert (power.acts, power.is_on) == ([], True)
         await nobody_was_fenced(it)
@@ -114,6 +118,7 @@ async def test_the_reporter_obeys(tmp_path: Path, power: Chassis) -> None:
     async with saving_bed(tmp_path, power.device, soft_off="reporter") as it:
         assert it.broker is not None
         async with living(it, Obedient(tmp_path, it.broker.port), power):
+            await ask_to_sleep(it)
             await it.story.event(SLEEPER, "host.sleeping", seconds=SECONDS)
             assert (power.acts, power.is_on) == ([], False)
             assert await wake(it) == [SLEEPER]
@@ -130,9 +135,10 @@ async def test_a_reporter_that_has_work_meanwhile_refuses(tmp_path: Path, power:
         assert it.broker is not None
         system = Obedient(tmp_path, it.broker.port)
         async with living(it, system, power):
+            operation = await ask_to_sleep(it)
             await it.story.event(SLEEPER, "host.sleep_announced", seconds=SECONDS)
             system.workloads = 1
-            await asyncio.sleep(4.0)  # the absence of something has no event to wait for
+            assert (await it.api.ended(operation))["state"] in {"cancelled", "failed"}
             assert power.is_on and "sleeping" not in kinds(it)
             await it.story.state(SLEEPER, "healthy")
             await nobody_was_fenced(it)
@@ -150,7 +156,7 @@ async def redfish(tmp_path: Path) -> AsyncIterator[dict[str, Any]]:
             "driver": "redfish",
             "address": f"https://127.0.0.1:{port}",
             "username": USERNAME,
-            "options": {"ca_file": str(certificate)},
+            "options": {"fingerprint": hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).hexdigest()},
             "verify_timeout": "15s",
         }
 
@@ -175,6 +181,7 @@ async def test_who_needs_proof_of_a_sleeper_asks_for_off(tmp_path: Path, redfish
         return {**redfish, "password_file": password_file}
 
     async with saving_bed(tmp_path, device) as it, background(follow(it, redfish), "the system of node-1"):
+        await ask_to_sleep(it)
         asleep = await it.story.event(SLEEPER, "host.sleeping", seconds=SECONDS)
         operation = await it.api.act(SLEEPER, "off")
         fenced = await it.story.event(SLEEPER, "host.fenced", seconds=SECONDS)

@@ -14,7 +14,7 @@ PREFERENCES: Final = (
 )  # fmt: skip
 GATES: Final = (
     "armed", "lease", "store", "warm_up", "witness", "own_machine", "automatic", "record", "maintenance", "paused",
-    "protected", "known",
+    "protected", "known", "woken",
     "attempts", "cooldown", "alive_but_silent", "observers", "devices", "live_evidence", "connectivity", "storm",
     "budget", "concurrency",
 )  # fmt: skip

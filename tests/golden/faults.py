@@ -11,7 +11,8 @@ from fenced.core.heard.looks import Saw
 from fenced.model.names import ENGINE, HostName, ProxyName
 from fenced.ports.bus import Message
 from tests.world.looking import EVERYWHERE
-from tests.world.machines import Plug, stranger
+from tests.world.machines import Plug
+from tests.world.strangers import stranger
 from tests.world.world import World
 
 

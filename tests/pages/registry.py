@@ -17,6 +17,7 @@ DESK: Final = "tests/pages/test_desk.py"
 SAVING: Final = "tests/pages/test_power_saving.py"
 STORY: Final = "tests/lab/test_story.py"
 TWO: Final = "tests/lab/test_takeover.py"
+NAP: Final = "tests/lab/test_saving.py"
 IPMI: Final = "tests/drivers/ipmi/test_real.py"
 
 
@@ -79,6 +80,7 @@ RUNS: Final = {
     "ipmi": _run("docs/ipmi.md", "BMCs over IPMI", IPMI),
     "lab": _run("docs/lab.md", "The lab", STORY),
     "two controllers in the lab": _run("docs/lab.md", "Two controllers", TWO),
+    "saving in the lab": _run("docs/lab.md", "Power saving", NAP),
     "look at the lab": _run("docs/lab.md", "Looking at it", STORY),
     "import": _run("docs/migration.md", "Migration", DESK),
     "pacemaker": _run("docs/migration.md", "From Pacemaker", DESK),
@@ -109,6 +111,7 @@ FILLED: Final = (
     Filled("ipmi", "-H 10.0.0.17", "-H 127.0.0.1 -p {port}", "the BMC of the test"),
     Filled("lab", "fenced lab  ", "fenced lab --hosts 2 --proxies 1", "a smaller lab costs less"),
     Filled("two controllers in the lab", "2  ", "2 --hosts 2 --proxies 1", "a smaller lab costs less"),
+    Filled("saving in the lab", "--saving  ", "--saving --hosts 4 --proxies 1", "a smaller lab costs less"),
     Filled("look at the lab", "8470", "{api}", "the lab takes other ports where these are taken"),
     Filled("look at the lab", "1883", "{broker}", "the lab takes other ports where these are taken"),
     Filled(

@@ -28,7 +28,7 @@ SEEDS_WITHOUT: Final = 200
 MILLION: Final = 1e6
 NEVER_CLOSED: Final = frozenset({
     "armed", "store", "own_machine", "automatic", "record", "maintenance", "paused", "protected", "known", "devices",
-    "quiet",
+    "quiet", "woken",
 })  # fmt: skip
 """Gates of a person's word, of the configuration, or of drills: no ordinary day closes them."""
 

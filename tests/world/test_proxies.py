@@ -10,8 +10,8 @@ from fenced.model.power import Power
 from fenced.ports.devices import CommandRefused, DeviceError, Permit, ProxyTimedOut, ProxyUnreachable
 from tests.world.callers import WorldProxyCaller
 from tests.world.loop import run
-from tests.world.machines import stranger
 from tests.world.rack import Rack
+from tests.world.strangers import stranger
 from tests.world.world import World
 
 PX1 = ProxyName("px1")

@@ -9,10 +9,10 @@ from dataclasses import replace
 from fenced.model.names import DeviceName, ProxyName
 from fenced.model.power import Power
 from tests.house.tree import ROOT
-from tests.world.machines import stranger
 from tests.world.rack import Rack
 from tests.world.rules import RULES
 from tests.world.rules.trusting import NOT_PROMISED, AnnouncedIsOff, Class, class_of
+from tests.world.strangers import stranger
 from tests.world.test_checker import NODE, fenced, write
 from tests.world.test_rules import found, read
 from tests.world.world import World
