@@ -32,6 +32,7 @@ from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_reporters import REPORTER_BUGS
+from tests.planted.bugs_saving import SAVING_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_sleep_orders import SLEEP_ORDER_BUGS
@@ -57,6 +58,7 @@ BUGS: Final = (
     + BUDGET_BUGS
     + CLIENT_BUGS
     + EVIDENCE_BUGS
+    + SAVING_BUGS
     + FLOOR_BUGS
     + GLANCE_BUGS
     + HEARING_BUGS
