@@ -49,7 +49,7 @@ def _slept(state: HostState, at: float, record: r.HostSlept) -> HostState:
         state,
         State.SLEEPING,
         at,
-        saving=replace(state.saving, asleep=asleep, soft_off=None, ended_at=at, is_switched_on=False),
+        saving=replace(state.saving, asleep=asleep, soft_off=None, ended_at=at, is_switched_on=False, retry_at=0.0),
         token=record.token,
         ended_boots=ended,
         suspected_at=None,

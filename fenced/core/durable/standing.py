@@ -73,3 +73,8 @@ def counted_as(state: HostState, now: float, *, is_heard: bool) -> tuple[object,
 def is_watched_as_off(state: HostState) -> bool:
     """Return whether only the watch reads its power: it is fenced, failed, or its restore was stopped after an ON."""
     return state.state in {State.FENCED, State.FAILED} or (state.state is State.RESTORING and state.is_on_forbidden)
+
+
+def is_watched_asleep(state: HostState) -> bool:
+    """Return whether the watch reads it because of saving: it sleeps, or may go down late after it was asked to."""
+    return state.state is State.SLEEPING or (state.state is State.LEFT and state.saving.soft_off is not None)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from fenced.core import commands as c
 from fenced.core.durable import records as r
 from fenced.core.durable import words
-from fenced.core.durable.standing import is_watched_as_off
+from fenced.core.durable.standing import is_watched_as_off, is_watched_asleep
 from fenced.core.durable.state import DeviceRun, Operation, RaceEntry
 from fenced.core.operation.steps import start_read
 from fenced.core.reach.candidates import expand
@@ -139,7 +139,7 @@ def watch_command(work: HostWork) -> c.WatchHost:
 
     Each device is read through its own candidates; through all of them if paths to it are in dispute or read ON last.
     """
-    is_whole = is_watched_as_off(work.state)
+    is_whole = is_watched_as_off(work.state) or is_watched_asleep(work.state)
     ways: list[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]]] = []
     for device in work.host.devices:
         if is_whole or device.name in work.state.owed:

@@ -5,7 +5,7 @@
 
 from fenced.core.allowed import gates, observing, of_host
 from fenced.core.durable import records as r
-from fenced.core.durable.standing import is_watched_as_off
+from fenced.core.durable.standing import is_watched_as_off, is_watched_asleep
 from fenced.core.durable.state import Operation
 from fenced.core.events import LifeAsked
 from fenced.core.heard.looks import Look, Saw
@@ -107,7 +107,7 @@ def _look_giving_back(work: HostWork, operation: Operation) -> None:
 def _watch_owed(work: HostWork) -> None:
     """Watch the devices that the daemon left off until they are on, unless the watch of an off host reads them
     already."""
-    if work.operation is None and not is_watched_as_off(work.state) and work.state.state is not State.SLEEPING:
+    if work.operation is None and not is_watched_as_off(work.state) and not is_watched_asleep(work.state):
         look_watch(work)
 
 
@@ -168,6 +168,8 @@ def _has_attempts(work: HostWork) -> bool:
 
 
 def _look_left(work: HostWork) -> None:
+    if work.state.saving.soft_off is not None:
+        look_watch(work, work.host.settings.saving.watch_interval_seconds)  # it may go down late, and then it sleeps
     over = work.state.since + work.host.settings.detection.stopping_max_seconds
     if work.now < over:
         work.wake(over)

@@ -4,15 +4,22 @@ What ends the sleep is life, or power without the daemon. The run that was shut 
 the chassis that read OFF did not end it, and is believed no more (S17).
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from fenced.core.decided import recording
 from fenced.core.durable import records as r
-from fenced.core.durable.state import Asleep, HostState
+from fenced.core.durable.state import Asleep, HostState, SoftOff
 from fenced.core.events import Health, HealthStatus
 from fenced.core.fleet import Fleet
+from fenced.core.heard.checks import NOTHING, OffRounds
 from fenced.core.suspected import freshness
 from fenced.core.work import HostWork
-from fenced.model.names import DeviceName
-from fenced.model.power import State
+from fenced.model.names import DeviceName, OperationId
+from fenced.model.power import Cause, Power, State
+
+LATE: Final = -1
+"""The key of the rounds in which a host that left reads OFF; no level has it."""
 
 
 def is_quiet(state: HostState) -> bool:
@@ -64,14 +71,41 @@ def wake(
     work.wake(work.now)
 
 
-def watched(work: HostWork, lit: frozenset[DeviceName]) -> None:
-    """Handle a round of the watch: a chassis that reads ON without the daemon means that the host may boot."""
-    asleep = work.state.saving.asleep
-    if asleep is None or work.state.operation is not None:
+def watched(
+    work: HostWork, lit: frozenset[DeviceName], powers: Mapping[DeviceName, Power], started: float
+) -> None:  # fmt: skip
+    """Handle a round of the watch: a chassis of a sleeper that reads ON without the daemon means that the host may
+    boot; a host that left sleeps once all its chassis read OFF in two rounds."""
+    if work.state.operation is not None:
+        return
+    asleep, soft_off = work.state.saving.asleep, work.state.saving.soft_off
+    if asleep is None:
+        if soft_off is not None:
+            _fall_asleep_late(work, soft_off, powers, started)
         return
     on = sorted(lit & {*asleep.devices})
     if on:
         wake(work, f"{', '.join(on)} reads ON without an ON of ours", boot=None, is_alive=False)
+
+
+def _fall_asleep_late(work: HostWork, soft_off: SoftOff, powers: Mapping[DeviceName, Power], started: float) -> None:
+    is_off = bool(soft_off.devices) and all(powers.get(device) is Power.OFF for device in soft_off.devices)
+    is_silent = work.fleet.is_overdue(work.name, work.now) and not work.fleet.is_speaking(work.name, work.now)
+    if not is_off or not is_silent or work.state.boot != soft_off.boot:
+        work.see(watch_offs=NOTHING)
+        return
+    before = work.sight.watch_offs.get(LATE)
+    if before is None or before.since < work.state.since:
+        work.see(watch_offs={LATE: OffRounds(count=1, since=started, last=started, until=work.now)})
+        return
+    work.see(watch_offs=NOTHING)
+    work.record(
+        r.HostSlept(
+            operation=work.state.last_operation or OperationId(""), boot=soft_off.boot,
+            token=work.fleet.next_token(), devices=soft_off.devices, by="fenced",
+            reason="it went down late after it was asked to", cause=Cause.SAVING,
+        )
+    )  # fmt: skip
 
 
 def overheard(fleet: Fleet, state: HostState, health: Health) -> bool:

@@ -4,7 +4,7 @@ from fenced.core.allowed import gates
 from fenced.core.believed.sharing import disbelieved
 from fenced.core.durable import records as r
 from fenced.core.durable.replacing import replace
-from fenced.core.durable.standing import is_watched_as_off
+from fenced.core.durable.standing import is_watched_as_off, is_watched_asleep
 from fenced.core.durable.words import is_device_silent, of_race
 from fenced.core.events import WatchEnded
 from fenced.core.heard.checks import NOTHING, OffRounds
@@ -30,7 +30,7 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     sight, state = work.sight, work.state
     work.see(watch_started=None)
     began = max(state.since, sight.operation_ended_at, sight.devices_since)
-    is_watched = is_watched_as_off(state) or state.state is State.SLEEPING or state.owed
+    is_watched = is_watched_as_off(state) or is_watched_asleep(state) or state.owed
     if event.started < began or work.operation is not None or not is_watched:
         look(work)
         return
@@ -45,8 +45,8 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
         tell(work, device, why)
     if state.state is State.FENCED:
         _watch_fenced(work, lit)
-    elif state.state is State.SLEEPING:
-        sleepers.watched(work, lit)
+    elif is_watched_asleep(state):
+        sleepers.watched(work, lit, powers, event.started)
     elif state.state is State.RESTORING and state.is_on_forbidden and _is_restored_all_the_same(work, lit):
         revoke_by_power(work, "it reads ON after a restore that was stopped: the ON had been sent")
     elif is_watched_as_off(state):
