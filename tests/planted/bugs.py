@@ -40,6 +40,7 @@ from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_storms import STORM_BUGS
 from tests.planted.bugs_trials import TRIAL_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
+from tests.planted.bugs_wakes import WAKE_BUGS
 from tests.planted.bugs_words import WORD_BUGS
 
 BUGS: Final = (
@@ -78,6 +79,7 @@ BUGS: Final = (
     + SHOWN_BUGS
     + UNIT_BUGS
     + SLEEP_ORDER_BUGS
+    + WAKE_BUGS
     + STANDING_BUGS
     + STORM_BUGS
     + TRIAL_BUGS
