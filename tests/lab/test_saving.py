@@ -89,7 +89,7 @@ async def test_the_victim_is_one_that_is_awake(tmp_path: Path) -> None:
     bench.story._note(event("node-1", "sleeping", devices=["bmc"]))
     async with asyncio.timeout(10):
         await bench.story._let_work_arrive()
-    assert bench.said[0] == "node-1 sleeps, so node-3 is struck instead"
+    assert bench.said[1] == "node-1 sleeps, so node-3 is struck instead"
     assert bench.work == {"node-3": 2}
 
 
