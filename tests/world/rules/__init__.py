@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.world.rules.base import Rule, Truth
+from tests.world.rules.booting import BootersAreSpared
 from tests.world.rules.commands import CommandsAreNotRaced, NoCycle, NothingOutlivesItsDaemon, OwnMachine
 from tests.world.rules.controllers import NothingIsLostWithTheStore, OneOwner, SuccessorAssumesNothing
 from tests.world.rules.crash import AfterACrash
@@ -27,7 +28,7 @@ from tests.world.rules.words import WordsHold
 
 RULES: Final[tuple[type[Rule], ...]] = (
     UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, EnoughSawItSilent,
-    SilenceIsListened, NamesAreWhole,
+    SilenceIsListened, BootersAreSpared, NamesAreWhole,
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
