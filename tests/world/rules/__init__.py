@@ -23,12 +23,13 @@ from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptF
 from tests.world.rules.proof import NamesAreWhole, PathsAgree, UnknownIsNotOff
 from tests.world.rules.showing import NoStaleFence
 from tests.world.rules.trusting import AnnouncedIsOff
+from tests.world.rules.vouching import VouchedHostsAreHeld
 from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
 from tests.world.rules.words import WordsHold
 
 RULES: Final[tuple[type[Rule], ...]] = (
     UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, EnoughSawItSilent,
-    SilenceIsListened, BootersAreSpared, NamesAreWhole,
+    SilenceIsListened, BootersAreSpared, VouchedHostsAreHeld, NamesAreWhole,
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
