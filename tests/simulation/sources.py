@@ -14,6 +14,8 @@ from tests.world.rack import Setting
 KINDS: Final = ("storage_lease", "storage_lease", "maintenance", "shutting_down", "drained", "gossip")
 HOLDING: Final = ("storage_lease", "maintenance", "shutting_down")
 SOURCES: Final = ("other", "third")
+LONG_SECONDS: Final = 600.0
+"""Longer than a scenario."""
 SILENT: Final = (" dies", " hangs", " falls mute", " is cut off")
 
 
@@ -23,7 +25,7 @@ def speak(draft: Draft) -> None:
     kinds = dice.choice((HOLDING, HOLDING, ("storage_lease",), ("drained", "gossip")))
     settings: dict[str, Setting] = {"gates.live_evidence": kinds, "detection.stopping_max_seconds": 60.0}
     if dice.random() < 0.7:
-        settings["detection.grace_max_seconds"] = dice.choice((20.0, 40.0, 600.0))
+        settings["detection.grace_max_seconds"] = dice.choice((20.0, 40.0, LONG_SECONDS))
     draft.rack = replace(draft.rack, settings={**draft.rack.settings, **settings})
     _storage(draft)
     if dice.random() < 0.4:
@@ -149,6 +151,8 @@ def _wake(draft: Draft) -> None:
 def _slow(draft: Draft) -> None:
     """The daemon measures that it is slow, to the end or for a moment."""
     seconds = draft.dice.choice((20.0, MENDED + 200.0))
+    if draft.rack.settings.get("detection.grace_max_seconds") == LONG_SECONDS:
+        seconds = 20.0  # otherwise nothing has to happen before the end
     lag, waited = draft.dice.choice((0, 1, 30, 200)), draft.dice.choice((0, 3, 20, 60))
     begins = at = draft.moment()
     while at < min(begins + seconds, MENDED + 200.0):

@@ -140,8 +140,9 @@ class SilenceIsListened(Rule):
         return max(self._measure.get(host, own), own) if is_sure else own
 
     def _patience(self, decided: float) -> float:
-        """Return the seconds that what the daemon measured of itself adds to each grace."""
+        """Return the seconds that what the daemon measured of itself adds to each grace. After a stall it measures
+        itself anew."""
         at, daemon, seconds = self._slow
         is_of_this_life = self.truth.running_since.get(daemon, at + 1.0) < at
-        is_active = len(self.truth.running_since) == 1
+        is_active = len(self.truth.running_since) == 1 and at > self.truth.troubled_at
         return seconds if is_active and is_of_this_life and at < decided < at + MEASURED_SECONDS else 0.0
