@@ -11,7 +11,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.restricting import Word
 from fenced.core.durable.state import HostState, Slot
-from fenced.core.events import Evidence, Health
+from fenced.core.events import Evidence, Health, OwnHealthMeasured
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import Action, Cause, Power
@@ -131,6 +131,12 @@ class Truth:
         """When the newest record was decided, in the world's time; None while its daemon's clock is unknown."""
         ahead = self._ahead.get(self.durable.epoch)
         return None if ahead is None else min(self.now(), self.stated_at - ahead)
+
+    @property
+    def is_taken_in(self) -> bool:
+        """Whether what the broker passes on now reaches a daemon that takes it in at once."""
+        self.stepped()
+        return self.troubled_at < self.now()
 
     def _learn_clock(self, at: float, stated: float) -> None:
         """Learn how far the clock of the store's daemon is ahead, from records that it writes at once."""
@@ -288,6 +294,9 @@ class Rule:
 
     def vouched(self, event: Evidence) -> None:
         """The broker passed another system's statement about a host to the daemons."""
+
+    def measured(self, daemon: str, event: OwnHealthMeasured) -> None:
+        """A daemon measured how slow it is."""
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         """A heartbeat reached the daemon."""
