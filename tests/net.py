@@ -59,15 +59,15 @@ async def until(
         await asyncio.sleep(min(max(answered - asked, PAUSE_SECONDS), PAUSE_SECONDS_MAX))
 
 
-async def until_listening(port: int, *, seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until a loopback TCP port accepts."""
+async def until_listening(port: int, *, seconds: float = PATIENCE_SECONDS, host: str = "127.0.0.1") -> None:
+    """Wait until a TCP port accepts."""
 
     async def answers() -> bool:
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            _, writer = await asyncio.open_connection(host, port)
         except OSError:
             return False
         writer.close()
         return True
 
-    await until(answers, seconds=seconds, what=f"port {port} listens")
+    await until(answers, seconds=seconds, what=f"{host}:{port} listens")
