@@ -15,6 +15,8 @@ from fenced.api.shapes import Shape, Time
 from fenced.core.allowed import match as selection
 from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
 from fenced.core.durable.state import FenceableLevel
+from fenced.core.heard.looks import Saw
+from fenced.core.heard.trials import TrialView
 from fenced.core.readiness import values
 from fenced.core.readiness.of_host import silence_seconds
 from fenced.model.moments import Moment, moment
@@ -73,7 +75,8 @@ class ClusterReadiness(Shape):
     `observed_seconds`: how long the daemon listened in the last eight days. `would_be_fences`: suspicions of the last
     seven days in which an armed daemon would have begun to cut the power, by what became of the host: `heard` was
     false, `silent` has not ended. `held_by_others`: suspicions that other gates held. `at_once`: hosts that an armed
-    daemon may fence now; `at_once_if_automatic`: those among hosts with automatic = false."""
+    daemon may fence now; `at_once_if_automatic`: those among hosts with automatic = false. `observable`: hosts
+    whose death enough observers would see, as their last look at them shows."""
 
     name: str
     ready: bool
@@ -88,6 +91,7 @@ class ClusterReadiness(Shape):
     protected: int
     without_device: int
     drilled: int
+    observable: int
     fenceable: dict[str, int]
     proven_since: Time | None
     identity: dict[str, int]
@@ -122,8 +126,24 @@ class Path(Shape):
     error: str | None
 
 
+class Look(Shape):
+    """What an observer saw of the host while it lived. `saw`: `alive`, `silent` or `unknown`. `control`: whom it
+    reached over the same network. `blind`: why its silence would not count; null: it would. `silences`: in so many
+    looks in a row it saw the living host silent."""
+
+    observer: str
+    domain: str | None
+    network: str | None
+    at: Time
+    saw: Saw
+    control: str | None
+    blind: str | None
+    silences: int
+
+
 class HostReadiness(Shape):
-    """One host. `heard_since`: null if it is not heard now. `proven`: when all of its devices had been read."""
+    """One host. `heard_since`: null if it is not heard now. `proven`: when all of its devices had been read. `looks`:
+    the last look of each observer at the living host."""
 
     name: str
     cluster: str
@@ -143,6 +163,7 @@ class HostReadiness(Shape):
     suspicions: list[Suspicion]
     findings: list[Finding]
     paths: list[Path]
+    looks: list[Look]
 
 
 class FleetReadiness(Shape):
@@ -197,6 +218,7 @@ def _cluster(given: values.ClusterReadiness) -> ClusterReadiness:
         protected=figures.protected,
         without_device=figures.without_device,
         drilled=figures.drilled,
+        observable=figures.observable,
         fenceable=_counts(FenceableLevel, figures.levels),
         proven_since=moment(figures.proven_since),
         identity=_counts(values.Identity, figures.identities),
@@ -255,6 +277,14 @@ def _host(given: values.HostReadiness, paths: tuple[values.PathProof, ...]) -> H
             )
             for path in paths
         ],
+        looks=[_look(view) for view in given.trial.views] if given.trial is not None else [],
+    )  # fmt: skip
+
+
+def _look(view: TrialView) -> Look:
+    return Look(
+        observer=str(view.observer), domain=view.domain or None, network=view.network or None, at=Moment(view.at),
+        saw=view.saw, control=view.control or None, blind=view.why_blind or None, silences=view.silences,
     )  # fmt: skip
 
 

@@ -254,7 +254,8 @@ class Accepted(Shape):
 
 class Proxy(Shape):
     """A proxy, with its last answer. `up` is null until it has been probed; `barred`: why no host may use it;
-    `looks_at`, `look_ports`: what its own file lets it look at for the daemon, empty: it is no observer."""
+    `looks_at`, `look_ports`: what its own file lets it look at for the daemon, empty: it is no observer;
+    `reload_refused`: why it goes on with its old configuration."""
 
     name: str
     url: str
@@ -269,6 +270,7 @@ class Proxy(Shape):
     barred: str | None
     looks_at: list[str]
     look_ports: list[int]
+    reload_refused: str | None
 
 
 class Proxies(Shape):

@@ -287,6 +287,7 @@ def proxy(given: ProxyView) -> shapes.Proxy:
         barred=given.why_barred,
         looks_at=list(given.looks_at),
         look_ports=list(given.look_ports),
+        reload_refused=given.reload_refused or None,
     )
 
 

@@ -30,6 +30,11 @@ class LastReload:
         """Return whether the last reload succeeded, and the wall time (UNIX seconds) of the last success."""
         return not self._refused, self._succeeded_at
 
+    @property
+    def refusal(self) -> str:
+        """Why the last reload changed nothing; "": it did."""
+        return self._refused
+
     def status(self, otherwise: str) -> str:
         """Return one line: the refusal until a reload succeeds, otherwise `otherwise`."""
         return self._refused or otherwise

@@ -75,6 +75,7 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
                 drivers=lambda: driver_names(registry),
                 note_ready=lambda: notify.ready(SERVING),
                 beside=lambda: read_ahead(registry.agents),
+                reload_refused=lambda: reloader.last.refusal,
             )
 
 

@@ -20,12 +20,14 @@ class Wake:
 class AskLife:
     """Look whether the host lives; answers with LifeAsked once all observers answered or their time is over.
 
-    Each of `observers` looks at each of `targets`. Both empty: there is nothing to look at.
+    Each of `observers` looks at each of `targets`. Both empty: there is nothing to look at. `is_trial`: the host is
+    heard, and the answer is whether its silence would be seen.
     """
 
     host: HostName
     observers: tuple[Observer, ...] = ()
     targets: tuple[Target, ...] = ()
+    is_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard.others import Room, tightest
 from fenced.core.operation import confirming, drills, recovery, requests, results
 from fenced.core.said.announce import Announcement
-from fenced.core.suspected import drilled, evidence, fenceable, hearing, looking
+from fenced.core.suspected import drilled, evidence, fenceable, hearing, looking, trials
 from fenced.core.suspected.watch import watch_ended
 from fenced.core.work import HostWork, Work
 from fenced.model.answers import Answer
@@ -143,6 +143,7 @@ def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
 HostEvent = (
     e.TimerFired
     | e.LifeAsked
+    | e.TrialLooked
     | e.RaceFinished
     | e.StepFinished
     | e.AgentSeen
@@ -163,6 +164,8 @@ def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
             looking.look(work)
         case e.LifeAsked():
             looking.life_asked(work, event)
+        case e.TrialLooked():
+            trials.looked(work, event)
         case e.RaceFinished():
             results.race_finished(work, event)
             fenceable.raced(work, event)

@@ -114,11 +114,13 @@ class DrainStarted:
 class ProxiesSeen:
     """All proxies that can't be used even if their machine is well, and why. Replaces the earlier set.
 
-    `observers`: those whose own file lets them look at hosts, also while they can't be reached.
+    `observers`: those whose own file lets them look at hosts, also while they can't be reached. `untold`: those that
+    have not answered since the start, so that nobody knows whether they look.
     """
 
     faults: Mapping[ProxyName, str]
     observers: frozenset[ProxyName] = frozenset()
+    untold: frozenset[ProxyName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,14 @@ class LifeAsked:
     answered: str | None
     was_asked: bool = True
     looks: tuple[Look, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialLooked:
+    """A trial look at a host that was heard ended (`core.suspected.trials`)."""
+
+    host: HostName
+    looks: tuple[Look, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,6 +327,7 @@ Event = (
     | InventoryRead
     | ReloadEnded
     | LifeAsked
+    | TrialLooked
     | RaceFinished
     | StepFinished
     | AgentSeen

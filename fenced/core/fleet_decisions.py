@@ -76,7 +76,7 @@ def condition(fleet: Fleet, event: OwnEvent) -> Own:
         case e.BudgetSeen():
             return replace(own, others=_others(own.others, event))
         case e.ProxiesSeen():
-            return replace(own, proxy_faults=event.faults, observers=event.observers)
+            return replace(own, proxy_faults=event.faults, observers=event.observers, untold=event.untold)
         case _:
             assert_never(event)
 

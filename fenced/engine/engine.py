@@ -38,6 +38,7 @@ from fenced.engine.retired import Retired
 from fenced.engine.shown import Shown
 from fenced.engine.standby import Standby as Follower
 from fenced.engine.takeover import Kept, Surroundings, Takeover
+from fenced.engine.trials import TrialLooks
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName, PlugId, ProxyName, Token
@@ -126,9 +127,9 @@ class Engine:
             agent_processes=daemon.agent_processes, has_lease=self.reactor.has_lease,
             calls_max=lambda name: fleet.inventory.calls_max(name), reach=ports.reach,
         )  # fmt: skip
-        memory = PathMemory()
+        memory, looking = PathMemory(), _looking(fleet, ports)
         self.effects = EngineEffects(
-            fleet=fleet, workers=self.workers, looking=_looking(fleet, ports), clock=ports.clock,
+            fleet=fleet, workers=self.workers, looking=looking, clock=ports.clock,
             telemetry=ports.telemetry, memory=memory, deliver=self.reactor.deliver, ask=self.reactor.ask,
             reply=self.outbox.reply,
         )  # fmt: skip
@@ -137,16 +138,12 @@ class Engine:
             fleet=fleet, workers=self.workers, memory=memory, clock=ports.clock, deliver=self.reactor.deliver,
             spawn=self.effects.spawn, has_lease=self.reactor.has_lease,
         )  # fmt: skip
+        self.trials = self._trials(looking)
         self.lease = LeaseKeeper(
-            journal=ports.journal,
-            clock=ports.clock,
-            ttl_seconds=daemon.lease_ttl_seconds,
-            deliver=self.reactor.deliver,
-            anchor=ports.anchor,
-            epoch=lambda: fleet.epoch,
-            renewed=lambda began: self.shown.renewed(began),
-            is_given_up=lambda: self.reactor.is_resting,
-        )
+            journal=ports.journal, clock=ports.clock, ttl_seconds=daemon.lease_ttl_seconds,
+            deliver=self.reactor.deliver, anchor=ports.anchor, epoch=lambda: fleet.epoch,
+            renewed=lambda began: self.shown.renewed(began), is_given_up=lambda: self.reactor.is_resting,
+        )  # fmt: skip
         self.shown = Shown(
             fleet=fleet, clock=ports.clock, telemetry=ports.telemetry, controller=daemon.name,
             again=self.outbox.again, deliver=self.reactor.deliver, hurry=self.lease.hurry,
@@ -166,6 +163,12 @@ class Engine:
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
+
+    def _trials(self, looking: Looking) -> TrialLooks:
+        return TrialLooks(
+            fleet=self.fleet, looking=looking, clock=self.ports.clock, deliver=self.reactor.deliver,
+            spawn=self.effects.spawn, has_lease=self.reactor.has_lease,
+        )  # fmt: skip
 
     def _join_others(self, loaded: Loaded) -> None:
         """Build what several controllers of one store need."""
@@ -279,6 +282,7 @@ class Engine:
         self._group.create_task(self.outbox.run(), name="outbox")
         self._group.create_task(self.housekeeping.run(), name="housekeeping")
         self._group.create_task(self.checks.run(), name="check")
+        self._group.create_task(self.trials.run(), name="trial looks")
 
     def take(self, event: BusEvent) -> None:
         """Receive an event of the bus. A confirm_off first has the devices read."""
@@ -305,9 +309,11 @@ class Engine:
         if self.fleet.is_standby and controller != self.fleet.inventory.daemon.name:
             self.standby.hurry()
 
-    def note_proxies(self, faults: Mapping[ProxyName, str], observers: frozenset[ProxyName]) -> None:
-        """Set the proxies that can't be used, and why (all others can), and those that look at hosts."""
-        self.reactor.deliver(e.ProxiesSeen(faults=faults, observers=observers))
+    def note_proxies(
+        self, faults: Mapping[ProxyName, str], observers: frozenset[ProxyName], untold: frozenset[ProxyName]
+    ) -> None:
+        """Set the proxies that can't be used (all others can), those that look at hosts, and those that may do so."""
+        self.reactor.deliver(e.ProxiesSeen(faults=faults, observers=observers, untold=untold))
 
     def _is_confirmation(self, event: BusRequest) -> bool:
         """Return whether the core may accept this confirm_off. Any other is refused without reading the devices."""
@@ -347,7 +353,7 @@ class Engine:
             *of_store,
             *of_storms,
             *silent,
-            *shortcomings.warnings(self.fleet, self.ports.proxies()),
+            *shortcomings.warnings(self.fleet, self.ports.proxies(), self.ports.clock.now()),
             *self.restricting.warnings(),
             *self.outbox.stuck_words(),
             *self.ports.remarks(),

@@ -1,4 +1,4 @@
-"""Has all observers of a silent host look at once: the daemon itself, and proxies on its behalf.
+"""Has all observers of a host look at once: the daemon itself, and proxies on its behalf.
 
 Each has its own deadline, and whoever fails or is late costs nobody else anything: what it did not see is unknown. It
 counts no votes; the core judges what was seen.
@@ -6,6 +6,7 @@ counts no votes; the core judges what was seen.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from fenced.core import commands as c
@@ -42,7 +43,7 @@ class Looking:
         if host is None:
             return None
         observers, targets = self._whom(command, host)
-        question = self._question(host, targets)
+        question = replace(self._question(host, targets), needs_control=command.is_trial)
         if not (question.agents or (targets and question.ports)):
             return e.LifeAsked(host=host.name, answered=None, was_asked=False)
         async with asyncio.TaskGroup() as group:
@@ -51,7 +52,7 @@ class Looking:
                 for observer in observers
             ]
         found = [pair for task in tasks for pair in task.result()]
-        for look, seen in found:
+        for look, seen in found if not command.is_trial else ():
             self._telemetry.looked(str(look.observer.name), seen.answer)
         return e.LifeAsked(host=host.name, answered=_answered(found), looks=tuple(look for look, _ in found))
 
@@ -96,7 +97,7 @@ class Looking:
 def _as_look(observer: Observer, seen: Seen, now: float) -> Look:
     return Look(
         observer=observer, network=seen.network, target=seen.target, saw=seen.saw, at=now, control=seen.control,
-        milliseconds=seen.milliseconds, why=seen.why, is_by_agent=seen.is_by_agent,
+        milliseconds=seen.milliseconds, why=seen.why, is_by_agent=seen.is_by_agent, control_fault=seen.control_fault,
     )  # fmt: skip
 
 

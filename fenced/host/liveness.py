@@ -120,8 +120,13 @@ class _View:
                 for index, goal in enumerate(self._goals):
                     task = goals.create_task(self._pursue(index, goal), name=f"look at {goal.host}:{goal.port}")
                     self._pursuing[index] = task
-            if self._answered or not any(goal.sent for goal in self._goals):
+            if self._is_control_idle or not any(goal.sent for goal in self._goals):
                 _cancel(self._reaching)
+
+    @property
+    def _is_control_idle(self) -> bool:
+        """Whether nobody asks for a control any more: the target answered."""
+        return bool(self._answered) and not self._question.needs_control
 
     async def _pursue(self, index: int, goal: _Goal) -> None:
         """Probe each address of the goal."""
@@ -162,7 +167,8 @@ class _View:
             self._answered, self._why, self._is_by_agent = goal.label, f"{goal.label} refused: {by}", goal.is_agent
             self._milliseconds = (asyncio.get_running_loop().time() - (probe.sent or 0.0)) * 1000
             _cancel(task for other, task in self._pursuing.items() if other != index)
-            _cancel(self._reaching)
+            if self._is_control_idle:
+                _cancel(self._reaching)
 
     # -- controls -----------------------------------------------------------------------------------------------------
 
@@ -217,15 +223,18 @@ class _View:
     def seen(self) -> Seen:
         """Return what was seen. An allowed look whose probes all left and that had no answer is silence."""
         saw, why = self._verdict()
+        is_wanted = saw is Saw.SILENT or (saw is Saw.ALIVE and self._question.needs_control)
+        fault = "; ".join(self._without_control()) if is_wanted and self._question.needs_control else ""
         return Seen(
             network=self._target.network,
             target=self._target.address,
             saw=saw,
             answered=self._answered,
-            control=self._control if saw is Saw.SILENT else "",
+            control=self._control if is_wanted else "",
             milliseconds=None if self._milliseconds is None else round(self._milliseconds, 1),
             why=one_line(why),
             is_by_agent=self._is_by_agent,
+            control_fault=one_line(fault),
         )
 
     def _verdict(self) -> tuple[Saw, str]:

@@ -20,20 +20,23 @@ WhyNot = Callable[[str, int], str | None]
 class Question:
     """What to look at. `agents`: host and port of proxy agents that run on the host; they count for the first target.
 
-    `timeout_seconds` begins when the look gets its turn.
+    `timeout_seconds` begins when the look gets its turn. `needs_control`: reach for a control although the target
+    answers, to learn whether its silence would count.
     """
 
     targets: tuple[Target, ...]
     ports: tuple[int, ...]
     timeout_seconds: float
     agents: tuple[tuple[str, int], ...] = ()
+    needs_control: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What was seen of one target. `answered`: what answered first, as "tcp 22" or "proxy px1:8471"; "": nothing.
 
-    `control`: a control that answered in the same second; "": none. `why`: for operators. `is_by_agent`: a proxy agent
+    `control`: a control that answered in the same second; "": none, and none of a target that answered, unless the
+    question `needs_control`; then `control_fault` says why none did. `why`: for operators. `is_by_agent`: a proxy agent
     on the host answered, at an address of its own: that shows life, and nothing of this network.
     """
 
@@ -45,6 +48,7 @@ class Seen:
     milliseconds: float | None = None
     why: str = ""
     is_by_agent: bool = False
+    control_fault: str = ""
 
     @property
     def answer(self) -> str:

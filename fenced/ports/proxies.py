@@ -16,6 +16,7 @@ class ProxyView:
 
     `why_barred`: why it is no candidate regardless of its machine, for example an incompatible protocol. `looks_at`,
     `look_ports`: the networks and ports at which its own file lets it look, as it last said; empty: it is no observer.
+    `reload_refused`: why its last reload changed nothing; "": it did.
     """
 
     name: ProxyName
@@ -31,11 +32,17 @@ class ProxyView:
     why_barred: str | None = None
     looks_at: tuple[str, ...] = ()
     look_ports: tuple[int, ...] = ()
+    reload_refused: str = ""
 
     @property
     def is_observer(self) -> bool:
         """Whether it lets the daemon look at hosts, as far as is known."""
         return bool(self.looks_at)
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether it was asked and has not said yet whether it looks."""
+        return self.is_up is False and self.answered_at is None and not self.is_observer
 
 
 class Proxies(Protocol):

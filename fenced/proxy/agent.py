@@ -60,24 +60,15 @@ class AgentSettings:
 
 
 async def serve(
-    settings: AgentSettings,
-    *,
-    state: ProxyState,
-    clock: ProxyClock,
-    driver_for: DriverFor,
-    kill: KillSurvivors,
-    stop: asyncio.Event,
-    changes: Changes,
-    telemetry: AgentTelemetry,
-    liveness: Liveness,
-    drivers: Callable[[], tuple[str, ...]],
-    note_ready: Callable[[], None],
-    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
-) -> None:
+    settings: AgentSettings, *, state: ProxyState, clock: ProxyClock, driver_for: DriverFor, kill: KillSurvivors,
+    stop: asyncio.Event, changes: Changes, telemetry: AgentTelemetry, liveness: Liveness,
+    drivers: Callable[[], tuple[str, ...]], note_ready: Callable[[], None],
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None, reload_refused: Callable[[], str] = str,
+) -> None:  # fmt: skip
     """Serve until `stop` is set, then close `state`.
 
-    `changes`: new configurations. `drivers`: drivers that can be called. `beside`: runs while the agent serves. Raises
-    ListenError, CertificateError, StateError.
+    `changes`: new configurations. `drivers`: drivers that can be called. `beside`: runs while the agent serves.
+    `reload_refused`: why the last reload changed nothing, or "". Raises ListenError, CertificateError, StateError.
     """
     certificates = _certificates(settings)
     context = None if certificates is None else certificates.context
@@ -92,7 +83,7 @@ async def serve(
                     name=settings.name, version=settings.version, calls=calls, allow=settings.allow,
                     credentials=credentials, lending=lending, looks=looks, context=context, clock=clock,
                     tasks=tasks, telemetry=telemetry,
-                    facts=Facts(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
+                    facts=_facts(settings, memory, drivers, reload_refused),
                 )  # fmt: skip
                 telemetry.observe(lambda: _gauges(server, looks, certificates))
                 application = server.application()
@@ -119,6 +110,15 @@ async def serve(
                     await runner.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
+
+
+def _facts(
+    settings: AgentSettings, memory: TokenMemory, drivers: Callable[[], tuple[str, ...]],
+    reload_refused: Callable[[], str],
+) -> Facts:  # fmt: skip
+    return Facts(
+        drivers=drivers, capacity=settings.agent_processes_max, store=memory.store, reload_refused=reload_refused
+    )
 
 
 def _calls(settings: AgentSettings, memory: TokenMemory, driver_for: DriverFor, clock: ProxyClock) -> Calls:

@@ -43,13 +43,14 @@ class WireAgent(WireModel):
 
 
 class LookRequest(WireModel):
-    """`timeout` in seconds, for the probes."""
+    """`timeout` in seconds, for the probes. `needs_control`: as at ports.liveness; an older proxy ignores it."""
 
     id: Name
     targets: Annotated[tuple[WireTarget, ...], Field(min_length=1, max_length=TARGETS_MAX)]
     ports: Annotated[tuple[Port, ...], Field(max_length=PORTS_MAX)] = ()
     agents: Annotated[tuple[WireAgent, ...], Field(max_length=AGENTS_MAX)] = ()
     timeout: Annotated[float, Field(gt=0, le=LOOK_SECONDS_MAX, allow_inf_nan=False)]
+    needs_control: Annotated[bool, Field(strict=True)] = False
 
     @classmethod
     def of(cls, question: Question, number: str) -> Self:
@@ -64,6 +65,7 @@ class LookRequest(WireModel):
             ports=question.ports[:PORTS_MAX],
             agents=tuple(WireAgent(host=host, port=port) for host, port in question.agents[:AGENTS_MAX]),
             timeout=min(question.timeout_seconds, LOOK_SECONDS_MAX),
+            needs_control=question.needs_control,
         )
 
     def question(self) -> Question:
@@ -75,12 +77,13 @@ class LookRequest(WireModel):
             ports=self.ports,
             agents=tuple((agent.host, agent.port) for agent in self.agents),
             timeout_seconds=self.timeout,
+            needs_control=self.needs_control,
         )
 
 
 class WireSeen(WireModel):
     """What the proxy saw of one target. `answered`: what answered first; `control`: the control that did.
-    `is_by_agent`: as at ports.liveness."""
+    `is_by_agent`, `control_fault`: as at ports.liveness."""
 
     network: Network = ""
     address: HostName = ""
@@ -90,6 +93,7 @@ class WireSeen(WireModel):
     milliseconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     why: Line = ""
     is_by_agent: Annotated[bool, Field(strict=True)] = False
+    control_fault: Line = ""
 
     @classmethod
     def of(cls, seen: Seen) -> Self:
@@ -102,6 +106,7 @@ class WireSeen(WireModel):
             milliseconds=seen.milliseconds,
             why=seen.why[:WHY_CHARACTERS_MAX],
             is_by_agent=seen.is_by_agent,
+            control_fault=seen.control_fault[:WHY_CHARACTERS_MAX],
         )
 
 
@@ -130,6 +135,7 @@ def _seen(look: WireSeen, target: WireTarget) -> Seen:
         milliseconds=look.milliseconds,
         why=look.why,
         is_by_agent=look.is_by_agent,
+        control_fault=look.control_fault,
     )
 
 

@@ -320,7 +320,8 @@ class Status(WireModel):
 
     `protocols`: supported versions. `drivers`: native drivers and the `fence_*` programs found. `store`: the store
     whose tokens the proxy accepts. `capacity`: how many programs may run at once. `floors`: of that store, or of all
-    before the first command. `looking`: None if it looks at nothing.
+    before the first command. `looking`: None if it looks at nothing. `reload_refused`: why its last reload changed
+    nothing; "": it did.
     """
 
     name: Shown
@@ -334,6 +335,7 @@ class Status(WireModel):
     capacity: Annotated[int, Field(ge=0)] = 0
     floors: Annotated[tuple[WireFloor, ...], Field(max_length=FLOORS_SHOWN_MAX)] = ()
     looking: WireLooking | None = None
+    reload_refused: Shown = ""
 
 
 class Problem(WireModel):

@@ -62,11 +62,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Further facts for the status: available drivers, how many programs may run at once, whose tokens are accepted."""
+    """Further facts for the status: available drivers, how many programs may run at once, whose tokens are accepted,
+    and why the last reload changed nothing."""
 
     drivers: Callable[[], tuple[str, ...]]
     capacity: int
     store: Callable[[], Awaitable[str | None]]
+    reload_refused: Callable[[], str]
 
 
 class ProxyServer:
@@ -172,6 +174,7 @@ class ProxyServer:
             capacity=self._facts.capacity,
             floors=self._calls.floors(store),
             looking=self._looks.shown,
+            reload_refused=self._facts.reload_refused(),
         )
         return _json(status)
 

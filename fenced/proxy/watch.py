@@ -28,8 +28,9 @@ TIMEOUT_SECONDS: Final = 5.0
 ERROR_TEXT_MAX: Final = 300
 
 Faults = Mapping[ProxyName, str]
-Report = Callable[[Faults, frozenset[ProxyName]], None]
-"""Told the proxies that are no candidates, with the reason, and those that look at hosts."""
+Report = Callable[[Faults, frozenset[ProxyName], frozenset[ProxyName]], None]
+"""Told the proxies that are no candidates, with the reason, those that look at hosts, and those of which that is not
+known."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
@@ -39,8 +40,8 @@ class ProxyWatch:
 
     def __init__(self, caller: ProxyCaller, proxies: Iterable[Proxy], *, clock: Clock) -> None:
         self._caller, self._clock = caller, clock
-        self._told: tuple[Faults, frozenset[ProxyName]] = ({}, frozenset())
-        self._report: Report = lambda faults, observers: None
+        self._told: tuple[Faults, frozenset[ProxyName], frozenset[ProxyName]] = ({}, frozenset(), frozenset())
+        self._report: Report = lambda faults, observers, untold: None
         self._views: dict[ProxyName, ProxyView] = {}
         self.use(proxies)
 
@@ -58,7 +59,8 @@ class ProxyWatch:
         self._report_faults()
 
     def report_to(self, report: Report) -> None:
-        """Call `report` with the proxies that are no candidates, and why, and with the observers, whenever they change.
+        """Call `report` with the proxies that are no candidates, and why, with the observers, and with those that have
+        not said whether they look, whenever these change.
 
         An observer that can't be reached stays one: it is missing, not absent.
         """
@@ -120,6 +122,7 @@ class ProxyWatch:
                 why_barred=_why_barred(status),
                 looks_at=status.looking.targets if status.looking is not None else (),
                 look_ports=status.looking.ports if status.looking is not None else (),
+                reload_refused=status.reload_refused,
             )
         self._views[name] = view
         self._report_faults()
@@ -130,9 +133,10 @@ class ProxyWatch:
     def _report_faults(self) -> None:
         faults = {view.name: view.why_barred for view in self._views.values() if view.why_barred is not None}
         observers = frozenset(view.name for view in self._views.values() if view.is_observer)
-        if (faults, observers) != self._told:
-            self._told = faults, observers
-            self._report(faults, observers)
+        untold = frozenset(view.name for view in self._views.values() if view.is_untold)
+        if (faults, observers, untold) != self._told:
+            self._told = faults, observers, untold
+            self._report(faults, observers, untold)
 
 
 def _moved(view: ProxyView, before: ProxyView | None) -> ProxyView:

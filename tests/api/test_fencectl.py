@@ -380,3 +380,7 @@ async def test_the_proxies_and_what_is_wrong_with_them(api: Api) -> None:
     items = (await ctl(api.url, "--json", "proxies")).json["items"]
     assert [(item["name"], item["up"], item["barred"]) for item in items] == [("px1", True, None), ("px2", False, None)]
     assert "10.0.0.0/8, fd00::/64" in shown and [item["looks_at"] for item in items][1] == []
+    assert [item["reload_refused"] for item in items] == [None, None]
+    why = "reload refused at 2026-01-31 03:12:00 UTC: 1 errors, the first: look.targets is missing"
+    api.control.proxy_views[0] = replace(api.control.proxy_views[0], reload_refused=why)
+    assert why in (await ctl(api.url, "proxies")).out

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
 from fenced.core.durable.state import HostState
-from fenced.model.names import HostName
+from fenced.core.heard.looks import Saw
+from fenced.core.heard.trials import Trial, TrialView
+from fenced.model.names import ENGINE, HostName, ProxyName
 from fenced.model.power import Cause, State
 from tests.api.conftest import Api
 from tests.api.ctl import ctl, on_terminal
@@ -47,6 +49,41 @@ async def test_the_answer_has_each_cluster_and_the_hosts_that_hinder(api: Api) -
     (suspicion,) = hosts["node-1"]["suspicions"]
     assert (suspicion["outcome"], suspicion["silence_seconds"]) == ("heard", 41.0)
     assert {path["device"] for path in hosts["node-1"]["paths"]} == {"pdu-a", "pdu-b"}
+
+
+async def test_the_looks_at_hosts_that_live_are_in_the_answer_and_in_the_list(api: Api) -> None:
+    make_known(api)
+    hosts = dict(api.control.inventory.hosts)
+    hosts[NODE] = replace(hosts[NODE], address="10.0.0.1", addresses=(("storage", "10.1.0.1"),))
+    api.control.inventory = replace(api.control.inventory, hosts=hosts)
+    alive = TrialView(
+        observer=ENGINE, domain="r1", network="", target="10.0.0.1", at=START, saw=Saw.ALIVE, control="10.0.0.3"
+    )
+    blind = replace(
+        alive,
+        observer=ProxyName("px1"),
+        domain="",
+        network="storage",
+        target="10.1.0.1",
+        control="",
+        why_blind="reached no control",
+    )
+    trial = Trial(
+        at=START, boot=None, needed=2, able=("r1",), missing=("px1: reached no control",), views=(alive, blind)
+    )
+    api.control.trials[NODE] = trial
+    async with api.client.get("/api/v1/readiness?all=true") as response:
+        found = await response.json()
+    assert found["fleet"]["observable"] == 0, "one of two failure domains"
+    (host,) = (host for host in found["hosts"] if host["name"] == NODE)
+    first, second = host["looks"]
+    assert (first["observer"], first["domain"], first["network"]) == ("engine", "r1", None)
+    assert (first["saw"], first["control"], first["blind"], first["silences"]) == ("alive", "10.0.0.3", None, 0)
+    assert (second["network"], second["control"], second["blind"]) == ("storage", None, "reached no control")
+    lines = (await ctl(api.url, "readiness", "--all")).out.splitlines()
+    assert any(re.match(r"  observable  0 of ", line) for line in lines)
+    (line,) = (line for line in lines if line.endswith("reached no control"))
+    assert line.split()[:5] == ["node-1", "px1", "-", "storage", "alive"]
 
 
 async def test_filters_and_pages(api: Api) -> None:

@@ -7,8 +7,10 @@ from fenced.core.durable.fleet_state import Listening
 from fenced.core.readiness.of_cluster import Sum
 from fenced.core.readiness.of_host import host_readiness, is_observed
 from fenced.core.readiness.values import WEEK_SECONDS, ClusterReadiness, Found, HostReadiness
+from fenced.core.suspected import trials
 from fenced.model.names import HostName
 from tests.core.desk import NODE, Desk
+from tests.fakes.looks import Sees, answer
 from tests.world.rack import Rack, Setting
 
 OTHER = HostName("node-1")
@@ -20,6 +22,7 @@ def desk(*, hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4"), *
     given |= {name.replace("__", "."): value for name, value in settings.items()}
     at = Desk(Rack(hosts=hosts, proxies=("px1",), reach=("engine", "px1"), settings=given))
     prove(at)
+    look_at_all(at)
     return at
 
 
@@ -36,6 +39,21 @@ def prove(at: Desk, *, but: HostName | None = None) -> None:
                             power=at.power(name, device.name), error="no route" if name == but else None,
                         )
                     )  # fmt: skip
+
+
+def look_at_all(at: Desk, sees: Sees | None = None, *, rounds: int = 1) -> None:
+    """Let a round of the check have every host that lives looked at; without `sees` each observer reaches it."""
+    for _ in range(rounds):
+        at.go(2.0)
+        for name in at.inventory.hosts:
+            look_at(at, name, sees)
+
+
+def look_at(at: Desk, name: HostName, sees: Sees | None = None) -> None:
+    """Let the observers of one host look at it; nobody does so while it does not live."""
+    if (command := trials.question(at.fleet, name, at.now)) is not None:
+        found = answer(command, at.now, answered=None if sees else "tcp 22", sees=sees)
+        at.do(e.TrialLooked(host=name, looks=found.looks))
 
 
 def host(at: Desk, name: HostName = NODE, *, misnamed: tuple[str, ...] = ()) -> HostReadiness:

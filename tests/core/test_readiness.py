@@ -18,6 +18,7 @@ from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
 from fenced.model.power import Kind, State
 from tests.core import drill_desk as drills
+from tests.core import readiness_desk as desks
 from tests.core.desk import NODE, Desk
 from tests.core.readiness_desk import OTHER, cluster, desk, host, kinds, observed_for_a_week, of_cluster, prove
 from tests.world.rack import Rack
@@ -41,6 +42,7 @@ def test_a_watched_proven_quiet_cluster_is_ready_after_a_week() -> None:
 def test_advice_alone_is_no_reason_against_arming() -> None:
     at = Desk(Rack(settings={"daemon.is_armed_by_file": False, "check.interval_seconds": 300.0}))
     prove(at)
+    desks.look_at_all(at)
     observed_for_a_week(at)
     assert of_cluster(at) == {Found.SINGLE_PATH}
     assert cluster(at).is_ready
@@ -86,6 +88,7 @@ def _forgotten(at: Desk) -> None:
     at.maintain(NODE)
     at.go(2 * 3600.0, pace=5.0)
     prove(at)
+    desks.look_at_all(at)
 
 
 def _faulty(at: Desk) -> None:

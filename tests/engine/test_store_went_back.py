@@ -36,6 +36,23 @@ def test_a_disarming_that_the_store_lost_at_once_is_set_again() -> None:
     play(main())
 
 
+def test_a_controller_that_is_alone_says_again_what_its_store_lost() -> None:
+    async def main() -> None:
+        world, first, second = await both()
+        await second.crash()
+        world.disk.keep_copy()
+        await disarmed(world)
+        await asyncio.sleep(10.0)
+        await first.crash()
+        restored(world)
+        await first.start()  # it has the lease at once, so nobody says the word at a standby
+        await asyncio.sleep(TAKEN_SECONDS)
+        assert world.engine.fleet.state.is_disarmed
+        await world.end()
+
+    play(main())
+
+
 def test_words_outlive_a_life_that_only_stood_by() -> None:
     async def main() -> None:
         world, first, second = await both()
@@ -46,6 +63,7 @@ def test_words_outlive_a_life_that_only_stood_by() -> None:
         restored(world)
         await asyncio.sleep(12.0)
         assert second.engine is not None and second.engine.fleet.is_standby
+        restored(world)  # once more: what it said again at the store is lost, too
         await second.crash()
         await second.start()
         await asyncio.sleep(TAKEN_SECONDS)

@@ -24,6 +24,7 @@ from fenced.core.durable.state import (
     Step,
 )
 from fenced.core.fleet import Fleet
+from fenced.core.heard.trials import Trial
 from fenced.engine.readiness import Judge
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import (
@@ -81,20 +82,14 @@ class FakeControl(FakeControllers, FakeEvents):
         return self.proxy_views
 
     def __init__(self) -> None:
-        self.proxy_views = [
-            ProxyView(
-                name=ProxyName("px1"),
-                url="https://px1:8471",
-                is_up=True,
-                version="1.0",
-                in_flight=2,
-                capacity=32,
-                looks_at=("10.0.0.0/8", "fd00::/64"),
-                look_ports=(22,),
-            ),
-            ProxyView(name=ProxyName("px2"), url="https://px2:8471", is_up=False, error="proxy px2: can't be reached"),
-        ]
+        px1 = ProxyView(
+            name=ProxyName("px1"), url="https://px1:8471", is_up=True, version="1.0", in_flight=2, capacity=32,
+            looks_at=("10.0.0.0/8", "fd00::/64"), look_ports=(22,),
+        )  # fmt: skip
+        away = "proxy px2: can't be reached"
+        self.proxy_views = [px1, ProxyView(name=ProxyName("px2"), url="https://px2:8471", is_up=False, error=away)]
         self.viewed: list[HostName] = []
+        self.trials: dict[HostName, Trial] = {}
         self.keys: list[tuple[str, str]] = []
         names = {"node-1": "c1", "node-2": "c1", "node-3": "c2", "node-4": "c2"}
         self.inventory = Inventory(
@@ -315,6 +310,8 @@ class FakeControl(FakeControllers, FakeEvents):
         """Judge a real fleet of these states."""
         fleet = Fleet(self.inventory, epoch=1, started=START)
         fleet.restore(dict(self.states), FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold))
+        for name, trial in self.trials.items():
+            fleet.see(name, trial=trial)
         judge = Judge(FakeClock(), lambda _: ())
         return await judge.readiness(fleet, match=match, is_all=is_all, limit=limit, after=after)
 

@@ -24,17 +24,21 @@ def answer(command: c.AskLife, at: float, *, answered: str | None = None, sees: 
             saw: Saw | None = Saw.ALIVE if answered is not None else Saw.SILENT
             saw = sees(observer, target) if sees is not None and answered is None else saw
             if saw is not None:
-                looks.append(look(observer, target, saw, at, why=answered or ("tcp 22" if saw is Saw.ALIVE else "")))
+                why = answered or ("tcp 22" if saw is Saw.ALIVE else "")
+                looks.append(look(observer, target, saw, at, why=why, needs_control=command.is_trial))
     alive = next((it.why for it in looks if it.saw is Saw.ALIVE), None)
     return e.LifeAsked(
         host=command.host, answered=answered or alive, was_asked=bool(looks) or not command.targets, looks=tuple(looks)
     )
 
 
-def look(observer: Observer, target: Target, saw: Saw, at: float, *, why: str = "") -> Look:
-    control = reachable(observer, target) if saw is not Saw.ALIVE else ""
+def look(
+    observer: Observer, target: Target, saw: Saw, at: float, *, why: str = "", needs_control: bool = False
+) -> Look:
+    control = reachable(observer, target) if saw is not Saw.ALIVE or needs_control else ""
     milliseconds = 1.0 if saw is Saw.ALIVE else None
     return Look(
         observer=observer, network=target.network, target=target.address, saw=saw, at=at, control=control,
         milliseconds=milliseconds, why=why,
+        control_fault="no control answered" if needs_control and not control else "",
     )  # fmt: skip

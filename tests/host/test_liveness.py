@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.net import free_port
 
 @asynccontextmanager
 async def listening(
-    *, host: str = "127.0.0.1", banner: bytes = b"", touched: list[object] | None = None
+    *, host: str = "127.0.0.1", banner: bytes = b"", touched: list[object] | None = None, port: int = 0
 ) -> AsyncIterator[int]:
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if touched is not None:
@@ -30,7 +31,7 @@ async def listening(
         writer.write(banner)
         writer.close()
 
-    server = await asyncio.start_server(accepted, host, 0)
+    server = await asyncio.start_server(accepted, host, port)
     yield server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
@@ -224,6 +225,20 @@ async def test_without_a_control_silence_says_so() -> None:
         assert "no control answered" in seen.why
         seen = await look("127.0.0.1", port, seconds=0.3)
         assert "there is no control on this network" in seen.why
+
+
+async def test_whether_silence_would_count_is_learnt_from_a_host_that_answers() -> None:
+    async with listening(host="127.0.0.2") as port, listening(host="127.0.0.1", port=port):
+        with full("127.0.0.3", port):
+            asked = question("127.0.0.1", port, controls=("127.0.0.3", "127.0.0.2"))
+            (plain,) = await TcpLiveness().look(asked)
+            assert (plain.saw, plain.control, plain.control_fault) == (Saw.ALIVE, "", "")
+            (seen,) = await TcpLiveness().look(replace(asked, needs_control=True))
+            assert (seen.saw, seen.control, seen.control_fault) == (Saw.ALIVE, "127.0.0.2", "")
+            alone = question("127.0.0.1", port, controls=("127.0.0.3",))
+            (seen,) = await TcpLiveness().look(replace(alone, needs_control=True))
+    assert (seen.saw, seen.control) == (Saw.ALIVE, "")
+    assert seen.control_fault == "no control answered (127.0.0.3: no answer within a second)"
 
 
 async def test_a_control_that_answers_later_than_a_second_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,10 @@ def test_a_unit_promises_only_what_its_program_keeps() -> None:
     assert {name for name in SERVICES if "ExecReload" in found[name]} == {"fenced.service", "fenced-proxy.service"}
     start, reload = (found["fenced.service"][key].split() for key in ("ExecStart", "ExecReload"))
     assert reload == ["/usr/bin/fenced", "reload", *start[2:]]
-    assert found["fenced-proxy.service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    lines = (UNITS / "fenced-proxy.service").read_text().splitlines()
+    checked, told = (line.partition("=")[2] for line in lines if line.startswith("ExecReload="))
+    assert checked == f"{found['fenced-proxy.service']['ExecStart']} --check", "a mistake fails the reload"
+    assert told == "/bin/kill -HUP $MAINPID"
     for name in ("fenced.service", "fenced-proxy.service"):
         assert found[name]["StateDirectory"] == name.removesuffix(".service")
 

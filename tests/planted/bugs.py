@@ -36,6 +36,7 @@ from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_storms import STORM_BUGS
+from tests.planted.bugs_trials import TRIAL_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
 from tests.planted.bugs_words import WORD_BUGS
 
@@ -75,5 +76,6 @@ BUGS: Final = (
     + UNIT_BUGS
     + STANDING_BUGS
     + STORM_BUGS
+    + TRIAL_BUGS
     + WORD_BUGS
 )

@@ -119,7 +119,6 @@ DECIDING_BUGS: Final = (
             story("bus_lost_for_an_hour"),
             "tests/core/test_detector.py::test_silence_does_not_run_while_the_bus_is_lost_and_starts_again_after_settle",
         ),
-        seeds=(11, 35),
     ),
     Bug(
         name="a stall of the daemon counts as the hosts' silence",

@@ -161,7 +161,7 @@ STANDING_BUGS: Final = (
         rule="S20",
         file="journal/database.py",
         old="        encoded = writing.encode(batch, self._standing.format)",
-        new="        encoded = writing.encode(batch, 3)",
+        new="        encoded = writing.encode(batch, self._standing.format + 1)",
         killers=(f"{UPGRADING}::test_a_newer_program_writes_what_the_older_one_reads",),
     ),
     Bug(

@@ -175,10 +175,13 @@ async def test_a_reload_changes_what_it_looks_at_as_a_whole(program: Program) ->
             allowing(program, port, targets='["127.0.0.1/8"]')
             process.send_signal(signal.SIGHUP)
             await until(lambda: "reload refused" in program.stderr, what="the mistake is refused")
+            refused = (await caller.status(PX1, timeout_seconds=5)).reload_refused
+            assert refused.startswith("reload refused at ") and "look.targets[0] = 127.0.0.1/8" in refused
             assert (await seen(program, question(port))).saw is Saw.ALIVE, "the file before it stays in effect"
             program.write()
             process.send_signal(signal.SIGHUP)
             await until(lambda: program.stderr.count("reloaded") == 2, what="[look] is gone")
+            assert (await caller.status(PX1, timeout_seconds=5)).reload_refused == ""
             assert (await seen(program, question(port))).saw is Saw.UNKNOWN
 
 

@@ -31,7 +31,7 @@ def proxy(name: ProxyName, url: str) -> Proxy:
 def watching(caller: ProxyCaller, *proxies: Proxy) -> tuple[ProxyWatch, dict[ProxyName, str]]:
     faults: dict[ProxyName, str] = {}
 
-    def barred(now: Mapping[ProxyName, str], observers: frozenset[ProxyName]) -> None:
+    def barred(now: Mapping[ProxyName, str], observers: frozenset[ProxyName], untold: frozenset[ProxyName]) -> None:
         faults.clear()
         faults.update(now)
 
@@ -154,7 +154,7 @@ async def test_who_looks_is_an_observer_until_it_says_otherwise() -> None:
     told: list[frozenset[ProxyName]] = []
     async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
         watch = ProxyWatch(caller, [proxy(PX1, url)], clock=BootClock())
-        watch.report_to(lambda faults, observers: told.append(observers))
+        watch.report_to(lambda faults, observers, untold: told.append(observers))
         await watch.ask(PX1)
         assert told == [], "an older proxy agent says nothing of looks"
         status["looking"] = {"targets": ["10.0.0.0/8"], "ports": [22]}
@@ -184,6 +184,26 @@ async def test_who_looks_is_an_observer_until_it_says_otherwise() -> None:
     assert told == [frozenset({PX1}), frozenset()]
 
 
+async def test_a_proxy_that_has_not_answered_since_the_start_may_be_an_observer_and_is_named() -> None:
+    told: list[frozenset[ProxyName]] = []
+    gone = f"http://127.0.0.1:{free_port()}"
+    status: dict[str, object] = {
+        "name": "px1", "version": "1", "clock": {"boot": "b", "monotonic": 1.0},
+        "in_flight": {"reads": 0, "commands": 0}, "looking": {"targets": ["10.0.0.1"], "ports": [22]},
+    }  # fmt: skip
+    async with speaking(status) as url, caller_of(None, {PX1: gone, PX2: url}) as caller:
+        watch = ProxyWatch(caller, [proxy(PX1, gone), proxy(PX2, url)], clock=BootClock())
+        watch.report_to(lambda faults, observers, untold: told.append(untold))
+        assert not any(view.is_untold for view in watch.views()), "nobody was asked yet"
+        await watch.ask(PX1)
+        await watch.ask(PX2)
+    assert told[0] == frozenset({PX1}) == told[-1]
+    async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
+        watch._caller = caller
+        await watch.ask(PX1)
+    assert told[-1] == frozenset()
+
+
 async def test_a_proxy_that_a_reload_removes_is_no_observer(bed: Bed) -> None:
     told: list[frozenset[ProxyName]] = []
     status: dict[str, object] = {
@@ -192,7 +212,7 @@ async def test_a_proxy_that_a_reload_removes_is_no_observer(bed: Bed) -> None:
     }  # fmt: skip
     async with speaking(status) as url, caller_of(None, {PX1: url}) as caller:
         watch = ProxyWatch(caller, [proxy(PX1, url)], clock=BootClock())
-        watch.report_to(lambda faults, observers: told.append(observers))
+        watch.report_to(lambda faults, observers, untold: told.append(observers))
         await watch.ask(PX1)
         watch.use([])
     assert told == [frozenset({PX1}), frozenset()]

@@ -176,6 +176,8 @@ def _cluster(cluster: Json, title: str) -> Iterator[str]:
     false = f"; the longest silence of a host that lived: {longest:.0f} s" if longest is not None else ""
     yield f"  heard       {cluster['heard']} of {cluster['hosts']}{never}{misnamed}"
     yield f"  fenceable   {_fenceable(cluster)}{proven}"
+    if "observable" in cluster:  # a daemon of an earlier version does not know
+        yield f"  observable  {cluster['observable']} of {cluster['hosts']}"
     yield f"  identity    {_counts(cluster['identity'])}"
     if cluster["drilled"]:
         yield f"  drilled     {cluster['drilled']} of {cluster['hosts']}"
@@ -247,6 +249,30 @@ def _host_table(hosts: list[Json], *, is_all: bool, is_more: bool) -> Iterator[s
             for path in host["paths"]
         ]
         yield from text.table(("HOST", "DEVICE", "LEVEL", "THROUGH", "PROVEN", "WHY NOT"), paths)
+        yield from _look_table(hosts)
+
+
+def _look_table(hosts: list[Json]) -> Iterator[str]:
+    """Yield what observers saw of hosts that lived, and whether their silence would count."""
+    rows = [
+        (
+            host["name"],
+            look["observer"],
+            look["domain"] or "-",
+            look["network"] or "-",
+            look["saw"],
+            look["control"] or "-",
+            text.since(look["at"]),
+            look["blind"] or "",
+        )
+        for host in hosts
+        for look in host.get("looks", ())
+    ]
+    if rows:
+        yield ""
+        yield from text.table(
+            ("HOST", "OBSERVER", "DOMAIN", "NETWORK", "SAW IT", "REACHED", "LOOKED", "WHY IT WOULD NOT COUNT"), rows
+        )
 
 
 def _would_be_table(hosts: list[Json]) -> Iterator[str]:

@@ -220,7 +220,7 @@ def proxies(items: Sequence[Json]) -> list[str]:
             f"{item['in_flight']}/{item['capacity']}",
             looked_at(item.get("looks_at", [])),
             since(item["answered"]),
-            item["barred"] or item["error"] or "",
+            item["barred"] or item["error"] or item.get("reload_refused") or "",
         )
         for item in items
     ]

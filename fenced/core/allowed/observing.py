@@ -114,7 +114,14 @@ def _domain(fleet: Fleet, look: Look, now: float) -> str:
 
 
 def why_unknown(fleet: Fleet, name: HostName, look: Look, now: float) -> str:
-    """Return why a look does not show that the host is silent; "": it does."""
+    """Return why a look does not show that the host is silent now; "": it does."""
+    if why := why_no_silence(fleet, name, look, now):
+        return why
+    return "" if is_fresh(fleet, name, look, now) else f"answered {now - look.at:.0f} s ago"
+
+
+def why_no_silence(fleet: Fleet, name: HostName, look: Look, now: float) -> str:
+    """Return why a look does not show that the host was silent when it was looked at; "": it does."""
     host, member = fleet.host(name), roster(fleet, now).members.get(look.observer.name)
     if look.saw is not Saw.SILENT:
         return look.why or f"saw {look.saw.value}"
@@ -122,8 +129,6 @@ def why_unknown(fleet: Fleet, name: HostName, look: Look, now: float) -> str:
         return "is no observer of it"
     if member.why_missing:
         return member.why_missing
-    if not is_fresh(fleet, name, look, now):
-        return f"answered {now - look.at:.0f} s ago"
     if (look.network, look.target) not in host.networks:
         return f"looked at {look.target}, which is no address of it"
     if look.control in {"", look.target} or look.control in member.observer.own:

@@ -49,7 +49,8 @@ class Look:
     """What one observer saw of one target. `at`: when its answer came, on the steady clock. `control`: the control that
     it reached in the same second; "": none. `milliseconds`: None if there was no answer. `why`: what answered, or what
     kept the observer from looking. `is_by_agent`: a proxy agent on the host answered, at an address of its own: that
-    shows life, and nothing of this network."""
+    shows life, and nothing of this network. `control_fault`: in a trial look, why no control answered; "" beside a
+    `control` that is "": the observer is older, and does not say."""
 
     observer: Observer
     network: str
@@ -60,3 +61,4 @@ class Look:
     milliseconds: float | None = None
     why: str = ""
     is_by_agent: bool = False
+    control_fault: str = ""

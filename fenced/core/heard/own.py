@@ -35,11 +35,11 @@ class Own:
     `released_from`: when its `release_grace` starts. `lag_seconds`: added to each grace until `lag_until`, after a
     stall; `ills`: other signs that the daemon hears badly.
     `closed_since`: since when a gate is closed, by gate and cluster ("": the fleet). `proxy_faults`: proxies that can't
-    be used even if their machine is well, and why. `observers`: proxies that may look at hosts. `store_doubt`: why this
-    may be another store than the last one; "" if it is the same. `is_store_older`: it is the same, and lacks its newest
-    records. `listening_recorded`: the listening time up to the last record of it. `format`: of the store's texts, as
-    last read. `others`: what other shards have drawn from the fleet's budget. `decisions`: records of decisions made in
-    this epoch.
+    be used even if their machine is well, and why. `observers`: proxies that may look at hosts; `untold`: those that
+    have not said since the start whether they do. `store_doubt`: why this may be another store than the last one; "" if
+    it is the same. `is_store_older`: it is the same, and lacks its newest records. `listening_recorded`: the listening
+    time up to the last record of it. `format`: of the store's texts, as last read. `others`: what other shards have
+    drawn from the fleet's budget. `decisions`: records of decisions made in this epoch.
     """
 
     ear: Ear = field(default_factory=Ear)
@@ -56,6 +56,7 @@ class Own:
     closed_since: Mapping[tuple[str, str], float] = field(default_factory=lambda: NOTHING)
     proxy_faults: Mapping[ProxyName, str] = field(default_factory=lambda: NOTHING)
     observers: frozenset[ProxyName] = frozenset()
+    untold: frozenset[ProxyName] = frozenset()
     store_doubt: str = ""
     is_store_older: bool = False
     listening_recorded: float = 0.0

@@ -13,6 +13,7 @@ from fenced.core.heard.checks import NOTHING, OffRounds, OffRow
 from fenced.core.heard.evidence import Statements, without_shutdown
 from fenced.core.heard.looks import Look
 from fenced.core.heard.messages import Health
+from fenced.core.heard.trials import Trial
 from fenced.model.names import BootId, DeviceName, ProxyName
 
 Counters = tuple[tuple[str, BootId, int], ...]
@@ -58,7 +59,8 @@ class Sight:
     `workloads` and `roles` are what `heard.reporters` makes of theirs. `evidence`: by source and kind. `old_run`: first
     and last message of a run long after it was proven off. `watch_offs`: by level. `watch_lit`: by device, the paths
     that last read ON in the watch. `devices_since`: when a reload changed the host's devices. `wake_at`: the next
-    scheduled check. `longest_silence`: between two beats since the start, in seconds of listening, and when it ended.
+    scheduled check. `trial`: what observers saw of it while it lived. `longest_silence`: between two beats since the
+    start, in seconds of listening, and when it ended.
     """
 
     heard_at: float | None = None
@@ -80,6 +82,7 @@ class Sight:
     is_stopping: bool = False
     life: LifeAnswer | None = None
     life_asked_at: float | None = None
+    trial: Trial | None = None
     watch_at: float | None = None
     watch_started: float | None = None
     watch_offs: Mapping[int, OffRounds] = field(default_factory=lambda: NOTHING)
@@ -115,6 +118,7 @@ class Seen(TypedDict, total=False):
     is_stopping: bool
     life: LifeAnswer | None
     life_asked_at: float | None
+    trial: Trial | None
     watch_at: float | None
     watch_started: float | None
     watch_offs: Mapping[int, OffRounds]

@@ -19,6 +19,7 @@ from fenced.core.readiness.values import (
     HostReadiness,
 )
 from fenced.model.names import HostName
+from fenced.model.text import some
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class Sum:
         figures.without_device += not host.has_device
         figures.silent += is_silent(host.state)
         figures.drilled += host.last_drill is not None
+        figures.observable += host.trial is not None and host.trial.is_enough
         figures.identities[host.identity] = figures.identities.get(host.identity, 0) + 1
         if host.level is not None:
             figures.levels[host.level] = figures.levels.get(host.level, 0) + 1
@@ -86,6 +88,9 @@ def _of_all(fleet: Fleet, cluster: str, now: float, observed: float) -> Iterator
         yield Finding(found=Found.OBSERVED_TOO_SHORT, text=text)
     if fleet.durable_state.store_hold:
         yield Finding(found=Found.STORE, text=f"{fleet.durable_state.store_hold}; {ADVICE[Found.STORE]}")
+    if untold := sorted(map(str, fleet.own.untold)):
+        text = f"not known whether they look: {some(untold, HOSTS_NAMED_MAX)}; {ADVICE[Found.OBSERVERS_NOT_KNOWN]}"
+        yield Finding(found=Found.OBSERVERS_NOT_KNOWN, text=text)
     warm_up = of_daemon.warm_up(fleet, now)
     if not warm_up.is_open:
         yield Finding(found=Found.WARM_UP, text=f"{warm_up.why}; {ADVICE[Found.WARM_UP]}")

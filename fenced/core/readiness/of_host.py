@@ -16,8 +16,9 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard.checks import valid_seconds
 from fenced.core.listening import observed_seconds
 from fenced.core.reach.candidates import why_not
-from fenced.core.reach.controls import has_control, is_looked_at
+from fenced.core.readiness.of_observers import of_observers
 from fenced.core.readiness.values import WEEK_SECONDS, Finding, Found, HostReadiness, Identity, PathProof
+from fenced.core.suspected import trials
 from fenced.core.suspected.fenceable import shown
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import DeviceName, HostName
@@ -58,9 +59,7 @@ def host_readiness(
             findings.append(Finding(found=Found.SLOW_HEARTBEATS, text=text))
         findings += _device(fleet, host, state, fenceable, identity)
         findings += _drilled(host, state, now)
-        if is_looked_at(host) and not has_control(host, fleet.paths.networks) and not host.is_own_machine:
-            text = "no other host and no reference is in its networks, so nobody can tell its death from theirs"
-            findings.append(Finding(found=Found.NO_CONTROL, text=text))
+        findings += of_observers(fleet, host, state, now)
         if is_observed and state.is_known and state.known_since > week_ago:
             findings.append(Finding(found=Found.TOO_NEW, text=f"watched for {_span(now - state.known_since)}"))
         if pause is not None and pause.until is None and now - pause.since > LONG_SECONDS:
@@ -89,6 +88,7 @@ def host_readiness(
         is_at_once=is_subject and _is_at_once(state),
         last_drill=state.drilled_at,
         suspicions=recent,
+        trial=trials.valid(fleet, name, now),
         findings=tuple(findings),
     )
 

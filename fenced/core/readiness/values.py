@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
 from fenced.core.durable.state import FenceableLevel
+from fenced.core.heard.trials import Trial
 from fenced.model.names import DeviceName, HostName, ProxyName
 from fenced.model.power import State
 
@@ -42,6 +43,9 @@ class Found(Enum):
     GATE_CLOSED = "gate_closed"
     NO_WITNESS = "no_witness"
     NO_CONTROL = "no_control"
+    FALSE_WITNESS = "false_witness"
+    HELD_BY_OBSERVERS = "held_by_observers"
+    NOT_LOOKED_AT = "not_looked_at"
     NOT_READ = "not_read"
     TOO_NEW = "too_new"
     OBSERVED_TOO_SHORT = "observed_too_short"
@@ -54,6 +58,7 @@ class Found(Enum):
     HISTORY_CUT = "history_cut"
     MAINTENANCE = "maintenance"
     PAUSED = "paused"
+    OBSERVERS_NOT_KNOWN = "observers_not_known"
 
 
 WEIGHTS: Final = {
@@ -62,11 +67,13 @@ WEIGHTS: Final = {
         (
             Found.NEVER_HEARD, Found.MISNAMED, Found.SILENT, Found.FALSE_FENCE, Found.RECORD, Found.NO_DEVICE,
             Found.CANNOT_BE_FENCED, Found.NOT_CHECKED, Found.DRILL_FAILED, Found.STORE, Found.GATE_CLOSED,
-            Found.NO_WITNESS, Found.NO_CONTROL,
+            Found.NO_WITNESS, Found.NO_CONTROL, Found.FALSE_WITNESS, Found.HELD_BY_OBSERVERS,
         ),
         Weight.BLOCKS,
     ),
-    **dict.fromkeys((Found.NOT_READ, Found.TOO_NEW, Found.OBSERVED_TOO_SHORT, Found.WARM_UP), Weight.WAITS),
+    **dict.fromkeys(
+        (Found.NOT_LOOKED_AT, Found.NOT_READ, Found.TOO_NEW, Found.OBSERVED_TOO_SHORT, Found.WARM_UP), Weight.WAITS
+    ),
 }  # fmt: skip
 
 ADVICE: Final = {
@@ -83,6 +90,11 @@ ADVICE: Final = {
     Found.GATE_CLOSED: "it holds every suspect there: docs/gates.md, closed for long",
     Found.NO_WITNESS: "the gate `witness` never opens: watch more hosts, or run the daemon on another machine",
     Found.NO_CONTROL: "the gate `observers` never opens: name a machine that always answers there in `references`",
+    Found.FALSE_WITNESS: "an observer sees it silent while it lives, so a dead reporter alone may end in a fence: let "
+    "the observer's probes through its firewall, or mend `probe_ports` or `addresses`",
+    Found.HELD_BY_OBSERVERS: "the gate `observers` would hold its fence: start the observers that are missing, let "
+    "their probes of the hosts and `references` through, or name `references`",
+    Found.NOT_LOOKED_AT: "wait for a round of the check: it has the observers look at each host that lives",
     Found.NOT_READ: "wait for a round of the check, or `fencectl probe HOST`",
     Found.TOO_NEW: "it was watched for less than a week: wait",
     Found.OBSERVED_TOO_SHORT: "leave the daemon running: only time in which it listens counts",
@@ -95,6 +107,7 @@ ADVICE: Final = {
     Found.HISTORY_CUT: "it is suspect so often that older suspicions are no longer kept: repair it first",
     Found.MAINTENANCE: "it is never fenced until `fencectl maintenance HOST off`",
     Found.PAUSED: "it is never fenced until `fencectl resume`",
+    Found.OBSERVERS_NOT_KNOWN: "start them: whether they look at silent hosts is known once they have answered",
 }  # fmt: skip
 """What to do about each kind."""
 
@@ -145,7 +158,7 @@ class HostReadiness:
     `proven_at`: when the device that was read longest ago was last read. `suspicions`: those of the last week that
     gates held. `is_subject`: no gate of its own keeps an armed daemon from fencing it, but perhaps `automatic`.
     `is_at_once`: it is suspect and only gates that arming opens hold it. `last_drill`: when its fencing was last
-    tried out.
+    tried out. `trial`: what observers saw of it while it lived; None: nothing that still counts.
     """
 
     name: HostName
@@ -169,6 +182,7 @@ class HostReadiness:
     suspicions: tuple[HeldSuspicion, ...]
     findings: tuple[Finding, ...]
     last_drill: float | None = None
+    trial: Trial | None = None
 
     @property
     def would_be_fences(self) -> tuple[HeldSuspicion, ...]:
@@ -182,7 +196,8 @@ class Figures:
 
     `would_be` and `held`: suspicions of the last week by what became of the host (None: it is still silent), held by
     gates of arming alone, and by others. `longest_false_seconds`: the longest silence of a host that lived. `at_once`:
-    hosts that an armed daemon fences now; `at_once_if_automatic`: those where `automatic` is false.
+    hosts that an armed daemon fences now; `at_once_if_automatic`: those where `automatic` is false. `observable`: hosts
+    whose death enough observers would see.
     """
 
     hosts: int = 0
@@ -195,6 +210,7 @@ class Figures:
     without_device: int = 0
     silent: int = 0
     drilled: int = 0
+    observable: int = 0
     levels: dict[FenceableLevel, int] = field(default_factory=dict)
     proven_since: float | None = None
     identities: dict[Identity, int] = field(default_factory=dict)
@@ -216,6 +232,7 @@ class Figures:
         self.without_device += more.without_device
         self.silent += more.silent
         self.drilled += more.drilled
+        self.observable += more.observable
         _add(self.levels, more.levels)
         _add(self.identities, more.identities)
         _add(self.would_be, more.would_be)
