@@ -122,6 +122,7 @@ SILENCE = silence.Size(
     settle_seconds=1.0,
     detection={"heartbeat_interval": "300ms", "grace": "2s", "bus_settle": "500ms", "probe_ports": []},
     gates={"witness": {"hosts": 1, "wait": "200ms"}},
+    grace_seconds=2.0,
     floor_seconds=2.0,
 )
 
@@ -130,6 +131,7 @@ async def test_a_silent_host_is_fenced_after_its_grace(tmp_path: Path) -> None:
     report = made()
     await silence.measure(tmp_path, report, SILENCE)
     assert line(report, "p95").measured >= 0.9 * SILENCE.floor_seconds
+    assert line(report, "to suspicion").measured >= 0.9 * SILENCE.grace_seconds
 
 
 @needs("ip")
