@@ -43,9 +43,15 @@ def _first_of_the_kernels() -> int:
 
 
 async def until(
-    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = PATIENCE_SECONDS, what: str = ""
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]],
+    *,
+    seconds: float = PATIENCE_SECONDS,
+    what: str | Callable[[], str] = "",
 ) -> None:
-    """Wait for a condition of the real world. Raises AssertionError with `what` if it does not become true."""
+    """Wait for a condition of the real world. Raises AssertionError with `what` if it does not become true.
+
+    A function for `what` is called at the end, for words that depend on how far it came.
+    """
     end = time.monotonic() + seconds
     while True:
         asked = time.monotonic()
@@ -54,7 +60,9 @@ async def until(
             return
         answered = time.monotonic()
         if answered > end:
-            raise AssertionError(f"did not become true within {seconds} s: {what or condition}")
+            raise AssertionError(
+                f"did not become true within {seconds} s: {(what if isinstance(what, str) else what()) or condition}"
+            )
         # Asking takes half of the time at most, also where it starts a program.
         await asyncio.sleep(min(max(answered - asked, PAUSE_SECONDS), PAUSE_SECONDS_MAX))
 
