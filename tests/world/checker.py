@@ -40,6 +40,7 @@ GIVES_POWER: Final = frozenset({Action.ON, Action.WAKE})
 MOMENTS: Final = (
     "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
     "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised", "said", "looked", "vouched", "reported",
+    "measured",
 )  # fmt: skip
 """The moments at which rules are called; each rule is called only for those that it handles."""
 
