@@ -7,6 +7,8 @@ import pytest
 from fenced.core import events as e
 from fenced.core.allowed import counting, gates
 from fenced.core.durable import records as r
+from fenced.core.durable.standing import is_monitored
+from fenced.core.durable.state import HostState
 from fenced.model.answers import RefusedBy
 from fenced.model.names import ClusterName, HostName
 from fenced.model.power import Action, Power, State, What
@@ -34,6 +36,20 @@ def test_a_sleeper_counts_in_no_gate_and_is_never_suspect() -> None:
     assert before.monitored == len(HOSTS) - 1 and before.overdue == 0
     assert name not in counting.away(desk.fleet, desk.now)
     assert whats(desk, name) == [What.SOFT_OFF]
+
+
+def test_a_sleeper_is_not_missed_even_by_its_state_alone() -> None:
+    state = replace(HostState(name=HostName(HOSTS[0])), state=State.SLEEPING)
+    assert not is_monitored(state, 0.0)
+
+
+def test_a_waking_host_is_not_counted_as_unrecovered() -> None:
+    desk, name = sleeper()
+    desk.wanted(1)
+    desk.live(10.0)
+    assert desk.is_now(name) == "restoring"
+    assert name not in counting.away(desk.fleet, desk.now)
+    assert counting.of_cluster(desk.fleet, ClusterName("c1"), desk.now).monitored == len(HOSTS) - 1
 
 
 def test_a_request_wakes_it_although_disarmed_and_paused() -> None:

@@ -40,7 +40,8 @@ OWED_BUGS: Final = (
         name="what is owed is not looked at while the host runs",
         rule="S9",
         file="core/suspected/looking.py",
-        old="    if work.operation is None and not is_watched_as_off(work.state):\n",
+        old="    if work.operation is None and not is_watched_as_off(work.state) and "
+        "not is_watched_asleep(work.state):\n",
         new="    if work.operation is not None:\n",
         killers=(OWED + "test_a_device_that_is_owed_is_looked_at_until_it_is_on",),
     ),
