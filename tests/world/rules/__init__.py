@@ -21,6 +21,7 @@ from tests.world.rules.listening import SilenceIsListened
 from tests.world.rules.observing import EnoughSawItSilent
 from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptFromBeingHeard
 from tests.world.rules.proof import NamesAreWhole, PathsAgree, UnknownIsNotOff
+from tests.world.rules.saving import SavingHarmsNobody
 from tests.world.rules.showing import NoStaleFence
 from tests.world.rules.trusting import AnnouncedIsOff
 from tests.world.rules.vouching import VouchedHostsAreHeld
@@ -34,7 +35,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
     DrillsProve, NoStaleFence, DecisionsExplain,
-    OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore, WordsHold,
+    SavingHarmsNobody, OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore, WordsHold,
 )  # fmt: skip
 
 
