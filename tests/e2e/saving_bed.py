@@ -16,8 +16,8 @@ from tests.e2e.bed import Answer, Bed, bed
 from tests.e2e.configuration import DAEMON, SITE, Configuration
 from tests.e2e.hosts import Beating
 from tests.e2e.programs import background
+from tests.e2e.proxies import make_certificates, proxy
 from tests.e2e.test_bmcs import secret
-from tests.e2e.test_proxies import make_certificates, proxy
 from tests.net import free_port, until
 
 SLEEPER: Final = "node-1"
