@@ -6,7 +6,7 @@ Power commands for a plug are serial, each under a token above every earlier one
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from fenced.engine.settling import Reading, Settling
@@ -40,13 +40,14 @@ Reach = Callable[[ProxyName, float], Awaitable[object]]
 class _Plug:
     """One plug's worker: its lock, the highest token it has seen, and what its readings count as.
 
-    Failures are in a row, counted apart for reads and commands: a device that reads well may still hang at each
-    command.
+    `gives_way`: the wait of a soft off for its turn, which ends when another command comes. Failures are in a row,
+    counted apart for reads and commands: a device that reads well may still hang at each command.
     """
 
     settling: Settling
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     highest: Token | None = None
+    gives_way: asyncio.Timeout | None = None
     failed_reads: int = 0
     failed_commands: int = 0
 
@@ -186,17 +187,13 @@ class DeviceWorkers:
         """Send one power command. Raises CommandRefused if its token or its time forbids it: then nothing was sent.
 
         `begins` is called when its turn has come, right before the call leaves: until then it can be cancelled without
-        effect. `is_soft`: an OFF that asks the host to shut down, and cuts nothing.
+        effect. `is_soft`: an OFF that asks the host to shut down, and cuts nothing. It gives way to other commands.
         """
         plug, caller = self._plug(spec.plug_id), self._caller(proxy)
         command = What.SOFT_OFF.value if is_soft else power.value
         started = self._clock.now()
         try:
-            async with (
-                plug.lock,
-                self._session(spec, priority, failing := _failing(spec, plug)),
-                self._process(proxy, spec, priority, failing),
-            ):
+            async with self._place(plug, proxy, spec, priority, is_soft=is_soft):
                 permit = self._permit(plug, token, timeout_seconds, not_after, settle_seconds)
                 plug.highest = token
                 begins()
@@ -217,6 +214,30 @@ class DeviceWorkers:
             raise
         plug.failed_reads = plug.failed_commands = 0
         self._count(spec, command, "done", started)
+
+    @asynccontextmanager
+    async def _place(
+        self, plug: _Plug, proxy: ProxyName, spec: DeviceSpec, priority: int, *, is_soft: bool
+    ) -> AsyncIterator[None]:
+        """Hold the plug, a session and a process for a command. A soft off raises CommandRefused if another command
+        comes meanwhile: it must not hold the plug while it waits behind more urgent work."""
+        if plug.gives_way is not None:
+            plug.gives_way.reschedule(asyncio.get_running_loop().time())
+            plug.gives_way = None
+        async with AsyncExitStack() as place:
+            try:
+                async with asyncio.timeout(None) as wait:
+                    plug.gives_way = wait if is_soft else None
+                    await place.enter_async_context(plug.lock)
+                    failing = _failing(spec, plug)
+                    await place.enter_async_context(self._session(spec, priority, failing))
+                    await place.enter_async_context(self._process(proxy, spec, priority, failing))
+            except TimeoutError as exc:
+                raise CommandRefused("another command of the plug came while it waited", may_be_done=False) from exc
+            finally:
+                if plug.gives_way is wait:
+                    plug.gives_way = None
+            yield
 
     async def _noted(self, process: Started, on_started: OnStarted) -> None:
         """Note the program, which waits for its parameters meanwhile: the store may take longer than the lease lasts.

@@ -7,7 +7,7 @@ still the highest of its plug and not below the floor, and the command has enoug
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,9 +66,11 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 @dataclass(slots=True, kw_only=True)
 class _Plug:
-    """A plug with commands in flight. `highest`: the newest token accepted while they wait."""
+    """A plug with commands in flight. `highest`: the newest token accepted while they wait. `gives_way`: the wait of a
+    soft off for its slot, which ends when a newer command comes."""
 
     highest: Token
+    gives_way: asyncio.Timeout | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
 
@@ -170,11 +172,10 @@ class Calls:
 
     async def _carry_out(self, call: Call, token: Token, driver: Driver, spec: DeviceSpec, *, deadline: float) -> None:
         plug_id = PlugId(call.device.plug_id)
-        rank = Rank.OFF if call.what is What.OFF else Rank.ON
         latest_start = deadline - SHARE_NEEDED * call.timeout
         async with (
             self._turn(plug_id, token, until=latest_start) as plug,
-            self._slot(call, rank, until=latest_start),
+            self._command_slot(call, token, plug, until=latest_start),
         ):
 
             def check() -> None:
@@ -239,6 +240,9 @@ class Calls:
     async def _turn(self, plug_id: PlugId, token: Token, *, until: float) -> AsyncIterator[_Plug]:
         """Run one power command per plug at a time, and none while a command of an earlier run may still act."""
         plug = self._plugs.setdefault(plug_id, _Plug(highest=token))
+        if token > plug.highest and plug.gives_way is not None:
+            plug.gives_way.reschedule(asyncio.get_running_loop().time())
+            plug.gives_way = None
         plug.highest = max(plug.highest, token)
         plug.users += 1
         try:
@@ -259,6 +263,29 @@ class Calls:
             plug.users -= 1
             if not plug.users:
                 del self._plugs[plug_id]
+
+    @asynccontextmanager
+    async def _command_slot(self, call: Call, token: Token, plug: _Plug, *, until: float) -> AsyncIterator[None]:
+        """Hold a slot for a command, which holds the plug.
+
+        A soft off waits longer than others, so it stops waiting when a newer command of the plug comes. Then it raises
+        CommandRefused.
+        """
+        if call.what is not What.SOFT_OFF:
+            async with self._slot(call, Rank.OFF if call.what is What.OFF else Rank.ON, until=until):
+                yield
+            return
+        self._check_rank(call, token, plug)
+        async with AsyncExitStack() as slot:
+            try:
+                async with asyncio.timeout(None) as plug.gives_way:
+                    await slot.enter_async_context(self._slot(call, Rank.SOFT_OFF, until=until))
+            except TimeoutError:
+                self._check_rank(call, token, plug)
+                raise
+            finally:
+                plug.gives_way = None
+            yield
 
     @asynccontextmanager
     async def _slot(self, call: Call, rank: Rank, *, until: float) -> AsyncIterator[None]:

@@ -1,7 +1,8 @@
 """Decides which call may use a device next: limits concurrent calls, with priorities (S15).
 
 Knows no calls, drivers or time; the caller bounds its wait. OFF and the reads that verify it go first, then ON, then
-other reads. No unit gets more calls than its sessions, and plugs whose last call failed get at most half of the slots.
+other reads, and soft offs last, which never delay a fence. No unit gets more calls than its sessions, and plugs whose
+last call failed get at most half of the slots.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ class Rank(IntEnum):
     OFF = 0
     ON = 1
     READ = 2
+    SOFT_OFF = 3
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

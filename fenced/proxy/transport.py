@@ -266,7 +266,8 @@ def _status_error(trip: _Trip, status: int, body: bytes) -> DeviceError:
     if status not in NOT_STARTED:
         return _unexpected(trip, f"HTTP {status}: {said}")
     kind = {403: LoginRefused, 404: NoSuchRequest, 422: NotSupported, 503: ProxyUnreachable}.get(status, DeviceError)
-    return kind(f"proxy {trip.proxy} refused the call: HTTP {status}: {said}", may_be_done=False)
+    hint = "; an agent of an earlier version can't read it: upgrade the proxy" if status == 422 else ""
+    return kind(f"proxy {trip.proxy} refused the call: HTTP {status}: {said}{hint}", may_be_done=False)
 
 
 def _unexpected(trip: _Trip, what: str) -> DeviceError:

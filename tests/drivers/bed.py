@@ -25,8 +25,9 @@ class Bed:
     """One device, ON and answering, until its context ends.
 
     `refused`: the same with a wrong password. `nowhere`: an address without a listener. `silent`: a listener that never
-    answers. `mistaken`: invalid options. `identities`: those that the device reports. `agent_path`: where its agent is,
-    besides the usual places. A None or empty field is listed in `lacks` of the counterpart.
+    answers. `mistaken`: invalid options. `identities`: those that the device reports. `asked`: how often the host's
+    operating system was asked to shut down. `agent_path`: where its agent is, besides the usual places. A None or empty
+    field is listed in `lacks` of the counterpart.
     """
 
     spec: DeviceSpec
@@ -39,6 +40,7 @@ class Bed:
     silences: Errors = (DeviceTimedOut, DeviceUnreachable)
     mistaken: tuple[DeviceSpec, ...] = ()
     identities: tuple[str, ...] = ()
+    asked: Callable[[], int] | None = None
     agent_path: tuple[Path, ...] = ()
 
 
@@ -55,7 +57,7 @@ class Counterpart:
     lacks: frozenset[str] = frozenset()
 
 
-CAN_LACK = frozenset({"refused", "nowhere", "silent", "mistaken", "identities"})
+CAN_LACK = frozenset({"refused", "nowhere", "silent", "mistaken", "identities", "asked"})
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def redfish_on_sushy(directory: Path) -> Iterator[Bed]:
                 replace(spec, options={**spec.options, "system": "no-such-system"}),
                 replace(spec, options={**spec.options, "sytem": "1"}),
             ),
-            identities=(SYSTEM,),
+            identities=(SYSTEM,), asked=lambda: int(client.truth() is Power.OFF),  # it counts nothing, and shuts down
         )  # fmt: skip
 
 
@@ -145,10 +145,11 @@ def agent_on_sushy(directory: Path) -> Iterator[Bed]:
         )  # fmt: skip
 
 
-AN_AGENTS: Final = frozenset({"identities", "mistaken"})
-"""Agents read no identity; the configuration check compares their options with their metadata."""
-NO_IDENTITY: Final = frozenset({"identities"})
-"""An outlet can't identify the host that it feeds."""
+AN_AGENTS: Final = frozenset({"identities", "mistaken", "asked"})
+"""Agents read no identity, and ask no host to shut down; the configuration check compares their options with their
+metadata."""
+AN_OUTLETS: Final = frozenset({"identities", "asked"})
+"""An outlet can't identify the host that it feeds, nor ask it anything."""
 
 COUNTERPARTS: Final = (
     Counterpart(
@@ -163,13 +164,13 @@ COUNTERPARTS: Final = (
     Counterpart(name="redfish-lab", make=redfish_on_lab),
     Counterpart(name="fence_lab_outlet-lab", make=agent_on_lab_outlet, lacks=AN_AGENTS),
     Counterpart(name="ipmi-ipmi_sim", make=ipmi_on_sim, programs=("ipmi_sim",)),
-    Counterpart(name="ipmi-pyghmi", make=ipmi_on_pyghmi, lacks=NO_IDENTITY | {"nowhere", "silent"}),
+    Counterpart(name="ipmi-pyghmi", make=ipmi_on_pyghmi, lacks=frozenset({"identities", "nowhere", "silent"})),
     Counterpart(name="ipmi-suite_17", make=ipmi_suite_17, lacks=frozenset({"nowhere", "silent"})),
     Counterpart(
-        name="snmp_outlet-apc-2c", make=apc_by_community, programs=("snmpd",), lacks=NO_IDENTITY | {"refused"}
+        name="snmp_outlet-apc-2c", make=apc_by_community, programs=("snmpd",), lacks=AN_OUTLETS | {"refused"}
     ),  # a wrong community is met with silence
-    Counterpart(name="snmp_outlet-raritan-3", make=raritan_by_user, programs=("snmpd",), lacks=NO_IDENTITY),
-    Counterpart(name="snmp_outlet-eaton-3", make=eaton_by_user, programs=("snmpd",), lacks=NO_IDENTITY),
+    Counterpart(name="snmp_outlet-raritan-3", make=raritan_by_user, programs=("snmpd",), lacks=AN_OUTLETS),
+    Counterpart(name="snmp_outlet-eaton-3", make=eaton_by_user, programs=("snmpd",), lacks=AN_OUTLETS),
     Counterpart(
         name="fence_apc_snmp-snmpd", make=agent_on_apc, programs=("fence_apc_snmp", "snmpd", "snmpget"),
         lacks=AN_AGENTS | {"refused"},

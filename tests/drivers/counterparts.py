@@ -43,7 +43,10 @@ def process(*arguments: str, cwd: Path) -> Iterator[int]:
 
 @contextmanager
 def ipmi_sim(directory: Path, port: int) -> Iterator[int]:
-    """Run a BMC over UDP and yield its pid; its chassis is on while the file DIRECTORY/on exists."""
+    """Run a BMC over UDP and yield its pid; its chassis is on while the file DIRECTORY/on exists.
+
+    Each request to shut down adds a line to DIRECTORY/asked, and changes nothing.
+    """
     (directory / "on").touch()
     chassis = directory / "chassis.sh"
     chassis.write_text(f"""#!/bin/sh
@@ -52,6 +55,7 @@ case "$1 $2 $3" in
 "get power "*) [ -e {directory}/on ] && echo power:1 || echo power:0;;
 "set power 1") touch {directory}/on;;
 "set power 0") rm -f {directory}/on;;
+"set shutdown "*) echo "$3" >>{directory}/asked;;
 esac
 exit 0
 """)

@@ -27,6 +27,10 @@ SIM_GUID: Final = "a1234567-89ab-cdef-a123-456789abcdef"
 BY_MODEL: Final = {family.model: family for family in FAMILIES}
 
 
+def lines_of(file: Path) -> int:
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
 def ipmi_spec(port: int, **options: str | int) -> DeviceSpec:
     return spec_of(
         "ipmi", address=f"127.0.0.1:{port}", username=USERNAME, password=Secret(PASSWORD), options=dict(options)
@@ -70,7 +74,10 @@ def ipmi_on_sim(directory: Path) -> Iterator[Bed]:
     port = udp_port()
     spec = ipmi_spec(port)
     with black_hole(socket.SOCK_DGRAM) as hole:
-        more = {"nowhere": ipmi_spec(udp_port()), "silent": ipmi_spec(hole), "identities": (SIM_GUID,)}
+        more: dict[str, Any] = {
+            "nowhere": ipmi_spec(udp_port()), "silent": ipmi_spec(hole), "identities": (SIM_GUID,),
+            "asked": lambda: lines_of(directory / "asked"),
+        }  # fmt: skip
         with ipmi_bed(directory, spec, port=port, mistaken=ipmi_mistakes(spec), **more) as bed:
             yield bed
 
@@ -89,6 +96,7 @@ def ipmi_on_pyghmi(directory: Path) -> Iterator[Bed]:
         yield Bed(
             spec=spec, truth=lambda: Power.ON if is_on.exists() else Power.OFF, turn=turn,
             refused=replace(spec, password=WRONG), mistaken=ipmi_mistakes(spec),
+            asked=lambda: lines_of(directory / "asked"),
         )  # fmt: skip
 
 
@@ -115,6 +123,7 @@ def ipmi_suite_17(directory: Path) -> Iterator[Bed]:
         yield Bed(
             spec=spec, truth=lambda: Power.ON if bmc.is_on else Power.OFF, turn=turn,
             refused=replace(spec, password=WRONG), mistaken=ipmi_mistakes(spec), identities=(bmc.guid.hex(),),
+            asked=lambda: bmc.commands.count(b"\x05"),
         )  # fmt: skip
     finally:
         loop.call_soon_threadsafe(stop.set)

@@ -36,13 +36,16 @@ class LabRack:
     directory: Path
     bmc_port: int = 0
     unit_ports: dict[str, int] = field(default_factory=dict)
+    pressed: list[str] = field(default_factory=list)
     rack: Rack = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     def __post_init__(self) -> None:
         outlets = (Outlet(unit="pdu-a", number=1), Outlet(unit="pdu-b", number=1))
         wiring = Wiring(host=HOST, outlets=outlets, is_standby_separate=True)
-        self.rack = Rack([wiring], changed=lambda host, has_power: None, bmc_boot_seconds=0.1)
+        self.rack = Rack(
+            [wiring], changed=lambda host, has_power: None, asked=self.pressed.append, bmc_boot_seconds=0.1
+        )
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -116,6 +119,7 @@ def redfish_on_lab(directory: Path) -> Iterator[Bed]:
             silent=replace(spec, address=f"http://127.0.0.1:{hole}"),
             mistaken=(replace(spec, options={"system": "no-such-system"}),),
             identities=(system_uuid(HOST),),
+            asked=lambda: len(lab.pressed),
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.registry import DriverRegistry, drivers
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Power
-from fenced.ports.devices import BadParameters, DeviceError, Driver, WrongMachine
+from fenced.ports.devices import BadParameters, DeviceError, Driver, NotSupported, SoftDriver, WrongMachine, soft_off
 from tests.drivers.bed import CAN_LACK, Bed, Counterpart
 from tests.drivers.beds import COUNTERPARTS
 from tests.drivers.contract import MARGIN_SECONDS
@@ -117,6 +117,29 @@ async def test_it_is_never_set_to_unknown(driver: Driver, bed: Bed) -> None:
     assert bed.truth() is Power.ON
 
 
+async def ask_down(driver: Driver, spec: DeviceSpec) -> None:
+    await soft_off(driver, spec, timeout_seconds=SET_SECONDS, on_started=starts_into([]))
+
+
+@on_beds(with_="asked")
+async def test_a_host_is_asked_once_to_shut_down(driver: Driver, bed: Bed) -> None:
+    assert bed.asked is not None
+    before = bed.asked()
+    await ask_down(driver, bed.spec)
+    await until(lambda: bed.asked() > before, seconds=20, what="its operating system was asked")
+    assert bed.asked() == before + 1
+
+
+@on_beds()
+async def test_a_device_that_can_ask_no_host_says_so_and_does_nothing(driver: Driver, bed: Bed) -> None:
+    assert isinstance(driver, SoftDriver) is (bed.asked is not None)
+    if bed.asked is None:
+        with pytest.raises(NotSupported, match="can't ask a host to shut down") as failed:
+            await ask_down(driver, bed.spec)
+        assert failed.value.may_be_done is False
+        assert bed.truth() is Power.ON
+
+
 @on_beds(with_="refused")
 async def test_a_wrong_password_is_reported_and_nothing_is_done(driver: Driver, bed: Bed) -> None:
     assert bed.refused is not None
@@ -126,6 +149,12 @@ async def test_a_wrong_password_is_reported_and_nothing_is_done(driver: Driver, 
     with pytest.raises(DeviceError) as failed:
         await send(driver, bed.refused, Power.OFF)
     assert_telling(failed.value, bed.refused)
+    if bed.asked is not None:
+        before = bed.asked()
+        with pytest.raises(DeviceError) as failed:
+            await ask_down(driver, bed.refused)
+        assert failed.value.may_be_done is False
+        assert bed.asked() == before
     assert bed.truth() is Power.ON
 
 
@@ -175,6 +204,12 @@ async def test_another_machine_is_never_switched(driver: Driver, bed: Bed) -> No
     with pytest.raises(WrongMachine) as failed:
         await send(driver, other, Power.OFF)
     assert failed.value.may_be_done is False
+    if bed.asked is not None:
+        before = bed.asked()
+        with pytest.raises(WrongMachine) as failed:
+            await ask_down(driver, other)
+        assert failed.value.may_be_done is False
+        assert bed.asked() == before
     assert bed.truth() is Power.ON
 
 

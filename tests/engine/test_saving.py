@@ -47,19 +47,8 @@ async def begun(**settings: Setting) -> World:
     return world
 
 
-NOT_YET = (
-    "S7: soft_off is asked of", "before a level of node-2 was verified OFF", "request_refused of", "AssertionError",
-)  # fmt: skip
-"""Lines of the checker about power saving: it does not know the soft off and the ON of a wake yet, and a refused sleep
-leaves no decision record yet."""
-
-
 async def ended(world: World) -> None:
-    try:
-        await world.end()
-    except AssertionError as exc:
-        told = [line for line in str(exc).splitlines() if not any(known in line for known in NOT_YET)]
-        assert told == [], exc
+    await world.end()
 
 
 async def until(world: World, name: HostName, state: State, seconds: float = 300.0) -> None:

@@ -179,11 +179,16 @@ def read_over(line: Line, bmc: Bmc, *, seed: int = 0, **changes: Any) -> Any:
     return called(line, lambda driver: driver.read(spec, timeout_seconds=TIMEOUT_SECONDS), seed=seed)
 
 
-def switch_off_over(line: Line, bmc: Bmc, **changes: Any) -> Any:
+def switch_off_over(line: Line, bmc: Bmc, *, is_soft: bool = False, **changes: Any) -> Any:
     spec, hook = spec_at(bmc, **changes), starts_into([])
-    return called(
-        line, lambda driver: driver.set(spec, Power.OFF, timeout_seconds=TIMEOUT_SECONDS, on_started=hook), seed=0
-    )
+
+    async def act(driver: Ipmi) -> None:
+        if is_soft:
+            await driver.soft_off(spec, timeout_seconds=TIMEOUT_SECONDS, on_started=hook)
+        else:
+            await driver.set(spec, Power.OFF, timeout_seconds=TIMEOUT_SECONDS, on_started=hook)
+
+    return called(line, act, seed=0)
 
 
 def assert_sound(error: DeviceError) -> None:
@@ -229,18 +234,19 @@ def test_no_stranger_on_the_line_can_change_what_is_read(tampered: tuple[Line, B
 
 
 @fuzz(60)
-@given(tampered=tampered(), options=OPTIONS, is_obedient=st.booleans())
+@given(tampered=tampered(), options=OPTIONS, is_obedient=st.booleans(), is_soft=st.booleans())
 def test_a_command_is_sent_once_and_its_true_end_is_reported(
-    tampered: tuple[Line, Bmc], options: dict[str, Any], is_obedient: bool
+    tampered: tuple[Line, Bmc], options: dict[str, Any], is_obedient: bool, is_soft: bool
 ) -> None:
     line, bmc = tampered
     bmc.is_obedient = is_obedient
-    found = switch_off_over(line, bmc, options=options)
-    assert bmc.commands in ([], [b"\x00"])
+    found = switch_off_over(line, bmc, options=options, is_soft=is_soft)
+    sent = [b"\x05" if is_soft else b"\x00"]
+    assert bmc.commands in ([], sent)
     if isinstance(found, DeviceError):
         assert found.may_be_done or bmc.commands == []
     else:
-        assert bmc.commands == [b"\x00"]
+        assert bmc.commands == sent
 
 
 # -- a BMC that has the keys and sends anything -----------------------------------------------------------------------

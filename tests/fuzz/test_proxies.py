@@ -59,6 +59,9 @@ class Recorder:
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
         self.started.append((power.value, spec.plug_id))
 
+    async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        self.started.append(("soft_off", spec.plug_id))
+
     async def close(self) -> None:
         """Nothing to close."""
 
@@ -122,18 +125,18 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         yield proxy
 
 
-def command(token: str, life: str) -> dict[str, Any]:
+def command(token: str, life: str, what: str = "off") -> dict[str, Any]:
     """A complete power command."""
     device = {"driver": "made", "plug_id": PLUG, "unit_id": "u", "password": SECRET, "options": {"a": 1}, "secrets": {}}
     permit = {"token": token, "boot": life, "not_after": LATER, "settle": 0.0}
-    return {"id": "1", "store": STORE, "device": device, "what": "off", "timeout": 1.0, "permit": permit}
+    return {"id": "1", "store": STORE, "device": device, "what": what, "timeout": 1.0, "permit": permit}
 
 
 @st.composite
 def bodies(draw: st.DrawFn) -> tuple[str, bytes]:
     """A call's text; `LIFE` is a placeholder for the proxy's current run."""
     token = draw(st.sampled_from(["9-8", "9-9", "9-10", "10-1", "1-99", "999999999999999999-1", "x", "-1-1", "9-09"]))
-    good = command(token, draw(st.sampled_from(["LIFE", "another"])))
+    good = command(token, draw(st.sampled_from(["LIFE", "another"])), draw(st.sampled_from(["off", "soft_off"])))
     return token, draw(
         changed(good) | hostile([json.dumps(good).encode()], tuple(good)) | st.just(json.dumps(good).encode())
     )
@@ -142,6 +145,9 @@ def bodies(draw: st.DrawFn) -> tuple[str, bytes]:
 @fuzz(200)
 @given(bodies(), st.sampled_from([[], [("Content-Encoding", b"gzip")], [("Content-Type", b"text/json")]]))
 @example(("9-10", json.dumps(command("9-10", "LIFE")).encode()), [("Content-Encoding", b"deflate")])
+@example(("9-10", json.dumps(command("9-10", "LIFE", "soft_off")).encode()), [])
+@example(("9-8", json.dumps(command("9-8", "LIFE", "soft_off")).encode()), [])
+@example(("9-11", json.dumps(command("9-11", "another", "soft_off")).encode()), [])
 def test_no_driver_starts_without_a_whole_call_that_is_allowed(
     proxy: Proxy, token_and_body: tuple[str, bytes], headers: list[tuple[str, bytes]]
 ) -> None:
@@ -243,25 +249,34 @@ def test_off_is_an_answer_that_says_so_to_this_call(impostor: Impostor, answer: 
         assert (said["id"], said["outcome"], said["power"], said.get("error")) == ("1", "off", "off", None)
 
 
-async def _set_off(port: int) -> None:
+async def _command(port: int, *, is_soft: bool) -> None:
     caller = ProxyCaller(store=STORE, urls={PX1: f"http://127.0.0.1:{port}"}, tls=None, clock=BootClock())
 
     async def never(started: Started) -> None:
         raise AssertionError(started)
 
     try:
-        await caller.set(PX1, spec_of(), Power.OFF, permit=permit_of(attempt=PATIENCE_SECONDS), on_started=never)
+        permit = permit_of(attempt=PATIENCE_SECONDS)
+        if is_soft:
+            await caller.soft_off(PX1, spec_of(), permit=permit, on_started=never)
+        else:
+            await caller.set(PX1, spec_of(), Power.OFF, permit=permit, on_started=never)
     finally:
         await caller.close()
 
 
 @fuzz(60)
-@given(answers({"name": "px1", "version": "1", "clock": CLOCK, "in_flight": {"reads": 0, "commands": 0}}, DONE))
-def test_a_command_is_not_sent_to_what_does_not_answer_as_a_proxy(impostor: Impostor, answer: bytes) -> None:
+@given(
+    answers({"name": "px1", "version": "1", "clock": CLOCK, "in_flight": {"reads": 0, "commands": 0}}, DONE),
+    st.booleans(),
+)
+def test_a_command_is_not_sent_to_what_does_not_answer_as_a_proxy(
+    impostor: Impostor, answer: bytes, is_soft: bool
+) -> None:
     """The same answer to the request for the clock, and to the command if it gets that far."""
     impostor.answer = answer
     try:
-        asyncio.run(_set_off(impostor.port))
+        asyncio.run(_command(impostor.port, is_soft=is_soft))
     except DeviceError as exc:
         assert len(str(exc)) < 3000
     else:

@@ -196,20 +196,27 @@ def test_off_is_what_the_right_system_says(bent_places: Bent, is_session: bool, 
 
 
 @fuzz(100)
-@example({TASK: saying({}, status=b"101 x")}, False, "")
-@example({RESET: saying(message("Base.1.8.AccessDenied"), status=b"206 x")}, False, "")
-@given(bent_places=SWITCHED, is_session=st.booleans(), identity=st.sampled_from(["", UUID]))
-def test_a_command_is_sent_once_and_accepted_or_reported(bent_places: Bent, is_session: bool, identity: str) -> None:
+@example({TASK: saying({}, status=b"101 x")}, False, "", False)
+@example({RESET: saying(message("Base.1.8.AccessDenied"), status=b"206 x")}, False, "", False)
+@given(
+    bent_places=SWITCHED, is_session=st.booleans(), identity=st.sampled_from(["", UUID]), is_soft=st.booleans()
+)  # fmt: skip
+def test_a_command_is_sent_once_and_accepted_or_reported(
+    bent_places: Bent, is_session: bool, identity: str, is_soft: bool
+) -> None:
     service = Service(bent=bent_places)
     device = spec(is_session=is_session, identity=identity)
 
     async def switch(driver: Redfish) -> None:
-        await driver.set(device, Power.OFF, timeout_seconds=TIMEOUT_SECONDS, on_started=starts_into([]))
+        if is_soft:
+            await driver.soft_off(device, timeout_seconds=TIMEOUT_SECONDS, on_started=starts_into([]))
+        else:
+            await driver.set(device, Power.OFF, timeout_seconds=TIMEOUT_SECONDS, on_started=starts_into([]))
 
     found = called(service, device, switch)
-    sent = service.commands
+    sent, wanted = service.commands, "GracefulShutdown" if is_soft else "ForceOff"
     statuses = [None if (read := read_by_another(answer)) is None else read.status for _, answer in sent]
-    assert all(json.loads(asked.body) == {"ResetType": "ForceOff"} for asked, _ in sent)
+    assert all(json.loads(asked.body) == {"ResetType": wanted} for asked, _ in sent)
     assert len(sent) <= 1 or (len(sent) == 2 and statuses[0] in (307, 308))
     if isinstance(found, DeviceError):
         assert_sound(found, service)

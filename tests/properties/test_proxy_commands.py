@@ -146,7 +146,7 @@ class Commands(RuleBasedStateMachine):
         store=st.sampled_from(("", "", "", "s2")),
         seconds=st.sampled_from((0.1, 0.1, 3.0, 12.0, HANGS_SECONDS)), is_failing=st.booleans(),
         ahead=st.sampled_from((30.0, 30.0, 12.0, 7.0, 2.0)), settle=st.sampled_from((0.0, 4.0)),
-        what=st.sampled_from((What.OFF, What.ON)), is_of_now=st.sampled_from((True, True, True, False)),
+        what=st.sampled_from((What.OFF, What.ON, What.SOFT_OFF)), is_of_now=st.sampled_from((True, True, True, False)),
     )  # fmt: skip
     def daemons_send(
         self, wishes: list[tuple[str, int]], store: str, seconds: float, is_failing: bool, ahead: float, settle: float,
@@ -281,6 +281,12 @@ class Driver:
         raise AssertionError("nobody reads here")
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        await self._command(spec, timeout_seconds, on_started)
+
+    async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        await self._command(spec, timeout_seconds, on_started)
+
+    async def _command(self, spec: DeviceSpec, timeout_seconds: float, on_started: OnStarted) -> None:
         number = int(spec.options["number"])
         sent = self._machine.sent[number]
         await on_started(Started(pid=number, pid_started="then"))

@@ -172,6 +172,11 @@ async def send(
     await caller.set(proxy, spec, power, permit=permit or permit_of(), on_started=never_started)
 
 
+async def ask_down(caller: ProxyCaller, spec: DeviceSpec, permit: Permit | None = None, proxy: ProxyName = PX1) -> None:
+    """Send a soft off, by default with the next token."""
+    await caller.soft_off(proxy, spec, permit=permit or permit_of(), on_started=never_started)
+
+
 @dataclass(slots=True, kw_only=True)
 class Bed:
     """A proxy, and a daemon's caller for it."""

@@ -9,7 +9,15 @@ from pathlib import Path
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.names import PlugId, UnitId
 from fenced.model.power import Power
-from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, Identified, OnStarted, Started
+from fenced.ports.devices import (
+    DeviceError,
+    DeviceTimedOut,
+    DeviceUnreachable,
+    Identified,
+    NotSupported,
+    OnStarted,
+    Started,
+)
 
 
 def note(directory: Path, line: str) -> None:
@@ -74,6 +82,18 @@ class FileDriver:
         self._perhaps_fail(spec)
         (directory / "power").write_text(power.value, encoding="ascii")
         note(directory, f"{power.value} done")
+
+    async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        """As `set`, but the power stays as it is. The driver `hard` can't."""
+        directory = Path(spec.address)
+        if spec.driver == "hard":
+            raise NotSupported("the device can't ask its host to shut down", may_be_done=False)
+        if "pid" in spec.options:
+            await on_started(Started(pid=int(spec.options["pid"]), pid_started="then"))
+        note(directory, "soft_off started")
+        await asyncio.sleep(float(spec.options.get("set_seconds", 0)))
+        self._perhaps_fail(spec)
+        note(directory, "soft_off done")
 
     async def close(self) -> None:
         """Nothing to close."""

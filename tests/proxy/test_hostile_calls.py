@@ -104,6 +104,7 @@ def test_a_call_with_one_field_changed_gets_a_bounded_answer_without_the_secret(
         ({"timeout": 0}, "timeout"),
         ({"what": "cycle"}, "what"),
         ({"what": "off"}, "carries a permit"),
+        ({"what": "soft_off"}, "carries a permit"),
         ({"what": "off", "permit": {"token": "4", "boot": "b", "not_after": 1}}, "permit.token"),
         ({"what": "off", "permit": {"token": "4-1\n", "boot": "b", "not_after": 1}}, "permit.token"),
         ({"permit": {"token": "4-1", "boot": "b", "not_after": 1}}, "carries a permit"),

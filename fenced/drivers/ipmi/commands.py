@@ -42,6 +42,8 @@ LENGTH_CODES: Final = frozenset({0xC7, 0xC8, 0xCA, 0xFF})
 """Codes of BMCs for a read of more than they can send at once."""
 NOT_READY: Final = frozenset({0xC0, 0xC3, 0xD0, 0xD1, 0xD2})
 NOT_SUPPORTED: Final = frozenset({0xC1, 0xC2, 0xD6})
+NO_SUCH_CONTROL: Final = frozenset({0xC9, 0xCC})
+"""Codes of BMCs that know Chassis Control, but not the optional control in it: out of range, invalid data."""
 NOT_PRIVILEGED: Final = 0xD4
 IN_DOUBT: Final = frozenset({0xC3, 0xCE, 0xCF, 0xFF})
 """After these codes a command may have been done."""

@@ -23,6 +23,7 @@ from fenced.drivers.ipmi.commands import (
     GET_CHASSIS_STATUS,
     GET_DEVICE_ID,
     IN_PRESENT_STATE,
+    NO_SUCH_CONTROL,
     device_id_of,
     power_of,
     refusal,
@@ -142,7 +143,8 @@ class Ipmi:
         await self._command(spec, CHASSIS_CONTROLS[power], power, timeout_seconds)
 
     async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
-        """Send Chassis Control, soft shutdown, as `set` does. A BMC that has no such command refuses it."""
+        """Send Chassis Control, soft shutdown, as `set` sends power down. Raises DeviceError; NotSupported: the BMC has
+        no such control."""
         await self._command(spec, CHASSIS_SOFT_OFF, Power.OFF, timeout_seconds)
 
     async def _command(self, spec: DeviceSpec, request: Request, power: Power, timeout_seconds: float) -> None:
@@ -278,6 +280,9 @@ async def _control(visit: Visit, request: Request, power: Power, progress: Progr
     is_refused = response.completion != 0
     if response.completion in IN_PRESENT_STATE:
         is_refused = await _asked(visit, GET_CHASSIS_STATUS, "Get Chassis Status", power_of) is not power
+    if is_refused and request is CHASSIS_SOFT_OFF and response.completion in NO_SUCH_CONTROL:
+        text = f"{visit.who} can't ask its host to shut down (completion code {response.completion:02x})"
+        raise NotSupported(text, may_be_done=False)
     if is_refused:
         raise refusal(visit.who, "Chassis Control", response.completion, is_command=True)
 

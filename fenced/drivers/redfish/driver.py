@@ -122,8 +122,8 @@ class Redfish:
         await self._command(spec, power, RESET_TYPES[power], timeout_seconds)
 
     async def soft_off(self, spec: DeviceSpec, *, timeout_seconds: float, on_started: OnStarted) -> None:
-        """Send GracefulShutdown, as `set` sends ForceOff. Raises DeviceError; NotSupported: the BMC does not offer
-        it."""
+        """Send GracefulShutdown, as `set` sends ForceOff, but follow no task: it lasts until the host is down, or until
+        the BMC gives up, and meanwhile no OFF could be sent. Raises DeviceError; NotSupported: it is not offered."""
         await self._command(spec, Power.OFF, SOFT_OFF, timeout_seconds)
 
     async def _command(self, spec: DeviceSpec, power: Power, wanted: Sequence[str], timeout_seconds: float) -> None:
@@ -171,7 +171,8 @@ class Redfish:
         path, reset_type = await _action(exchange, system, wanted)
         answer = await exchange.command(path, {"ResetType": reset_type})
         if answer.status in TAKEN:
-            await follow(exchange, answer)
+            if reset_type not in SOFT_OFF:
+                await follow(exchange, answer)
             return
         refusal = _refusal(exchange.target, reset_type, answer)
         if answer.status in THERE_ALREADY or answer.meaning is Meaning.THERE_ALREADY:

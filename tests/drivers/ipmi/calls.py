@@ -30,3 +30,7 @@ async def read(bmc: Bmc, *, seconds: float = 5.0, driver: Ipmi | None = None, **
 
 async def switch(bmc: Bmc, power: Power, *, seconds: float = 5.0, **changes: Any) -> None:
     await Ipmi().set(spec_at(bmc, **changes), power, timeout_seconds=seconds, on_started=starts_into([]))
+
+
+async def ask_down(bmc: Bmc, *, seconds: float = 5.0, **changes: Any) -> None:
+    await Ipmi().soft_off(spec_at(bmc, **changes), timeout_seconds=seconds, on_started=starts_into([]))

@@ -1,6 +1,6 @@
 """`python pyghmi_bmc.py PORT USER PASSWORD FILE`: pyghmi's BMC on loopback alone; its own program binds all addresses.
 
-The chassis is on while the file exists.
+The chassis is on while the file exists. Each request to shut down adds a line to the file `asked` beside it.
 """
 
 import sys
@@ -19,6 +19,10 @@ class Chassis(Bmc):  # type: ignore[misc]
 
     def power_off(self) -> None:
         IS_ON.unlink(missing_ok=True)
+
+    def power_shutdown(self) -> None:
+        with IS_ON.with_name("asked").open("a") as asked:
+            asked.write("1\n")
 
     def power_on(self) -> None:
         IS_ON.touch()

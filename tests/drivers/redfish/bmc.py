@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from fenced.drivers.redfish.driver import Redfish
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
 from fenced.ports.devices import Driver
@@ -66,7 +67,8 @@ class Bmc:
             return web.json_response({"error": {"message": "log in first"}}, status=401)
         if request.method == "POST":
             self.commands.append(await request.json())
-            self.power = {"ForceOff": "Off", "On": "On", "ForceOn": "On"}[self.commands[-1]["ResetType"]]
+            reset_type = self.commands[-1]["ResetType"]
+            self.power = {"ForceOff": "Off", "On": "On", "ForceOn": "On", "GracefulShutdown": self.power}[reset_type]
             return web.Response(status=204)
         return self.resource(request.path)
 
@@ -174,3 +176,7 @@ async def switch(
 ) -> None:
     given = spec(bmc, identity=identity, **options)
     await driver.set(given, power, timeout_seconds=timeout_seconds, on_started=starts_into([]))
+
+
+async def ask_down(driver: Redfish, bmc: Bmc, *, timeout_seconds: float = 5.0, identity: str = "") -> None:
+    await driver.soft_off(spec(bmc, identity=identity), timeout_seconds=timeout_seconds, on_started=starts_into([]))
