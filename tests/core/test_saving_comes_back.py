@@ -330,8 +330,8 @@ def test_a_wake_that_finds_only_a_host_on_its_way_down_waits_until_it_is_off() -
 def test_a_person_can_put_a_host_to_sleep_that_never_proved_itself() -> None:
     desk = SavingDesk(proven_on_seconds=86400.0, idle_for_seconds=9000.0)
     desk.live(20.0)
-    assert desk.ask(Action.SLEEP, HOSTS[3]).startswith("accepted")
-    assert desk.ask(Action.SLEEP, HOSTS[4]) == "refused one_at_a_time"
+    assert desk.ask(Action.SLEEP, HostName(HOSTS[3])).startswith("accepted")
+    assert desk.ask(Action.SLEEP, HostName(HOSTS[4])) == "refused one_at_a_time"
     assert desk.until_asked().host == HOSTS[3]
 
 

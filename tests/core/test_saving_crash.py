@@ -1,10 +1,9 @@
 """Crashes, takeovers and maintenance in each phase of a sleep (S24), on the core alone."""
 
-from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import evolve
 from fenced.core.idle import counts, fit
+from fenced.core.operation import edited
 from fenced.model.names import DeviceName, HostName
 from fenced.model.power import Action, Power, State, What
 from tests.core.saving_desk import BMC, HOSTS, SOFT_SECONDS, SavingDesk
@@ -40,7 +39,8 @@ def test_a_crash_during_the_veto_ends_it() -> None:
     ended = [it.record for it in desk.entries if isinstance(it.record, r.OperationEnded) and it.host == FIRST]
     assert ended[-1].state.value == "cancelled"
     assert "warm_up" in {bar.rule for bar in fit.bars(desk.fleet, FIRST, desk.now, is_asked=True)}
-    assert desk.fleet.sights[FIRST].idle_since is None or desk.fleet.sights[FIRST].idle_since >= desk.now - 20.0
+    since = desk.fleet.sights[FIRST].idle_since
+    assert since is None or since >= desk.now - 20.0
 
 
 def test_a_crash_after_the_command_sends_no_second_one_and_the_deadline_stays() -> None:
@@ -207,8 +207,6 @@ def test_a_reload_refuses_to_remove_a_sleeper() -> None:
     desk = SavingDesk()
     desk.put_to_sleep()
     before = desk.fleet.hosts[FIRST]
-    from fenced.core.operation import edited
-
     assert "wake it first" in (edited.spoilt(before, desk.inventory.hosts[FIRST], None, desk.now) or "")
 
 
@@ -224,6 +222,3 @@ def test_an_on_of_an_earlier_fence_proves_nothing_of_a_host_that_a_person_starte
     desk.ask(Action.OFF, FIRST)
     desk.live(60.0)
     assert not desk.fleet.hosts[FIRST].saving.is_switched_on
-
-
-__all__ = ["c", "evolve"]
