@@ -35,6 +35,7 @@ from tests.planted.bugs_reporters import REPORTER_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_sleep_orders import SLEEP_ORDER_BUGS
+from tests.planted.bugs_soft_offs import SOFT_OFF_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_storms import STORM_BUGS
 from tests.planted.bugs_trials import TRIAL_BUGS
@@ -76,6 +77,7 @@ BUGS: Final = (
     + SHOWN_BUGS
     + UNIT_BUGS
     + SLEEP_ORDER_BUGS
+    + SOFT_OFF_BUGS
     + STANDING_BUGS
     + STORM_BUGS
     + TRIAL_BUGS
