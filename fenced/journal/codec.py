@@ -34,7 +34,8 @@ _CONFIG: Final = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 FORMAT: Final = 4
 """The newest format of the stored texts that this program reads and writes."""
 _OF_SAVING: Final = (
-    "SleepAnnounced", "HostSlept", "SleepFailed", "WakeWanted", "HostWoken", "WakeFailed", "CapacityChanged",
+    "SleepAnnounced", "WorkHeard", "HostSlept", "SleepFailed", "WakeWanted", "HostWoken", "WakeFailed",
+    "CapacityChanged",
     "HostState.saving", "Operation.veto_until", "DeviceRun.is_asked_down", "FleetState.short_of", "State.sleeping",
     "Action.sleep", "Action.wake", "Cause.saving", "What.soft_off", "Phase.veto", "Phase.going_down",
 )  # fmt: skip

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from fenced.core import commands as c
 from fenced.core import events as e
+from fenced.core.fleet import Fleet
 from fenced.model.answers import Accepted
 from fenced.model.names import HostName
 from fenced.model.power import Action, Power, What
-from tests.core.desk import CALM_PACE_SECONDS, NODE, Desk, said
+from tests.core.desk import CALM_PACE_SECONDS, FOR_EVER, NODE, Desk, said
 from tests.world.rack import Rack, Setting
 
 HOSTS = tuple(f"node-{number}" for number in range(1, 9))
@@ -93,6 +94,17 @@ class SavingDesk(Desk):
         self.live(60.0)
         assert self.is_now(name) == "sleeping", (self.is_now(name), self.told[-10:])
         return name
+
+    def crash(self, *, down: float = 5.0) -> None:
+        """Start the daemon again over its journal: it forgets what it heard, asked and waited for."""
+        self.now += down
+        self.fleet = Fleet(self.inventory, epoch=self.fleet.epoch + 1, started=self.now)
+        for entry in self.entries:
+            self.fleet.apply(entry)
+        self.pending, self.wakes, self.gates_looked_at = [], [], 0.0
+        self.do(e.LeaseRenewed(until=FOR_EVER))
+        self.do(e.Started())
+        self.do(e.BusConnected(at=self.now))
 
     def wanted(self, hosts: int = 1, cluster: str = "c1") -> str:
         """Request a wake; return `accepted N short S`, or `refused RULE`."""

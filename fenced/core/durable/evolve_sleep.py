@@ -27,9 +27,13 @@ def evolve_sleep(state: HostState, at: float, record: r.SleepRecord) -> HostStat
             return replace(state, saving=after, release_until=max(state.release_until, record.heard_by))
         case r.WakeWanted():
             if saving.asleep is None:
-                return state
+                return _wanted_once_off(state, record)
             asleep = replace(saving.asleep, waker=record.by, why=record.reason)
             return replace(state, saving=replace(saving, asleep=asleep))
+        case r.WorkHeard():
+            if saving.soft_off is None:
+                return state
+            return replace(state, saving=replace(saving, soft_off=replace(saving.soft_off, workloads=record.workloads)))
         case r.HostWoken():
             return _woken(state, at, record)
         case r.WakeFailed():
@@ -38,10 +42,21 @@ def evolve_sleep(state: HostState, at: float, record: r.SleepRecord) -> HostStat
             assert_never(record)
 
 
-def _slept(state: HostState, at: float, record: r.HostSlept) -> HostState:
-    if state.state not in {State.HEALTHY, State.LEFT}:
+def _wanted_once_off(state: HostState, record: r.WakeWanted) -> HostState:
+    soft_off = state.saving.soft_off
+    if soft_off is None:
         return state
-    asleep = Asleep(at=at, boot=record.boot, token=record.token, devices=record.devices)
+    return replace(state, saving=replace(state.saving, soft_off=replace(soft_off, waker=record.by, why=record.reason)))
+
+
+def _slept(state: HostState, at: float, record: r.HostSlept) -> HostState:
+    if state.state not in {State.HEALTHY, State.LEFT, State.MAINTENANCE}:
+        return state
+    wish = state.saving.soft_off
+    asleep = Asleep(
+        at=at, boot=record.boot, token=record.token, devices=record.devices,
+        waker=wish.waker if wish is not None else "", why=wish.why if wish is not None else "",
+    )  # fmt: skip
     ended = state.ended_boots
     if record.boot is not None:
         ended = (*(boot for boot in ended if boot != record.boot), record.boot)[-8:]
@@ -113,7 +128,7 @@ def follow_saving(before: HostState, after: HostState, at: float, record: r.Reco
             saving = awake(saving, at)
             saving = replace(saving, soft_off=None) if is_other else saving
         case r.HostFenced():
-            saving = replace(_no_sleeper(saving, at), soft_off=None)
+            saving = replace(_no_sleeper(saving, at), soft_off=None, is_switched_on=False)
         case r.HostRestored() if before.operation is not None and not record.missing:
             has_switched = any(run.is_switched_on for run in before.operation.devices)
             saving = replace(saving, is_switched_on=saving.is_switched_on or has_switched)

@@ -28,11 +28,18 @@ class Asleep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftOff:
-    """A soft off under way: until the chassis read OFF, or another boot is heard. Until then no ON is sent."""
+    """A soft off under way: until the chassis read OFF, or another boot is heard. Until then no ON is sent.
+
+    `workloads`: the first that the host reported after it was asked; 0: none. Then its OFF is no sleep. `waker`, `why`:
+    who wants it awake once it is off, and the reason; "": nobody yet.
+    """
 
     at: float
     boot: BootId | None
     devices: tuple[DeviceName, ...]
+    workloads: int = 0
+    waker: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

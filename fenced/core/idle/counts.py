@@ -18,10 +18,11 @@ TROUBLE = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FAILED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Of one cluster. `trouble`: hosts that are suspect, held, being fenced or failed; `going`: on their way to sleep;
-    `ended_at`: when a host was last put to sleep, or that failed. `idle`: awake, healthy and without work; `coming`: on
-    their way up; `asleep`: all that sleep, those on their way included; `lost`: fenced, failed or being fenced, and not
-    by a person's wish to keep them off; `on`: awake and heard; `size`: all hosts."""
+    """Of one cluster. `trouble`: hosts that are suspect, held, being fenced or failed, woken ones that did not come
+    included; `going`: on their way to sleep; `ended_at`: when a host was last put to sleep, or that failed. `idle`:
+    awake, healthy, without work, and not asked to shut down; `coming`: on their way up; `asleep`: all that sleep, those
+    on their way up included; `lost`: fenced, failed or being fenced, and not by a person's wish to keep them off;
+    `on`: awake, heard, and not asked to shut down; `size`: all hosts."""
 
     trouble: tuple[HostName, ...]
     going: tuple[HostName, ...]
@@ -42,7 +43,7 @@ def of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> Count:
         trouble=tuple(name for name in names if _is_trouble(hosts[name])),
         going=tuple(name for name in names if is_going(hosts[name])),
         ended_at=max(ended, default=None),
-        idle=tuple(name for name in names if is_idle(fleet, name, now) and not is_going(fleet.hosts[name])),
+        idle=tuple(name for name in names if is_idle(fleet, name, now) and not is_leaving(hosts[name])),
         coming=tuple(name for name in names if is_coming(fleet.hosts[name])),
         asleep=tuple(name for name in names if fleet.hosts[name].is_asleep),
         lost=tuple(name for name in names if _is_lost(fleet.hosts[name])),
@@ -65,6 +66,17 @@ def is_coming(state: HostState) -> bool:
 def is_going(state: HostState) -> bool:
     """Return whether the host is on its way to sleep."""
     return state.operation is not None and state.operation.action is Action.SLEEP
+
+
+def is_leaving(state: HostState) -> bool:
+    """Return whether the host is on its way to sleep, or was asked to shut down and may still do so: nobody counts on
+    it."""
+    return is_going(state) or state.saving.soft_off is not None
+
+
+def leaving(fleet: Fleet) -> set[HostName]:
+    """Return all such hosts of the fleet."""
+    return {name for name, state in fleet.hosts.items() if is_leaving(state)}
 
 
 def is_idle(fleet: Fleet, name: HostName, now: float) -> bool:
@@ -98,12 +110,12 @@ def _objections(fleet: Fleet, name: HostName, now: float) -> Iterator[str]:
 
 
 def is_on(fleet: Fleet, name: HostName, now: float) -> bool:
-    return fleet.hosts[name].state is State.HEALTHY and fleet.is_heard(name, now) and not is_going(fleet.hosts[name])
+    state = fleet.hosts[name]
+    return state.state is State.HEALTHY and fleet.is_heard(name, now) and not is_leaving(state)
 
 
 def _is_trouble(state: HostState) -> bool:
-    is_held = bool(state.held_by) and not state.is_asleep
-    return (state.state in TROUBLE and not state.is_asleep) or is_held
+    return state.state in TROUBLE or bool(state.held_by)
 
 
 def _is_lost(state: HostState) -> bool:

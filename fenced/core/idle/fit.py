@@ -119,8 +119,10 @@ def _of_cluster(fleet: Fleet, name: HostName, now: float, count: Count, *, is_be
     if not is_begun and ended is not None and now < ended + settings.pause_seconds:
         yield Bar(rule="pause", why=f"one was put to sleep {now - ended:.0f} s ago")
     idle = sum(other != name and not _is_just_woken(fleet, other, now) for other in count.idle)
-    if idle < settings.reserve:
-        yield Bar(rule="reserve", why=f"{idle} other idle hosts would stay on, wanted are {settings.reserve}")
+    needed = settings.reserve + len(count.lost)
+    if idle < needed:
+        lost = f", because {', '.join(count.lost)} is lost" if count.lost else ""
+        yield Bar(rule="reserve", why=f"{idle} other idle hosts would stay on, wanted are {needed}{lost}")
     on = count.on - (not is_begun and counts.is_on(fleet, name, now))
     if on < settings.min_on:
         yield Bar(rule="min_on", why=f"{on} hosts would stay on, at least {settings.min_on} must")
@@ -140,19 +142,20 @@ def _is_just_woken(fleet: Fleet, name: HostName, now: float) -> bool:
 
 def _of_fleet(fleet: Fleet, name: HostName, now: float) -> Iterator[Bar]:
     needed = fleet.inventory.daemon.gates.witness_hosts + 2
-    heard = sum(other != name for _, other in newest_witnesses(fleet, needed + 1, now))
+    leaving = {name, *counts.leaving(fleet)}
+    heard = sum(other not in leaving for _, other in newest_witnesses(fleet, needed + len(leaving), now))
     if heard < needed:
         yield Bar(rule="witness", why=f"{heard} other hosts of the fleet would be heard, the gates need {needed}")
     on_it = [proxy for proxy in fleet.inventory.proxies.values() if name in (proxy.machine, *proxy.also_on)]
     if not on_it:
         return
-    if (domain := _lost_domain(fleet, on_it)) is not None:
+    if (domain := _lost_domain(fleet, on_it, leaving)) is not None:
         yield Bar(rule="observer", why=f"its proxy is the last observer of the failure domain {domain or '(none)'}")
-    if (lost := _lost_path(fleet, name)) is not None:
+    if (lost := _lost_path(fleet, name, leaving)) is not None:
         yield Bar(rule="candidates", why=f"{lost} would have fewer than {CANDIDATES_KEPT} proxies that are awake")
 
 
-def _lost_domain(fleet: Fleet, on_it: list[Proxy]) -> str | None:
+def _lost_domain(fleet: Fleet, on_it: list[Proxy], leaving: set[HostName]) -> str | None:
     """Return a failure domain that has no observer beside these that can look; None: each has one."""
     gone = {proxy.name for proxy in on_it}
     for name in sorted(gone & fleet.own.observers):
@@ -160,25 +163,35 @@ def _lost_domain(fleet: Fleet, on_it: list[Proxy]) -> str | None:
         if domain == fleet.inventory.daemon.domain:
             continue
         beside = (it for it in fleet.own.observers - gone if domain_of(it, fleet.inventory) == domain)
-        if not any(_is_awake(fleet, it) for it in beside):
+        if not any(_stays_awake(fleet, it, leaving) for it in beside):
             return domain
     return None
 
 
-def _is_awake(fleet: Fleet, name: ProxyName) -> bool:
+def _stays_awake(fleet: Fleet, name: ProxyName, leaving: set[HostName]) -> bool:
     proxy = fleet.inventory.proxies.get(name)
-    return proxy is not None and fleet.why_candidate_barred(proxy) is None
+    return proxy is not None and _why_asleep(fleet, proxy, leaving) is None
 
 
-def _lost_path(fleet: Fleet, name: HostName) -> str | None:
-    """Return a device that would have too few candidates without the proxies on this host; None: each has enough."""
+def _why_asleep(fleet: Fleet, proxy: Proxy, leaving: set[HostName]) -> str | None:
+    """Return why the proxy can't be used once those that are on their way to sleep are gone."""
+    is_on_them = any(machine in leaving for machine in (proxy.machine, *proxy.also_on))
+    return "would sleep" if is_on_them else fleet.why_candidate_barred(proxy)
+
+
+def _lost_path(fleet: Fleet, name: HostName, leaving: set[HostName]) -> str | None:
+    """Return a device that would have too few candidates without the proxies on this host, and on those that are on
+    their way to sleep; None: each has enough, or loses none with this host."""
 
     def why_not(proxy: Proxy) -> str | None:
-        return "would sleep" if name in (proxy.machine, *proxy.also_on) else fleet.why_candidate_barred(proxy)
+        return _why_asleep(fleet, proxy, leaving)
+
+    def why_not_before(proxy: Proxy) -> str | None:
+        return _why_asleep(fleet, proxy, leaving - {name})
 
     for other in fleet.inventory.hosts.values():
         for device in other.devices if other.name != name else ():
-            before = _candidates(fleet, other, device, fleet.why_candidate_barred)
+            before = _candidates(fleet, other, device, why_not_before)
             if before > (after := _candidates(fleet, other, device, why_not)) and after < CANDIDATES_KEPT:
                 return f"{device.name} of {other.name}"
     return None

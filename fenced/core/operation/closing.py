@@ -30,6 +30,7 @@ def advance(work: HostWork, operation: Operation) -> None:
         return
     record = _end(work, operation)
     _report_what_is_left(work, operation, record)
+    _tell_failed_wake(work, operation, record)
     _hear_again(work, record)
     _let_boot(work, operation)
     _forget_sight(work, operation)
@@ -156,6 +157,13 @@ def _back_off_giving(work: HostWork, operation: Operation) -> None:
         tries = work.sight.give_backs + 1
         wait = back_off_seconds(tries, first=60.0, most=3600.0, salt=f"{work.name}/give back")
         work.see(give_backs=tries, give_back_at=work.now + wait)
+
+
+def _tell_failed_wake(work: HostWork, operation: Operation, record: r.OperationEnded) -> None:
+    """Tell that a sleeper got no power, so that others are woken first. Maintenance only puts the wake off (S24)."""
+    is_unlit = operation.action is Action.WAKE and record.after is State.SLEEPING
+    if is_unlit and work.state.maintenance is None:
+        work.record(r.WakeFailed(why=operation.ending_why or "power was not given"))
 
 
 # -- what is true of the host -----------------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ def _go_down(work: HostWork, operation: Operation) -> None:
     elif _is_down(work, runs):
         _settle(work, operation, runs)
     elif work.now >= operation.deadline:
+        _doubt(work, runs)
         _fail(work, operation, f"it did not shut down within {operation.deadline - _asked_at(work, operation):.0f} s")
     else:
         for run in runs:
@@ -122,17 +123,35 @@ def _why_refused(operation: Operation, runs: tuple[DeviceRun, ...]) -> str:
 
 
 def _is_down(work: HostWork, runs: tuple[DeviceRun, ...]) -> bool:
-    """Return whether every chassis reads OFF stably, and the host is silent since."""
+    """Return whether every chassis reads OFF stably, and the host is silent since. A beat that came a little later may
+    be a late one; then it must be silent for longer than a message can be late."""
     if not all(is_read_off(work, run) and not run.is_busy for run in runs):
         return False
-    since = min(run.same_since for run in runs)
-    sight = work.sight
-    return max(sight.heard_at or 0.0, sight.spoke_at or 0.0) <= since
+    late = work.host.settings.detection.late_message_seconds
+    heard_at = _last_heard(work)
+    return heard_at <= min(run.same_since for run in runs) or all(
+        (run.read_at or 0.0) > heard_at + late for run in runs
+    )
+
+
+def _last_heard(work: HostWork) -> float:
+    return max(work.sight.heard_at or 0.0, work.sight.spoke_at or 0.0)
+
+
+def _doubt(work: HostWork, runs: tuple[DeviceRun, ...]) -> None:
+    """Believe a chassis no more that reads OFF stably while its host is heard all the time (S17)."""
+    late = work.host.settings.detection.late_message_seconds
+    if work.fleet.is_overdue(work.name, work.now):
+        return
+    lying = tuple(run.device for run in runs if is_read_off(work, run) and _last_heard(work) > run.same_since + late)
+    if lying:
+        work.record(r.DevicesDistrusted(devices=lying, why="reads OFF, and its host is still heard"))
 
 
 def _settle(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> None:
-    if work.sight.workloads:
-        _fence(work, operation, runs)
+    soft_off = work.state.saving.soft_off
+    if soft_off is not None and soft_off.workloads:
+        _fence(work, operation, runs, soft_off.workloads)
         return
     work.record(
         r.HostSlept(
@@ -149,12 +168,12 @@ def _settle(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -
     work.wake(work.now)
 
 
-def _fence(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> None:
+def _fence(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...], workloads: int) -> None:
     """Announce the OFF: the host said after the command that it had work, and others must know that this is gone.
 
     Where no level consists of chassis that read OFF, that is no proof: detection fences it as any silent host.
     """
-    why = f"it reported {work.sight.workloads} workloads after it was asked to shut down"
+    why = f"it reported {workloads} workloads after it was asked to shut down"
     off = {run.device for run in runs}
     levels = (level for level in operation.levels if all(run.device in off for run in operation.at_level(level)))
     level = next(levels, None)

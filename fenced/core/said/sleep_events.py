@@ -8,7 +8,8 @@ from fenced.model.moments import moment
 
 
 def of(record: r.SleepRecord) -> CloudEvents:
-    """Return the event of one record; that a sleeper is wanted has none before power is given."""
+    """Return the event of one record; that a sleeper is wanted has none before power is given, nor has work
+    that is heard before the host is off."""
     match record:
         case r.SleepAnnounced():
             return [(HOST + "sleep_announced", {"at": moment(record.at)})]
@@ -25,7 +26,7 @@ def of(record: r.SleepRecord) -> CloudEvents:
             return [(HOST + "woken", data)]
         case r.WakeFailed():
             return [(HOST + "wake_failed", {"reason": record.why})]
-        case r.WakeWanted():
+        case r.WakeWanted() | r.WorkHeard():
             return []
         case _:
             assert_never(record)

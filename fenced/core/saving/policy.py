@@ -76,9 +76,12 @@ def _want(work: Work, cluster: ClusterName) -> None:
 
 
 def wakeable(fleet: Fleet, cluster: ClusterName, now: float) -> list[HostName]:
-    """Return the sleepers that nobody woke yet and that may be woken, who proved it most recently first."""
-    asleep = (name for name in fleet.by_cluster.get(cluster, ()) if fleet.hosts[name].state is State.SLEEPING)
-    return sorted((name for name in asleep if _may_wake(fleet, name, now)), key=lambda name: _by_proof(fleet, name))
+    """Return the sleepers that nobody woke yet and that may be woken, who proved it most recently first. Those that
+    were asked to shut down come last: their wake waits until they are off."""
+    names = fleet.by_cluster.get(cluster, ())
+    asleep = [it for it in names if fleet.hosts[it].state is State.SLEEPING and _may_wake(fleet, it, now)]
+    going = [it for it in names if counts.is_going(fleet.hosts[it]) and _may_wake_once_off(fleet, it)]
+    return sorted(asleep, key=lambda name: _by_proof(fleet, name)) + going
 
 
 def _may_wake(fleet: Fleet, name: HostName, now: float) -> bool:
@@ -86,6 +89,12 @@ def _may_wake(fleet: Fleet, name: HostName, now: float) -> bool:
     asleep = state.saving.asleep
     is_free = asleep is not None and not asleep.is_wanted and state.maintenance is None
     return is_free and now >= state.saving.retry_at and not fleet.host(name).is_own_machine
+
+
+def _may_wake_once_off(fleet: Fleet, name: HostName) -> bool:
+    state = fleet.hosts[name]
+    soft_off = state.saving.soft_off
+    return soft_off is not None and not soft_off.waker and state.maintenance is None
 
 
 def _by_proof(fleet: Fleet, name: HostName) -> tuple[float, str]:
@@ -101,7 +110,7 @@ def _wanted(fleet: Fleet, count: Count) -> list[HostName]:
         asleep = state.saving.asleep
         if state.state in {State.SLEEPING, State.RESTORING} and asleep is not None and asleep.is_wanted:
             found.append(name)
-    return found
+    return found + [name for name in count.going if (it := fleet.hosts[name].saving.soft_off) is not None and it.waker]
 
 
 def _want_one(work: HostWork, reason: str) -> None:

@@ -92,6 +92,7 @@ def _keep_sight(work: HostWork, health: Health) -> None:
     sight = work.sight
     is_release_over = is_silent_through(work.fleet, work.name) or work.state.release_until > work.now
     work.fleet.keep_beat(health, freshness.counted(sight, health), is_stopping=False)
+    sleepers.note_work(work, health)
     if sight.wake_at is None or sight.wake_at <= work.now or is_release_over:
         watch(work)
 
@@ -165,6 +166,7 @@ def revoke_by_power(work: HostWork, why: str) -> None:
 def _hear_stopping(work: HostWork, health: Health) -> None:
     sight = work.sight
     work.fleet.keep_beat(health, freshness.counted(sight, health), is_stopping=True)
+    sleepers.note_work(work, health)
     if work.operation is not None:
         life.hear_life(work)
     elif work.state.state in LEAVING:

@@ -7,6 +7,7 @@ the chassis that read OFF did not end it, and is believed no more (S17).
 from collections.abc import Mapping
 from typing import Final
 
+from fenced.core.believed.sharing import disbelieved
 from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Asleep, HostState, SoftOff
@@ -44,6 +45,14 @@ def hear(work: HostWork, health: Health) -> bool:
     return True
 
 
+def note_work(work: HostWork, health: Health) -> None:
+    """Note durably that a host which was asked to shut down has work after all: its OFF may cut that. What it says a
+    moment later, when its work was stopped, takes nothing back."""
+    soft_off = work.state.saving.soft_off
+    if soft_off is not None and health.workloads and not soft_off.workloads and health.boot in {None, soft_off.boot}:
+        work.record(r.WorkHeard(workloads=health.workloads))
+
+
 def _lives_on(work: HostWork, asleep: Asleep, health: Health) -> bool:
     late = work.host.settings.detection.late_message_seconds
     if health.reached <= asleep.at + late:
@@ -75,7 +84,8 @@ def watched(
     work: HostWork, lit: frozenset[DeviceName], powers: Mapping[DeviceName, Power], started: float
 ) -> None:  # fmt: skip
     """Handle a round of the watch: a chassis of a sleeper that reads ON without the daemon means that the host may
-    boot; a host that left sleeps once all its chassis read OFF in two rounds."""
+    boot; a host that left sleeps once all its chassis read OFF in two rounds. One that had work stays `left`, as any
+    host that said that it stops: it would not come back by itself either."""
     if work.state.operation is not None:
         return
     asleep, soft_off = work.state.saving.asleep, work.state.saving.soft_off
@@ -91,7 +101,8 @@ def watched(
 def _fall_asleep_late(work: HostWork, soft_off: SoftOff, powers: Mapping[DeviceName, Power], started: float) -> None:
     is_off = bool(soft_off.devices) and all(powers.get(device) is Power.OFF for device in soft_off.devices)
     is_silent = work.fleet.is_overdue(work.name, work.now) and not work.fleet.is_speaking(work.name, work.now)
-    if not is_off or not is_silent or work.state.boot != soft_off.boot:
+    is_doubted = bool({*soft_off.devices} & disbelieved(work))
+    if not is_off or not is_silent or is_doubted or soft_off.workloads or work.state.boot != soft_off.boot:
         work.see(watch_offs=NOTHING)
         return
     before = work.sight.watch_offs.get(LATE)

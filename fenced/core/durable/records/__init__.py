@@ -100,6 +100,7 @@ from fenced.core.durable.records.of_sleep import (
     SleepRecord,
     WakeFailed,
     WakeWanted,
+    WorkHeard,
 )
 from fenced.model.names import HostName
 
@@ -202,5 +203,6 @@ __all__ = [
     "WaitingOperationStarted",
     "WakeFailed",
     "WakeWanted",
+    "WorkHeard",
     "WrongMachineFound",
 ]

@@ -17,6 +17,14 @@ class SleepAnnounced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkHeard:
+    """The host reported work after it was asked to shut down: others must know if its OFF cuts that."""
+
+    workloads: int
+    kind: Literal["work_heard"] = "work_heard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostSlept:
     """Every chassis reads OFF stably after the soft off. No recovery starts on it: it is no proof for others."""
 
@@ -72,7 +80,7 @@ class HostWoken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeFailed:
-    """Power was given, and the host was not heard within `boot_grace`; or power could not be given."""
+    """Power was given, and the host was not heard within `boot_grace`; or it got no power."""
 
     why: str
     kind: Literal["wake_failed"] = "wake_failed"
@@ -88,4 +96,4 @@ class CapacityChanged:
     kind: Literal["capacity_changed"] = "capacity_changed"
 
 
-SleepRecord = SleepAnnounced | HostSlept | SleepFailed | WakeWanted | HostWoken | WakeFailed
+SleepRecord = SleepAnnounced | WorkHeard | HostSlept | SleepFailed | WakeWanted | HostWoken | WakeFailed
