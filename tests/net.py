@@ -43,9 +43,15 @@ def _first_of_the_kernels() -> int:
 
 
 async def until(
-    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = PATIENCE_SECONDS, what: str = ""
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]],
+    *,
+    seconds: float = PATIENCE_SECONDS,
+    what: str | Callable[[], str] = "",
 ) -> None:
-    """Wait for a condition of the real world. Raises AssertionError with `what` if it does not become true."""
+    """Wait for a condition of the real world. Raises AssertionError with `what` if it does not become true.
+
+    A function for `what` is called at the end, for words that depend on how far it came.
+    """
     end = time.monotonic() + seconds
     while True:
         asked = time.monotonic()
@@ -54,20 +60,22 @@ async def until(
             return
         answered = time.monotonic()
         if answered > end:
-            raise AssertionError(f"did not become true within {seconds} s: {what or condition}")
+            raise AssertionError(
+                f"did not become true within {seconds} s: {(what if isinstance(what, str) else what()) or condition}"
+            )
         # Asking takes half of the time at most, also where it starts a program.
         await asyncio.sleep(min(max(answered - asked, PAUSE_SECONDS), PAUSE_SECONDS_MAX))
 
 
-async def until_listening(port: int, *, seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until a loopback TCP port accepts."""
+async def until_listening(port: int, *, seconds: float = PATIENCE_SECONDS, host: str = "127.0.0.1") -> None:
+    """Wait until a TCP port accepts."""
 
     async def answers() -> bool:
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            _, writer = await asyncio.open_connection(host, port)
         except OSError:
             return False
         writer.close()
         return True
 
-    await until(answers, seconds=seconds, what=f"port {port} listens")
+    await until(answers, seconds=seconds, what=f"{host}:{port} listens")

@@ -147,7 +147,7 @@ class _Receiver:
             _log.warning(
                 "bus_subscription_refused", broker=self._broker, topics=list(filters),
                 advice="let this user read them: without state/+ an old state may stand until the next connection, and "
-                "without controller/+ a takeover comes half a second later",
+                "without controller/+ a takeover comes half a second later; without request the bus wakes no hosts",
             )  # fmt: skip
 
     def lost(self, why: str) -> None:

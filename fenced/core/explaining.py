@@ -111,9 +111,11 @@ def _if_it_died(fleet: Fleet, name: HostName, now: float, verdicts: Sequence[Gat
     action = host.settings.fence_action.value
     told = [verdict for verdict in gates.closed(tuple(verdicts)) if not GATES[verdict.gate].is_of_silence]
     if fleet.is_heard(name, now):
-        then = f"If it died now: after {fleet.grace_seconds(name, now):.0f} s of silence it would be suspect"
+        least = max(fleet.grace_seconds(name, now), released_at(fleet, name) - now)
+        then = f"If it died now: after {least:.0f} s of silence it would be suspect"
     elif (left := released_at(fleet, name) - now) > 0:
-        then = f"It was silent through an outage, a hold or our start: in {left:.0f} s it would be suspect"
+        why = "It may boot after an outage, a hold, our start or a stopped operation"
+        then = f"{why}: in {left:.0f} s it would be suspect"
     else:
         then = "It is silent for longer than its grace: it is about to be suspect"
     if not told:

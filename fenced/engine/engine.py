@@ -349,11 +349,10 @@ class Engine:
     def _warnings(self) -> tuple[str, ...]:
         refusal = self.reactor.store_refusal
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
-        of_storms = storms.warnings(self.fleet)
         silent = evidence.warnings(self.fleet, self.ports.clock.now())
         return (
             *of_store,
-            *of_storms,
+            *storms.warnings(self.fleet),
             *silent,
             *shortcomings.warnings(self.fleet, self.ports.proxies(), self.ports.clock.now()),
             *self.restricting.warnings(),

@@ -55,6 +55,10 @@ class SavingStory(Story):
         self._boots: dict[str, str] = {}
         """The run of each sleeper that was shut down."""
         self._idle_at: float | None = None
+        self._awake = "the daemon does not say why"
+
+    def _not_begun(self) -> str:
+        return super()._not_begun() if self._idle_at is None else f"a host asleep ({self._awake})"
 
     async def _until_all_healthy(self, api: aiohttp.ClientSession) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -64,6 +68,7 @@ class SavingStory(Story):
             self._say("all are idle: one of them may sleep")
             while not self._slept:
                 await self._look_at_all(api)
+                self._note_why_awake(await get(api, "/api/v1/saving"))
                 self._report([])
                 await asyncio.sleep(POLL_SECONDS)
             follower.cancel()
@@ -82,6 +87,13 @@ class SavingStory(Story):
             self._lab.hosts[name].give_work(WORKLOADS)
         self._say(f"work arrives: {', '.join(busy)} have {WORKLOADS} workloads each; {reserve} is the idle reserve")
         await asyncio.sleep(HEARD_SECONDS)
+
+    def _note_why_awake(self, saving: Mapping[str, Any] | None) -> None:
+        """Keep what keeps each host awake now, for the case that none falls asleep."""
+        others = [host for cluster in (saving or {"items": []})["items"] for host in cluster["others"]]
+        if others:
+            whys = (f"{host['host']}: {host['bars'][0]['why']}" for host in others if host["bars"])
+            self._awake = "; ".join(whys) or "nothing keeps them awake"
 
     def _note(self, event: Mapping[str, Any]) -> None:
         """Take note of an event of any host. Raises LabError if it is wrong for one that nothing happened to."""

@@ -97,9 +97,13 @@ class Story:
                     await self._follow(api, seen)
             except TimeoutError as exc:
                 self._report([], settle_seconds=0.0)
-                missing = [f"all hosts healthy ({self._states})"] if seen is None else seen.missing()
+                missing = [self._not_begun()] if seen is None else seen.missing()
                 raise LabError(f"not seen in time: {', '.join(missing)}") from exc
             await self._end(api, seen)
+
+    def _not_begun(self) -> str:
+        """Return what is missing for the blow."""
+        return f"all hosts healthy ({self._states})"
 
     async def _until_all_healthy(self, api: aiohttp.ClientSession) -> None:
         self._say(f"waiting for the daemon and {len(self._lab.hosts.names)} hosts ...")

@@ -16,6 +16,7 @@ BODIES = {
     "releaseStore": {"reason": "checked"},
     "releaseStorm": {"reason": "they are off"},
     "handOver": {"reason": "upgrade"},
+    "wake": {"cluster": "c1", "reason": "a batch"},
 }
 CHANGES = [route for route in ROUTES if route.method != "GET"]
 STANDBYS_OWN = {"reload", "reportHealth"}

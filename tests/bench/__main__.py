@@ -14,7 +14,7 @@ from tests.bench.report import Report, as_json
 from tests.bench.row import Row
 from tests.bench.rows import ROWS
 from tests.e2e.programs import IS_COLD
-from tests.needs import missing, packages_for
+from tests.needs import missing, packages_for, why_no_namespaces
 
 
 async def run_row(row: Row) -> Report:
@@ -23,6 +23,9 @@ async def run_row(row: Row) -> Report:
     absent = missing(row.needs)
     if absent:
         report.skipped = f"needs {', '.join(absent)} (Debian: {' '.join(packages_for(absent))})"
+        return report
+    report.skipped = (why_no_namespaces() or "") if row.has_namespace else ""
+    if report.skipped:
         return report
     IS_COLD.set(True)
     began = time.monotonic()

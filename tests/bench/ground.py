@@ -55,7 +55,7 @@ class Ear:
         heard = self.heard[kind]
         await until(
             lambda: all(host in heard for host in hosts), seconds=seconds,
-            what=f"{kind} of {len(hosts)} hosts; {sum(host in heard for host in hosts)} came",
+            what=lambda: f"{kind} of {len(hosts)} hosts; {sum(host in heard for host in hosts)} came",
         )  # fmt: skip
         return {host: heard[host] for host in hosts}
 

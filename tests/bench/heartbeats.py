@@ -23,7 +23,11 @@ from tests.net import until
 from tests.warm.programs import ROOT
 
 HEALTH = 'fenced_bus_messages_total{kind="health",result="ok"}'
+OWN_HEALTH = "fenced_own_health"
+HEARD_SECONDS_MAX = 150.0
 SETTLE_SECONDS = 1.0
+LOOK_SECONDS = 10.0
+LOOKS_MAX = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,7 @@ async def _heard(folder: Path, report: Report, count: int, size: Size, *, is_las
 
 async def _settled(it: Ground, count: int) -> None:
     """Wait until every host was heard for the first time and that was published: from here on a beat is only a beat."""
-    await it.ear.until("host.healthy", [f"node-{number}" for number in range(count)], seconds=60)
+    await it.ear.until("host.healthy", [f"node-{number}" for number in range(count)], seconds=HEARD_SECONDS_MAX)
     await asyncio.sleep(SETTLE_SECONDS)
 
 
@@ -121,7 +125,8 @@ async def _measured(
 
 
 async def _silence(it: Ground, publisher: asyncio.subprocess.Process, report: Report, size: Size) -> None:
-    """Silence some hosts: the time from the end of each one's grace to its suspicion, as journalled and as received."""
+    """Silence some hosts of a daemon that is well: the time from the end of the grace to the suspicion, as heard."""
+    ill = await _well(it)
     it.ear.is_keeping = True
     last: dict[str, float] = (await ask(publisher, f"stop {size.stopped}"))["last"]
     heard = await it.ear.until("host.suspected", list(last), seconds=size.grace_seconds + 30)
@@ -131,9 +136,28 @@ async def _silence(it: Ground, publisher: asyncio.subprocess.Process, report: Re
         f"{len(late)} of {size.hosts[-1]} fall silent: told after the deadline, p99", percentile(late, 99), "ms",
         floor=machine, floor_name="p99 of a bare timer beside it", limit=size.suspicion_ms, is_limit_absolute=True,
     )  # fmt: skip
+    stretched = [host for host in last if "longer because" in str(it.ear.bodies["host.suspected"][host])]
+    report.notes.append(
+        f"own_health was {ill:.2f} before they fell silent; the grace of {len(stretched)} of them was longer for that"
+    )
     wrongly = set(it.ear.heard["host.suspected"]) - set(last)
     assert not wrongly, f"{len(wrongly)} hosts were suspected that never fell silent"
     assert min(late) > -1000 * size.grace_seconds / 100, f"suspected {-min(late):.0f} ms before the deadline"
+
+
+async def _well(it: Ground) -> float:
+    """Wait until the daemon is well, and return its `own_health`: an ill one has every host wait longer.
+
+    It is never well in the first minute of its connection to the bus. Asked seldom: to answer keeps its loop busy.
+    """
+    ill = 1.0
+    for _ in range(LOOKS_MAX):
+        ill = (await it.api.metrics())[OWN_HEALTH]
+        if ill == 0:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    await asyncio.sleep(SETTLE_SECONDS)
+    return ill
 
 
 async def _all_counted(it: Ground, sent: int) -> None:
@@ -181,4 +205,4 @@ async def _beside(module: str, *arguments: str) -> AsyncIterator[asyncio.subproc
         await process.communicate()
 
 
-ROW = Row(name="heartbeats", title="heartbeats through Mosquitto", measure=measure, bound_seconds=200.0)
+ROW = Row(name="heartbeats", title="heartbeats through Mosquitto", measure=measure, bound_seconds=480.0)

@@ -32,6 +32,7 @@ ROWS = (
     memory.ROW,
     starting.ROW,
     silence.ROW,
+    silence.OBSERVED_ROW,
     redfish.AGENT_ROW,
     redfish.FLEET_ROW,
     outlets.ROW,

@@ -1,6 +1,7 @@
 """Every row in miniature: it measures, and the result is in the right order of magnitude against its own floor."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,10 @@ from tests.bench import (
     takeover,
     warm,
 )
-from tests.bench.__main__ import main
+from tests.bench.__main__ import main, run_row
 from tests.bench.report import Line, Report, as_json, percentile
 from tests.bench.rows import ROWS
-from tests.needs import needs
+from tests.needs import needs, needs_root
 
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
 
@@ -114,19 +115,39 @@ async def test_a_store_with_a_past_is_taken_up(tmp_path: Path) -> None:
     assert found.floor is not None and found.measured > 0
 
 
+SILENCE = silence.Size(
+    daemons=1,
+    hosts=3,
+    interval_seconds=0.3,
+    settle_seconds=1.0,
+    detection={"heartbeat_interval": "300ms", "grace": "2s", "bus_settle": "500ms", "probe_ports": []},
+    gates={"witness": {"hosts": 1, "wait": "200ms"}},
+    grace_seconds=2.0,
+    floor_seconds=2.0,
+)
+
+
 async def test_a_silent_host_is_fenced_after_its_grace(tmp_path: Path) -> None:
     report = made()
-    size = silence.Size(
-        daemons=1,
-        hosts=3,
-        interval_seconds=0.3,
-        settle_seconds=1.0,
-        detection={"heartbeat_interval": "300ms", "grace": "2s", "bus_settle": "500ms", "probe_ports": []},
-        gates={"witness": {"hosts": 1, "wait": "200ms"}},
-        floor_seconds=2.0,
+    await silence.measure(tmp_path, report, SILENCE)
+    assert line(report, "p95").measured >= 0.9 * SILENCE.floor_seconds
+    assert line(report, "to suspicion").measured >= 0.9 * SILENCE.grace_seconds
+
+
+@needs("ip")
+@needs_root()
+async def test_a_silent_host_is_fenced_after_its_observers_looked(tmp_path: Path) -> None:
+    """The row itself demands that the daemon and both proxies saw silence."""
+    report = made()
+    size = replace(
+        SILENCE,
+        detection={**SILENCE.detection, "probe_ports": [22], "probe_timeout": "1s"},
+        domains=("rack-p", "rack-q"),
+        floor_seconds=3.0,
     )
-    await silence.measure(tmp_path, report, size)
-    assert line(report, "p95").measured >= 0.9 * size.floor_seconds
+    await silence.measure_observed(tmp_path, report, size)
+    found = line(report, "p95")
+    assert found.measured >= 0.9 * size.floor_seconds and "probe_timeout" in found.floor_name
 
 
 @needs("fence_redfish")
@@ -245,6 +266,12 @@ def test_an_unknown_row_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as ended:
         main(["nonesuch"])
     assert ended.value.code == 2
+
+
+async def test_a_row_with_a_namespace_is_skipped_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.bench.__main__.why_no_namespaces", lambda: "needs root for network namespaces")
+    report = await run_row(silence.OBSERVED_ROW)
+    assert (report.skipped, report.lines) == ("needs root for network namespaces", [])
 
 
 async def test_scenarios_are_counted(tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ async def test_an_unreadable_packet_ends_the_connection() -> None:
         writer.write(bytes.fromhex("2003000000"))
         asked = await reader.read(4096)
         packet_number = asked[asked.index(b"fenced/v1") - 5 : asked.index(b"fenced/v1") - 3]
-        writer.write(bytes.fromhex("9009") + packet_number + bytes.fromhex("00 00 01 01 01 00 00"))
+        writer.write(bytes.fromhex("900a") + packet_number + bytes.fromhex("00 00 01 01 01 01 00 00"))
         writer.write(bytes.fromhex("3003 00ff 61"))  # PUBLISH: a topic of 255 bytes in a packet of three
         await reader.read()
         writer.close()

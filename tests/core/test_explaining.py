@@ -109,7 +109,8 @@ def test_a_host_that_was_silent_through_an_outage_is_not_said_to_be_fenced_soon(
     desk.go(60.0, silent=[NODE])
     until = desk.fleet.own.released_from + desk.inventory.hosts[NODE].settings.detection.release_grace_seconds
     assert said(desk)[1].startswith(
-        f"It was silent through an outage, a hold or our start: in {until - desk.now:.0f} s it would be suspect"
+        "It may boot after an outage, a hold, our start or a stopped operation: "
+        f"in {until - desk.now:.0f} s it would be suspect"
     )
 
 

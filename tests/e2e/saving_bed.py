@@ -16,8 +16,8 @@ from tests.e2e.bed import Answer, Bed, bed
 from tests.e2e.configuration import DAEMON, SITE, Configuration
 from tests.e2e.hosts import Beating
 from tests.e2e.programs import background
+from tests.e2e.proxies import make_certificates, proxy
 from tests.e2e.test_bmcs import secret
-from tests.e2e.test_proxies import make_certificates, proxy
 from tests.net import free_port, until
 
 SLEEPER: Final = "node-1"
@@ -124,8 +124,8 @@ class Beats:
 class Obedient:
     """The real reporter, which obeys the daemon, and a scheduler that writes how many workloads run."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self._folder, self._port = folder, port
+    def __init__(self, folder: Path, port: int, *, interval: str = "500ms") -> None:
+        self._folder, self._port, self._interval = folder, port, interval
         self._process: subprocess.Popen[bytes] | None = None
         self.workloads = 0
 
@@ -141,7 +141,7 @@ class Obedient:
         self._say_workloads()
         (self._folder / "halt").unlink(missing_ok=True)
         options = {
-            "bus": f"mqtt://127.0.0.1:{self._port}", "site": SITE, "host": SLEEPER, "interval": "500ms",
+            "bus": f"mqtt://127.0.0.1:{self._port}", "site": SITE, "host": SLEEPER, "interval": self._interval,
             "boot": str(uuid.uuid4()), "workloads-file": str(self._folder / "workloads"), "obey": "shutdown",
         }  # fmt: skip
         arguments = [word for key, value in options.items() for word in (f"--{key}", value)]

@@ -1,63 +1,18 @@
 """Proxies as processes with certificates of `fenced certs`: one is dead, one is foreign; the fence finds its way."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.agents import Agent
 from tests.e2e.bed import Bed, bed
-from tests.e2e.configuration import DAEMON, Configuration, text
-from tests.e2e.programs import FENCED, Program, run_short
+from tests.e2e.configuration import Configuration
+from tests.e2e.proxies import client_table, make_certificates, proxy
 from tests.needs import needs
-from tests.net import free_port, until_listening
+from tests.net import free_port
 
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
-
-
-async def certs(*arguments: str) -> None:
-    ended = await run_short([*FENCED, "certs", *arguments])
-    assert ended.status == 0, ended.err
-
-
-async def make_certificates(directory: Path, *names: str) -> Path:
-    """Make an authority, the daemon's certificate and those of these proxies."""
-    await certs("init", str(directory))
-    await certs("daemon", str(directory), "--name", DAEMON)
-    for name in names:
-        await certs("proxy", str(directory), "--name", name, "--address", "127.0.0.1")
-    return directory
-
-
-@asynccontextmanager
-async def proxy(name: str, port: int, *, certificates: Path, folder: Path, agents: Path) -> AsyncIterator[Program]:
-    """Run `fenced proxy` on loopback during the block; it listens."""
-    file = folder / f"{name}.toml"
-    file.write_text(
-        text(
-            {
-                "proxy": {
-                    "name": name,
-                    "listen": f"127.0.0.1:{port}",
-                    "state_dir": str(folder / f"{name}.state"),
-                    "tls_cert_file": str(certificates / f"{name}.crt"),
-                    "tls_key_file": str(certificates / f"{name}.key"),
-                    "client_ca_file": str(certificates / "ca.crt"),
-                    "allow": [f"CN={DAEMON}"],
-                    "agent_path": [str(agents)],
-                }
-            }
-        )
-    )
-    program = Program([*FENCED, "proxy", "-c", str(file)], log=folder / f"{name}.log")
-    await program.start()
-    try:
-        await until_listening(port)
-        yield program
-    finally:
-        await program.end()
 
 
 async def test_a_dead_proxy_and_a_strangers_proxy_are_passed_over(tmp_path: Path) -> None:
@@ -70,11 +25,7 @@ async def test_a_dead_proxy_and_a_strangers_proxy_are_passed_over(tmp_path: Path
     def through_proxies(configuration: Configuration) -> None:
         # The daemon's own machine has no such agent: only a proxy can reach the device.
         configuration.change("daemon", agent_path=["/usr/sbin"])
-        configuration.tables["proxy_client"] = {
-            "ca_file": str(ours / "ca.crt"),
-            "cert_file": str(ours / f"{DAEMON}.crt"),
-            "key_file": str(ours / f"{DAEMON}.key"),
-        }
+        configuration.tables["proxy_client"] = client_table(ours)
         configuration.preference = ["px1", "px2", "px3"]
         configuration.proxies = [
             {"name": name, "url": f"https://127.0.0.1:{port}", "cluster": "c1"} for name, port in ports.items()

@@ -133,12 +133,13 @@ async def test_a_reporter_that_has_work_meanwhile_refuses(tmp_path: Path, power:
     """Its number of workloads is read anew for the order, whatever the last heartbeat said."""
     async with saving_bed(tmp_path, power.device, soft_off="reporter", soft_timeout="4s") as it:
         assert it.broker is not None
-        system = Obedient(tmp_path, it.broker.port)
+        system = Obedient(tmp_path, it.broker.port, interval="5s")  # the order comes before the second heartbeat
         async with living(it, system, power):
             operation = await ask_to_sleep(it)
             await it.story.event(SLEEPER, "host.sleep_announced", seconds=SECONDS)
             system.workloads = 1
-            assert (await it.api.ended(operation))["state"] in {"cancelled", "failed"}
+            assert (await it.api.ended(operation))["state"] == "failed"
+            assert "beat_order_refused" in system.log and "1 workloads run here" in system.log
             assert power.is_on and "sleeping" not in kinds(it)
             await it.story.state(SLEEPER, "healthy")
             await nobody_was_fenced(it)
@@ -189,6 +190,7 @@ async def test_who_needs_proof_of_a_sleeper_asks_for_off(tmp_path: Path, redfish
         assert fenced.data["token"] != asleep.data["token"]
         ended = await it.api.ended(operation)
         assert ended["state"] == "done"
+        assert {step["what"] for step in ended["devices"][0]["steps"]} == {"status"}, "a sleeper is only read"
         assert await wake(it) == []
         await it.api.ended(await it.api.act(SLEEPER, "on"))
         await it.story.state(SLEEPER, "healthy", seconds=SECONDS)

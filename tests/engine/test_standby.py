@@ -169,36 +169,6 @@ def test_the_successor_obeys_a_request_that_came_while_nobody_decided() -> None:
     play(main())
 
 
-def test_the_successor_answers_a_request_to_wake_that_came_while_nobody_decided() -> None:
-    async def main() -> None:
-        world, first, _ = await both(Rack(other_daemons=("fenced-b",), settings={ACCEPTED: ("wake",)}))
-        await first.crash()
-        await asyncio.sleep(1.0)
-        now = world.clock.now()
-        world.broker.send(
-            e.WakeRequest(
-                cluster="c1",
-                hosts=1,
-                received=now,
-                is_retained=False,
-                id="w-1",
-                reason="a test",
-                by="a person",
-                sent_at=now,
-                reply_topic="replies/w-1",
-                correlation=None,
-            )
-        )
-        await asyncio.sleep(60.0)
-        assert [(it.request.id, it.request.answer) for it in records(world, r.RequestAnswered)] == [
-            ("w-1", "accepted - 1")
-        ]
-        assert replies(world) == ["replies/w-1"]
-        await world.end()
-
-    play(main())
-
-
 def asked(world: World, action: str, name: str) -> e.BusRequest:
     now = world.clock.now()
     return e.BusRequest(

@@ -176,6 +176,22 @@ def post(world: World, words: Sequence[str]) -> bool:
     return True
 
 
+def polling(world: World, name: str, words: Sequence[str]) -> bool:
+    """`HOST is polled ...`: its second reporter."""
+    match words:
+        case ["is", "polled", "every", seconds]:
+            world.poll(name, float(seconds))
+        case ["is", "polled", "every", seconds, "as", "if", "every", named]:
+            world.poll(name, float(seconds), named=float(named))
+        case ["is", "polled", "by", "one", "that", "counts", "anew"]:
+            world.machine(name).polls = 0
+        case ["is", "polled", "no", "more"]:
+            world.poll(name, 0.0)
+        case _:
+            return False
+    return True
+
+
 def observer(world: World, name: str, words: Sequence[str]) -> bool:
     """`observer NAME ...`, of a proxy that may look, or of `engine`: what it sees and answers."""
     eye = world.eyes.eye(ProxyName(name))

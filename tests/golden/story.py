@@ -254,11 +254,7 @@ class Play:
         """`loop SECONDS bus SECONDS`: what the daemon that acts measures of itself now."""
         match rest.split():
             case ["loop", lag, "bus", waited]:
-                measured = e.OwnHealthMeasured(
-                    at=self.world.daemon.now(), lag_seconds=float(lag), waited_seconds=float(waited)
-                )
-                if self.world.daemon.engine is not None:
-                    self.world.daemon.engine.reactor.deliver(measured)
+                self.world.measure_itself(float(lag), float(waited))
             case _:
                 raise BadStory(f"own {rest!r}")
 
@@ -359,10 +355,6 @@ class Play:
                 machine.lose_mains()
             case ["gets", "mains,", "on", "after", seconds]:
                 machine.get_mains(on_after_seconds=float(seconds))
-            case ["is", "polled", "every", seconds]:
-                world.poll(name, float(seconds))
-            case ["is", "polled", "no", "more"]:
-                world.poll(name, 0.0)
             case ["is", "cut", "off"]:
                 machine.is_cut_off = True
             case ["is", "back"]:
@@ -378,8 +370,9 @@ class Play:
             case ["gone", "for", "good"]:
                 machine.die()
                 machine.is_meddled = True
-            case _:
-                raise BadStory(f"{name} {rest!r}")
+            case what:
+                if not faults.polling(world, name, what):
+                    raise BadStory(f"{name} {rest!r}")
 
 
 def _is_calm(words: str) -> bool:

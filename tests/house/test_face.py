@@ -25,6 +25,7 @@ from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.observer_gauges import ObserverGauges
 from fenced.telemetry.reloads import ReloadGauges
+from fenced.telemetry.saving import SavingGauges
 from fenced.telemetry.shards import ShardFacts, ShardGauges
 from tests.fakes.control import FakeControl
 from tests.fakes.samples import finished_restart
@@ -56,7 +57,7 @@ def test_topics() -> None:
     built = {
         topics.health("HOST"), topics.presence("HOST"), topics.evidence("HOST", "SOURCE"), topics.request("HOST"),
         topics.reply("ID"), topics.event("HOST"), topics.event(None), topics.state("HOST"), topics.controller("NAME"),
-        topics.info, topics.command("HOST"),
+        topics.info, topics.command("HOST"), topics.cluster_request,
     }  # fmt: skip
     assert set(table("Topic")) == built
     incoming = [topic for topic, *_ in (names(cells[0]) for cells in rows("Topic") if re.search(r"\bin\b", cells[1]))]
@@ -95,6 +96,7 @@ def _records(kind: type, operation: Operation) -> Iterator[r.Record]:
         if isinstance(record, r.StepEnded):
             yield dataclasses.replace(record, operation=operation.id, device=run.device, number=run.steps[0].number)
         if isinstance(record, r.OperationStarted):
+            yield dataclasses.replace(record, operation=dataclasses.replace(record.operation, action=Action.WAKE))
             yield dataclasses.replace(record, operation=dataclasses.replace(record.operation, is_drill=True))
         yield record
 
@@ -189,7 +191,8 @@ def _scraped() -> set[str]:
     shards: Any = ShardGauges(lambda: (shard,))
     nobody: Any = SimpleNamespace(views=tuple)
     observers = ObserverGauges(nobody, lambda name: "")
-    for collector in (gauges, shards, observers, BusGauges(lambda: 0), ReloadGauges(lambda: (True, 0.0))):
+    saving = SavingGauges(FakeControl().saving_totals)
+    for collector in (gauges, saving, shards, observers, BusGauges(lambda: 0), ReloadGauges(lambda: (True, 0.0))):
         metrics.registry.register(collector)
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in metrics.registry.collect()}

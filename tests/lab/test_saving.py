@@ -89,7 +89,7 @@ async def test_the_victim_is_one_that_is_awake(tmp_path: Path) -> None:
     bench.story._note(event("node-1", "sleeping", devices=["bmc"]))
     async with asyncio.timeout(10):
         await bench.story._let_work_arrive()
-    assert bench.said[0] == "node-1 sleeps, so node-3 is struck instead"
+    assert bench.said[1] == "node-1 sleeps, so node-3 is struck instead"
     assert bench.work == {"node-3": 2}
 
 
@@ -104,6 +104,15 @@ def test_a_run_that_goes_on_while_it_is_said_to_sleep_is_told(tmp_path: Path) ->
         story._check_sleep("node-1", 6.0)
     bench.hosts["node-1"].boot = "b2"
     story._check_sleep("node-1", 6.0)
+
+
+def test_who_waits_for_a_sleeper_is_told_what_keeps_the_others_awake(tmp_path: Path) -> None:
+    story = Bench(tmp_path).story
+    bars = [{"rule": "reserve", "why": "0 other idle hosts would stay on"}]
+    others = [{"host": "node-1", "bars": bars}, {"host": "node-2", "bars": []}]
+    story._note_why_awake({"items": [{"cluster": "c1", "others": others}]})
+    story._note_why_awake(None)
+    assert story._not_begun() == "a host asleep (node-1: 0 other idle hosts would stay on)"
 
 
 def test_the_spare_is_part_of_the_story() -> None:

@@ -14,6 +14,7 @@ INSTALLED: Final = "tests/system/test_first_install.py"
 PACKAGES: Final = "tests/system/test_packages.py"
 TOUR: Final = "tests/house/test_tour.py"
 DESK: Final = "tests/pages/test_desk.py"
+SAVING: Final = "tests/pages/test_power_saving.py"
 STORY: Final = "tests/lab/test_story.py"
 TWO: Final = "tests/lab/test_takeover.py"
 NAP: Final = "tests/lab/test_saving.py"
@@ -72,6 +73,8 @@ RUNS: Final = {
     "trusted": _run("docs/checking.md", "Trusted again", INSTALLED),
     "fencectl": _run("docs/fencectl.md", "fencectl", INSTALLED),
     "confirm-off": _run("docs/fencectl.md", "confirm-off", INSTALLED),
+    "prove sleepers": _run("docs/power-saving.md", "Begin", SAVING),
+    "a scheduler": _run("docs/power-saving.md", "A scheduler takes part", SAVING),
     "metrics": _run("docs/metrics.md", "Metrics", INSTALLED),
     "fingerprint": _run("docs/redfish.md", "Options", INSTALLED),
     "ipmi": _run("docs/ipmi.md", "BMCs over IPMI", IPMI),

@@ -32,6 +32,7 @@ from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_reporters import REPORTER_BUGS
+from tests.planted.bugs_saving import SAVING_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_sleep_orders import SLEEP_ORDER_BUGS
@@ -40,6 +41,7 @@ from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_storms import STORM_BUGS
 from tests.planted.bugs_trials import TRIAL_BUGS
 from tests.planted.bugs_units import UNIT_BUGS
+from tests.planted.bugs_wakes import WAKE_BUGS
 from tests.planted.bugs_words import WORD_BUGS
 
 BUGS: Final = (
@@ -58,6 +60,7 @@ BUGS: Final = (
     + BUDGET_BUGS
     + CLIENT_BUGS
     + EVIDENCE_BUGS
+    + SAVING_BUGS
     + FLOOR_BUGS
     + GLANCE_BUGS
     + HEARING_BUGS
@@ -78,6 +81,7 @@ BUGS: Final = (
     + UNIT_BUGS
     + SLEEP_ORDER_BUGS
     + SOFT_OFF_BUGS
+    + WAKE_BUGS
     + STANDING_BUGS
     + STORM_BUGS
     + TRIAL_BUGS

@@ -141,8 +141,10 @@ ACCESS_BUGS: Final = (
         name="a requester of the bus signs as root",
         rule="access",
         file="bus/messages.py",
-        old='        by=claimed(body["by"]),\n',
-        new='        by=printable(body["by"]),\n',
+        old='        action=body["action"],\n        reason=printable(body["reason"][:REASON_LENGTH_MAX]),\n'
+        "        by=claimed(",
+        new='        action=body["action"],\n        reason=printable(body["reason"][:REASON_LENGTH_MAX]),\n'
+        "        by=printable(",
         killers=("tests/bus/test_messages.py::test_the_name_of_a_requester_is_one_line_and_never_looks_proven",),
     ),
     Bug(

@@ -198,8 +198,8 @@ DECIDING_BUGS: Final = (
         name="after a restart an unsent off is sent",
         rule="S13",
         file="core/operation/recovery.py",
-        old="    if is_proving and not operation.is_off_sent:\n        stop(",
-        new="    if is_proving and operation.deadline < 0.0:\n        stop(",
+        old="    elif is_proving and not operation.is_off_sent:\n        stop(",
+        new="    elif is_proving and operation.deadline < 0.0:\n        stop(",
         killers=(
             story("crash_before_the_first_off"),
             "tests/core/test_recovery.py::test_no_off_recorded_is_cancelled",

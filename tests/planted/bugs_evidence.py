@@ -30,6 +30,7 @@ EVIDENCE_BUGS: Final = (
         old="    kept.pop(key, None)\n",
         new="    kept = {it: said for it, said in kept.items() if it[1] != key[1]}\n",
         killers=(f"{EVIDENCE}::test_not_alive_says_nothing_about_death[storage_lease]",),
+        seeds=(9116,),
     ),
     Bug(
         name="evidence holds after its ttl",
@@ -42,6 +43,7 @@ EVIDENCE_BUGS: Final = (
             story("a_storage_lease_holds_until_its_ttl"),
             story("a_source_dies_and_its_word_ends"),
         ),
+        seeds=(9040, 9116),
     ),
     Bug(
         name="maintenance of another system does not hold",
@@ -53,6 +55,7 @@ EVIDENCE_BUGS: Final = (
             f"{EVIDENCE}::test_it_holds_until_its_ttl_is_over_and_no_longer[maintenance]",
             story("maintenance_in_another_system_holds_a_fence"),
         ),
+        seeds=(9116,),
     ),
     Bug(
         name="maintenance of another system stops a fence in the middle",
@@ -94,6 +97,7 @@ EVIDENCE_BUGS: Final = (
             f"{EVIDENCE}::test_a_host_that_shuts_down_is_not_suspected_until_the_ttl_is_over",
             story("a_host_that_its_bmc_sees_shut_down"),
         ),
+        seeds=(9368,),
     ),
     Bug(
         name="a kind that nobody configured holds a fence",
@@ -105,6 +109,7 @@ EVIDENCE_BUGS: Final = (
             f"{EVIDENCE}::test_a_kind_that_is_not_configured_is_kept_and_shown_and_holds_nothing[drained]",
             story("a_drained_host_is_fenced_like_any_other"),
         ),
+        seeds=(9012, 9040),
     ),
     Bug(
         name="a refused batch forgets evidence",

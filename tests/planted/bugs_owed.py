@@ -7,6 +7,7 @@ from tests.planted.bug import Bug, story
 OWED: Final = "tests/core/test_owed.py::"
 NOT_BEGUN: Final = "tests/core/test_not_begun.py::"
 CLOSED: Final = "tests/core/test_closed_gates.py::"
+BOOTS: Final = "tests/core/test_boots_after_a_cancel.py::"
 
 OWED_BUGS: Final = (
     Bug(
@@ -40,7 +41,8 @@ OWED_BUGS: Final = (
         name="what is owed is not looked at while the host runs",
         rule="S9",
         file="core/suspected/looking.py",
-        old="    if work.operation is None and not is_watched_as_off(work.state):\n",
+        old="    if work.operation is None and not is_watched_as_off(work.state) and "
+        "not is_watched_asleep(work.state):\n",
         new="    if work.operation is not None:\n",
         killers=(OWED + "test_a_device_that_is_owed_is_looked_at_until_it_is_on",),
     ),
@@ -160,6 +162,33 @@ OWED_BUGS: Final = (
         old="        if now >= since[key] + LONG_SECONDS:\n",
         new="        if now >= since[key] + 24 * LONG_SECONDS:\n",
         killers=(CLOSED + "test_a_disarmed_daemon_is_announced_too",),
+    ),
+    Bug(
+        name="a host that boots after a cancelled fence is shot again",
+        rule="S10",
+        file="core/operation/closing.py",
+        old="    _let_boot(work, operation)\n",
+        new="",
+        killers=(
+            BOOTS + "test_it_is_not_suspected_within_its_boot_grace[b1]",
+            story("a_host_boots_after_a_cancelled_fence"),
+        ),
+    ),
+    Bug(
+        name="a late beat of the cut run ends the boot grace of a suspect",
+        rule="S10",
+        file="core/suspected/hearing.py",
+        old="    if before is State.SUSPECT and work.now < release and _may_be_cut_run(",
+        new="    if False and _may_be_cut_run(",
+        killers=(BOOTS + "test_nor_does_it_end_that_of_a_suspect[b1]",),
+    ),
+    Bug(
+        name="a host that never lost its power boots for ever",
+        rule="S14",
+        file="core/suspected/silence.py",
+        old="    until = 0.0 if _has_booted(fleet, name) else fleet.hosts[name].release_until\n",
+        new="    until = fleet.hosts[name].release_until\n",
+        killers=(BOOTS + "test_a_beat_of_the_old_run_that_can_not_be_older_than_its_power_ends_the_grace",),
     ),
     Bug(
         name="an on joins a restore that was stopped",

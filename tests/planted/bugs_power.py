@@ -298,7 +298,7 @@ POWER_BUGS: Final = (
         name="an off that waited too long still runs",
         rule="S14",
         file="core/operation/starting.py",
-        old="    if work.now >= waiting.deadline:\n        return",
+        old="    if work.now >= waiting.deadline and not work.state.is_asleep:\n        return",
         new="    if work.now < 0.0:\n        return",
         killers=("tests/core/test_late_effects.py::test_an_off_that_waited_past_its_deadline_is_not_begun",),
     ),

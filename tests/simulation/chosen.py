@@ -1,7 +1,7 @@
 """The fixed seeds of the simulation. `python -m tests.simulation.cover` chooses them.
 
 Those below 1000 come from the first 600; those from 1000 on have several controllers, and hold each kind of line twice.
-Those from 7000 on have observers.
+Those from 7000 on have observers, those from 9000 on other systems that speak, and second reporters.
 """
 
 from typing import Final
@@ -13,4 +13,5 @@ FIXED: Final = (
     1000, 1015, 1018, 1021, 1027, 1033, 1063, 1066, 1075, 1078, 1087, 1105, 1111, 1153, 1174, 1183, 1189, 1198, 1204,
     1219, 1237, 1258, 1264, 1279, 1282, 1297, 1336, 1360, 1417, 1492, 4501,
     7004, 7010, 7016, 7040, 7056, 7064, 7066, 7070, 7158, 7164, 7172,
+    9012, 9040, 9064, 9116, 9368, 9568,
 )  # fmt: skip

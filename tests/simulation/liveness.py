@@ -231,6 +231,12 @@ def _has_attempts(world: World, host: HostName, state: HostState) -> bool:
     return book.attempts(host, since=since) < gates.attempts_count
 
 
+def _is_vouched_for_no_more(world: World, host: HostName, state: HostState) -> bool:
+    """Return whether all that other systems said of it ended, or is of kinds that hold nothing."""
+    book = next(rule for rule in world.checker.rules if isinstance(rule, AutomaticOff))
+    return not book.is_vouched_for(host)
+
+
 def _is_another_free(world: World, host: HostName, state: HostState) -> bool:
     running = sum(1 for op in _truth(world).running.values() if op.is_automatic)
     return running < world.inventory.daemon.gates.concurrency
@@ -256,6 +262,7 @@ OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
     "alive_but_silent": _is_mute,
     "observers": _is_seen,
     "release_grace": _is_released,
+    "live_evidence": _is_vouched_for_no_more,
     "budget": _has_budget,
     "attempts": _has_attempts,
     "concurrency": _is_another_free,

@@ -33,11 +33,14 @@ from tests.world.store import WorldJournal
 from tests.world.wires import Sent, Wires
 
 LATE_SECONDS: Final = 0.001
+GIVES_POWER: Final = frozenset({Action.ON, Action.WAKE})
+"""What gives power to a host that no operation of its own switched off."""
 """Tolerance for rounding: times are whole microseconds, and floats of the year 2027 are coarser."""
 
 MOMENTS: Final = (
     "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
     "left", "spoke", "told", "taken", "renewed", "went_back", "floor_raised", "said", "looked", "vouched", "reported",
+    "measured",
 )  # fmt: skip
 """The moments at which rules are called; each rule is called only for those that it handles."""
 
@@ -289,7 +292,7 @@ class Checker:
             self._fenced_under[host].add(str(record.token))  # an ON that failed leaves it fenced, under that token
         if record.what is What.OFF and record.plug_id in told.mismatched:
             self._find("identity", f"OFF for {record.plug_id} in an operation that met another machine there")
-        if record.what is What.ON and told.action is not Action.ON and not (told.is_fenced or told.is_stopped):
+        if record.what is What.ON and told.action not in GIVES_POWER and not (told.is_fenced or told.is_stopped):
             self._find("S8", f"ON for {record.plug_id} before a level of {host} was verified OFF")
 
     def _token(self, host: HostName, token: Token, what: str) -> None:

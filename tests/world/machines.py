@@ -248,6 +248,7 @@ class Machine:
     beats: int = 0
     polls: int = 0
     polled_every: float = 0.0
+    polls_name: float = 0.0
     is_mute: bool = False
     manner: Manner = Manner.PLAINLY
     is_cut_off: bool = False

@@ -143,13 +143,22 @@ class World:
             if machine.is_beating:
                 self.say(machine.name)
 
-    def poll(self, name: str, interval: float) -> None:
+    def measure_itself(self, lag_seconds: float, waited_seconds: float) -> None:
+        """Let the daemon that acts find that its loop is so late, and that beats waited so long in its socket."""
+        daemon = self.daemon
+        if daemon.engine is not None:
+            measured = e.OwnHealthMeasured(at=daemon.now(), lag_seconds=lag_seconds, waited_seconds=waited_seconds)
+            daemon.engine.reactor.deliver(measured)
+            self.checker.call("measured", daemon.name, measured)
+
+    def poll(self, name: str, interval: float, *, named: float = 0.0) -> None:
         """Let a collector, a second reporter, report the machine every interval from now on; 0: no more.
 
-        It asks the machine over the network, so it goes on where the machine's own reporter is dead.
+        It asks the machine over the network, so it goes on where the machine's own reporter is dead. `named`: the
+        interval that its beats name, if that is another one.
         """
         machine = self.machines[HostName(name)]
-        machine.polled_every = interval
+        machine.polled_every, machine.polls_name = interval, named or interval
         self._poll(machine, interval)
 
     def _poll(self, machine: Machine, interval: float) -> None:
@@ -184,7 +193,7 @@ class World:
                 sequence=machine.polls if reporter else machine.beats,
                 status=status,
                 workloads=None if reporter else machine.workloads,
-                interval_seconds=machine.polled_every if reporter else machine.interval,
+                interval_seconds=machine.polls_name if reporter else machine.interval,
                 reason="" if status is e.HealthStatus.OK else f"says {status.value}",
             )
         )

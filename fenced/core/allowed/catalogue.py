@@ -185,8 +185,9 @@ GATES: Final[dict[str, About]] = {
         who="time", fails="closed: the next one comes soon",
     ),
     "release_grace": About(
-        closed_while="the host was silent through an outage, a hold of many or our start, and may still boot",
-        set_by="`[detection] release_grace`", opens_when="the time is over; or by hand", who="time, a person",
-        fails="closed: slow booters are not shot", is_of_silence=True,
+        closed_while="the host was silent through an outage, a hold of many or our start, or got power back and was "
+        "never proven off: it may still boot",
+        set_by="`[detection] release_grace`, `boot_grace`", opens_when="the time is over; or by hand",
+        who="time, a person", fails="closed: slow booters are not shot", is_of_silence=True,
     ),
 }  # fmt: skip

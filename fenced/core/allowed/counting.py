@@ -6,7 +6,7 @@ A pass over the hosts of a large cluster takes as long as the gates of fifty sus
 import heapq
 from collections.abc import Sequence
 
-from fenced.core.durable.standing import is_expected, is_monitored, is_unrecovered
+from fenced.core.durable.standing import is_expected, is_monitored, is_plain, is_unrecovered
 from fenced.core.fleet import Fleet
 from fenced.core.heard.counts import Count
 from fenced.core.heard.reporters import OVERDUE_INTERVALS
@@ -22,19 +22,20 @@ def of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> Count:
 
 
 def _count(fleet: Fleet, cluster: ClusterName, now: float) -> Count:
-    """Count as `Fleet.is_overdue` does, in one pass: a cluster may have ten thousand hosts, and a host that was heard
-    within its shortest possible interval needs no second look."""
+    """Count as `Fleet.is_overdue` does, in one pass: a cluster may have ten thousand hosts, most of them plain."""
     ear, hosts, sights = fleet.own.ear.now(min(now, fleet.heard_until)), fleet.hosts, fleet.sights
+    witnesses = fleet.witnesses
     overdue = monitored = expected = heard = 0
     for name in fleet.by_cluster.get(cluster, ()):
         state = hosts[name]
-        if not is_monitored(state, now):
+        plain = is_plain(state)
+        if not (plain or is_monitored(state, now)):
             continue
         silence = ear - sights[name].heard_ear
         is_late = silence > 0.0 and silence > OVERDUE_INTERVALS * fleet.interval_seconds(name)
         monitored += 1
         overdue += is_late
-        if name in fleet.witnesses and is_expected(state, now):
+        if name in witnesses and (plain or is_expected(state, now)):
             expected += 1
             heard += not is_late
     return Count(overdue=overdue, monitored=monitored, expected=expected, heard=heard)

@@ -21,7 +21,7 @@ def evolve_host(state: HostState, at: float, record: r.HostStateRecord) -> HostS
         case r.HostSuspected():
             return _suspected(state, at, record)
         case r.SuspicionReleased():
-            return replace(state, release_until=record.until, held_by=(), suspected_at=record.until)
+            return _released(state, record)
         case r.HostHeld():
             return replace(state, held_by=tuple(verdict for verdict in record.gates if not verdict.is_open))
         case r.HostLeft():
@@ -95,6 +95,12 @@ def _suspected(state: HostState, at: float, record: r.HostSuspected) -> HostStat
         last_heard=record.last_heard,
         held_by=(),
     )
+
+
+def _released(state: HostState, record: r.SuspicionReleased) -> HostState:
+    """A suspect is judged anew when its time is over; another host is not suspected until then."""
+    suspected_at = record.until if state.state is State.SUSPECT else state.suspected_at
+    return replace(state, release_until=record.until, held_by=(), suspected_at=suspected_at)
 
 
 def _left(state: HostState, at: float, record: r.HostLeft) -> HostState:

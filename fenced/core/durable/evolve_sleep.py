@@ -7,7 +7,7 @@ from fenced.core.durable.changing import change_operation, to_state, union
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.sleep_state import Asleep, Saving, SoftOff
 from fenced.core.durable.state import HostState, Operation, Phase
-from fenced.model.power import Kind, State
+from fenced.model.power import Action, Kind, OperationState, State
 
 RETRY_SECONDS: Final = 300.0
 """For so long others are woken first after a sleeper could not be given power."""
@@ -123,6 +123,8 @@ def follow_saving(before: HostState, after: HostState, at: float, record: r.Reco
             saving = _no_sleeper(saving, at)
         case r.MaintenanceSet() if record.after is State.MAINTENANCE:
             saving = _no_sleeper(saving, at)
+        case r.OperationEnded() if _is_called_off(before, record):
+            saving = replace(saving, ended_at=at, woken_at=at)
         case r.HostPutAside():
             saving = replace(_no_sleeper(saving, at), soft_off=None)
         case _:
@@ -136,6 +138,13 @@ def _no_sleeper(saving: Saving, at: float) -> Saving:
         return saving
     slept = saving.slept_seconds + max(at - saving.asleep.at, 0.0)
     return replace(saving, asleep=None, slept_seconds=slept)
+
+
+def _is_called_off(before: HostState, record: r.OperationEnded) -> bool:
+    """Return whether a sleep was stopped: somebody or something wants the host awake, for `awake_for` at least."""
+    operation = before.operation
+    is_its = operation is not None and operation.id == record.operation and operation.action is Action.SLEEP
+    return is_its and record.state is OperationState.CANCELLED
 
 
 def _takes_over(before: HostState, operation: Operation) -> bool:

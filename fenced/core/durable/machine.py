@@ -53,7 +53,7 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
     r.HostSlept: {state: frozenset({State.SLEEPING}) for state in (State.HEALTHY, State.LEFT)},
     r.HostWoken: {
         state: frozenset({State.HEALTHY, State.MAINTENANCE, State.RESTORING})
-        for state in (State.SLEEPING, State.RESTORING)
+        for state in (State.SLEEPING, State.RESTORING, State.SUSPECT, State.FAILED)
     },
     r.HostRevoked: {
         state: frozenset({State.HEALTHY, State.RESTORING, State.MAINTENANCE})

@@ -39,8 +39,8 @@ class SoftOff:
 class Saving:
     """What saving remembers of a host. `proven_at`: when it last came back after an ON of the daemon's, on every
     device. `is_switched_on`: an ON of the daemon's brought all devices back, and the host was not heard since.
-    `woken_at`: when it last woke. `retry_at`: until then it is left alone after it did not go down. `slept_seconds`: of
-    its ended sleeps. `ended_at`: when it was last put to sleep, or that failed."""
+    `woken_at`: when it last woke, or a sleep of it was called off. `retry_at`: until then it is left alone after it did
+    not go down. `slept_seconds`: of its ended sleeps. `ended_at`: when it was last put to sleep, or that failed."""
 
     asleep: Asleep | None = None
     soft_off: SoftOff | None = None

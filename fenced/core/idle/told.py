@@ -94,7 +94,7 @@ def of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> ClusterSaving:
 
 
 def totals(fleet: Fleet, now: float) -> SavingTotals:
-    """Return the figures for metrics. A host with work is counted without a look at anything else."""
+    """Return the figures for metrics. Most hosts have work, and are counted without a look at anything else."""
     sleeping: dict[str, int] = {}
     blocked: dict[str, int] = {}
     for cluster, names in fleet.by_cluster.items():
@@ -116,15 +116,17 @@ def saved_seconds(state: HostState, now: float) -> float:
     return state.saving.slept_seconds + (max(now - asleep.at, 0.0) if asleep is not None else 0.0)
 
 
-def why_awake(fleet: Fleet, name: HostName, now: float, count: Count | None = None) -> tuple[Bar, ...]:
+def why_awake(
+    fleet: Fleet, name: HostName, now: float, count: Count | None = None, *, most: int = BARS_TOLD
+) -> tuple[Bar, ...]:
     """Return the first things that keep a host awake: its own, or else those of its cluster."""
     is_begun = counts.is_going(fleet.hosts[name])
     bars = fit.bars(fleet, name, now, is_asked=False, is_begun=is_begun, count=count)
-    own, shared = _own_first(bars)
+    own, shared = _own_first(bars, most)
     return own or shared
 
 
-def _own_first(bars: Iterable[Bar]) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]:
+def _own_first(bars: Iterable[Bar], most: int) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]:
     """Return the first bars of the host, and those of its cluster. Whoever has work was not idle for long either."""
     shared: list[Bar] = []
     rules: set[str] = set()
@@ -137,8 +139,8 @@ def _own_first(bars: Iterable[Bar]) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]:
                 rules.add(bar.rule)
                 yield bar
 
-    first = tuple(islice(own(), BARS_TOLD))
-    return first, tuple(shared[:BARS_TOLD])
+    first = tuple(islice(own(), most))
+    return first, tuple(shared[:most])
 
 
 def _first_rules(fleet: Fleet, cluster: ClusterName, now: float) -> Iterator[str]:
@@ -149,9 +151,9 @@ def _first_rules(fleet: Fleet, cluster: ClusterName, now: float) -> Iterator[str
             continue
         if state.state is not State.HEALTHY:
             yield "state"
-        elif counts.why_not_idle(fleet, name, now) is not None:
+        elif fleet.sights[name].idle_since is None:  # as the last look at the gates found it
             yield "not_idle"
-        elif bars := why_awake(fleet, name, now, count):
+        elif bars := why_awake(fleet, name, now, count, most=1):
             yield bars[0].rule
 
 

@@ -17,6 +17,10 @@ from fenced.core.work import HostWork, back_off_seconds
 from fenced.model.power import Action, OperationState, Power, Proof, State
 
 LOOK_SECONDS = 5.0
+MAY_BOOT_AFTER_ON = frozenset({State.SUSPECT, State.FAILED})
+"""States in which a host that an operator switched on may still boot."""
+MAY_BOOT = MAY_BOOT_AFTER_ON | {State.HEALTHY}
+"""After an OFF its last heartbeat may be older than the OFF."""
 
 
 def advance(work: HostWork, operation: Operation) -> None:
@@ -27,6 +31,7 @@ def advance(work: HostWork, operation: Operation) -> None:
     record = _end(work, operation)
     _report_what_is_left(work, operation, record)
     _hear_again(work, record)
+    _let_boot(work, operation)
     _forget_sight(work, operation)
     start_waiting(work)
     work.wake(work.now)
@@ -125,6 +130,16 @@ def _hear_again(work: HostWork, record: r.OperationEnded) -> None:
     elif work.fleet.is_heard(work.name, work.now):
         recording.recover(work, "a heartbeat, and its operation was stopped")
         work.record(r.HostHeard(boot=work.sight.boot, before=record.after.value, why="cleared"))
+
+
+def _let_boot(work: HostWork, operation: Operation) -> None:
+    """Give the host its `boot_grace` if it was never proven off and got power all the same: it may have lost it in
+    between, and boot now. Proven off it is `restoring`, which has that grace by itself."""
+    may_boot = MAY_BOOT_AFTER_ON if operation.action is Action.ON else MAY_BOOT
+    is_lit = any(run.is_switched_on for run in operation.devices)
+    if is_lit and not operation.is_fenced and not operation.is_giving_back and work.state.state in may_boot:
+        until = work.now + work.host.settings.detection.boot_grace_seconds
+        work.record(r.SuspicionReleased(until=until, why="power was given back, and it was never proven off"))
 
 
 def _forget_sight(work: HostWork, operation: Operation) -> None:

@@ -1,5 +1,6 @@
 """Handles requests of people and programs: put this host to sleep, wake some hosts of a cluster (S24)."""
 
+from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.events import ActionAsked, WakeAsked
 from fenced.core.idle import fit
@@ -18,11 +19,13 @@ def sleep(work: HostWork, asked: ActionAsked) -> Answer:
         return Accepted(operation=running.id, warnings=("it is being put to sleep already",))
     bar = next(fit.bars(work.fleet, work.name, work.now, is_asked=True), None)
     if bar is not None:
-        why = f"{work.name} stays on: {bar.why}"
+        refusal = RefusedBy(rule=bar.rule, why=f"{work.name} stays on: {bar.why}")
+        action = Action.SLEEP.value
+        recording.refuse(work, action, by=asked.by, reason=asked.reason, refusal=refusal)
         work.record(
-            r.RequestRefused(action=Action.SLEEP.value, by=asked.by, reason=asked.reason, rule=bar.rule, why=why)
+            r.RequestRefused(action=action, by=asked.by, reason=asked.reason, rule=refusal.rule, why=refusal.why)
         )
-        return RefusedBy(rule=bar.rule, why=why)
+        return refusal
     operation = policy.put_to_sleep(work, cause=Cause.REQUEST, by=asked.by, reason=asked.reason)
     return Accepted(operation=operation.id)
 

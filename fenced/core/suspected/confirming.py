@@ -25,7 +25,7 @@ def look_suspect(work: HostWork) -> None:
     assert state.suspected_at is not None
     release = release_until(work)
     if work.now < release:
-        why = f"silent through an outage, hold or our start; {release - work.now:.0f} s more"
+        why = f"it may boot after an outage, a hold, our start or a stopped operation; {release - work.now:.0f} s more"
         _hold(work, (GateVerdict(gate="release_grace", is_open=False, why=why),))
         work.wake(release)
         return

@@ -16,7 +16,7 @@ from fenced.core.operation import life
 from fenced.core.operation.phases import stop
 from fenced.core.suspected import freshness, giving_back, sleepers
 from fenced.core.suspected.looking import suspect
-from fenced.core.suspected.silence import is_silent_through, watch
+from fenced.core.suspected.silence import is_silent_through, may_precede_end, watch
 from fenced.core.work import HostWork
 from fenced.model.names import BootId
 from fenced.model.power import Cause, State
@@ -90,7 +90,7 @@ def _hear_no_news(work: HostWork, health: Health) -> bool:
 
 def _keep_sight(work: HostWork, health: Health) -> None:
     sight = work.sight
-    is_release_over = is_silent_through(work.fleet, work.name)
+    is_release_over = is_silent_through(work.fleet, work.name) or work.state.release_until > work.now
     work.fleet.keep_beat(health, freshness.counted(sight, health), is_stopping=False)
     if sight.wake_at is None or sight.wake_at <= work.now or is_release_over:
         watch(work)
@@ -183,7 +183,7 @@ def _hear_life(work: HostWork, boot: BootId | None) -> None:
             return
     if state.state is State.MAINTENANCE:
         return
-    before = state.state
+    before, release = state.state, state.release_until
     if before is State.HEALTHY and boot == state.boot:
         return
     why = _why_heard(before, is_first=not state.is_known)
@@ -191,9 +191,16 @@ def _hear_life(work: HostWork, boot: BootId | None) -> None:
         why = "rebooted"
     recording.recover(work, "a heartbeat" if boot is None else f"a heartbeat of boot {boot}")
     work.record(r.HostHeard(boot=boot, before=before.value, why=why))  # type: ignore[arg-type]
+    if before is State.SUSPECT and work.now < release and _may_be_cut_run(work, boot, state.boot):
+        work.record(r.SuspicionReleased(until=release, why="power was given back, and the heartbeat may be older"))
     work.see(life=None)
     giving_back.look(work)
     watch(work)
+
+
+def _may_be_cut_run(work: HostWork, boot: BootId | None, before: BootId | None) -> bool:
+    """Return whether a heartbeat that came now may be one of the run that the last operation ended."""
+    return boot in {None, before} and may_precede_end(work.fleet, work.name, work.now)
 
 
 def _why_heard(before: State, *, is_first: bool) -> str:

@@ -4,6 +4,7 @@ from fenced.core.allowed import of_life
 from fenced.core.fleet import Fleet
 from fenced.core.work import HostWork
 from fenced.model.names import HostName
+from fenced.model.power import State
 
 
 def due_at(work: HostWork) -> float:
@@ -19,16 +20,30 @@ def due_at(work: HostWork) -> float:
 
 
 def release_until(work: HostWork) -> float:
-    """Return until when a host that was silent through an outage, or the daemon's start, is not suspected."""
+    """Return until when a host is not suspected because it may boot: it was silent through an outage or the daemon's
+    start, or got its power back."""
     return released_at(work.fleet, work.name)
 
 
 def released_at(fleet: Fleet, name: HostName) -> float:
     """Return the same without work on the host."""
-    until = fleet.hosts[name].release_until
+    until = 0.0 if _has_booted(fleet, name) else fleet.hosts[name].release_until
     if is_silent_through(fleet, name):
         until = max(until, fleet.own.released_from + fleet.host(name).settings.detection.release_grace_seconds)
     return until
+
+
+def _has_booted(fleet: Fleet, name: HostName) -> bool:
+    """Return whether a heartbeat shows that the host runs with the power that the last operation gave it: one that
+    can't be older."""
+    heard_at = fleet.sights[name].heard_at
+    is_heard = fleet.hosts[name].state is State.HEALTHY and heard_at is not None
+    return is_heard and not may_precede_end(fleet, name, heard_at or 0.0)
+
+
+def may_precede_end(fleet: Fleet, name: HostName, at: float) -> bool:
+    """Return whether a message that came then may have been sent before the host's last operation ended."""
+    return at <= fleet.sights[name].operation_ended_at + fleet.host(name).settings.detection.late_message_seconds
 
 
 def is_silent_through(fleet: Fleet, name: HostName) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.world.rules.base import Rule, Truth
+from tests.world.rules.booting import BootersAreSpared
 from tests.world.rules.commands import CommandsAreNotRaced, NoCycle, NothingOutlivesItsDaemon, OwnMachine
 from tests.world.rules.controllers import NothingIsLostWithTheStore, OneOwner, SuccessorAssumesNothing
 from tests.world.rules.crash import AfterACrash
@@ -20,19 +21,21 @@ from tests.world.rules.listening import SilenceIsListened
 from tests.world.rules.observing import EnoughSawItSilent
 from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptFromBeingHeard
 from tests.world.rules.proof import NamesAreWhole, PathsAgree, UnknownIsNotOff
+from tests.world.rules.saving import SavingHarmsNobody
 from tests.world.rules.showing import NoStaleFence
 from tests.world.rules.trusting import AnnouncedIsOff
+from tests.world.rules.vouching import VouchedHostsAreHeld
 from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
 from tests.world.rules.words import WordsHold
 
 RULES: Final[tuple[type[Rule], ...]] = (
     UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, EnoughSawItSilent,
-    SilenceIsListened, NamesAreWhole,
+    SilenceIsListened, BootersAreSpared, VouchedHostsAreHeld, NamesAreWhole,
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
     DrillsProve, NoStaleFence, DecisionsExplain,
-    OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore, WordsHold,
+    SavingHarmsNobody, OneOwner, SuccessorAssumesNothing, NothingIsLostWithTheStore, WordsHold,
 )  # fmt: skip
 
 

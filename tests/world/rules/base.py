@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.restricting import Word
-from fenced.core.durable.state import HostState, Slot
-from fenced.core.events import Evidence, Health
+from fenced.core.durable.state import HostState, Phase, Slot
+from fenced.core.events import Evidence, Health, OwnHealthMeasured
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import Action, Cause, Power
@@ -132,6 +132,12 @@ class Truth:
         ahead = self._ahead.get(self.durable.epoch)
         return None if ahead is None else min(self.now(), self.stated_at - ahead)
 
+    @property
+    def is_taken_in(self) -> bool:
+        """Whether what the broker passes on now reaches a daemon that takes it in at once."""
+        self.stepped()
+        return self.troubled_at < self.now()
+
     def _learn_clock(self, at: float, stated: float) -> None:
         """Learn how far the clock of the store's daemon is ahead, from records that it writes at once."""
         if at > self.troubled_at + STORED_SECONDS:
@@ -196,6 +202,9 @@ class Truth:
                 self.operations[record.operation].action = record.action
             case r.OperationResumed():
                 self.operations[record.operation].resumed_at = at
+            case r.PhaseEntered() if record.phase is Phase.GOING_DOWN and record.deadline is not None:
+                op = self.operations[record.operation]
+                op.due, op.deadline = record.deadline, at + record.deadline - entry.at
             case r.PhaseEntered() if record.deadline is not None:
                 op = self.operations[record.operation]
                 op.restore_due, op.restore_deadline = record.deadline, at + record.deadline - entry.at
@@ -288,6 +297,9 @@ class Rule:
 
     def vouched(self, event: Evidence) -> None:
         """The broker passed another system's statement about a host to the daemons."""
+
+    def measured(self, daemon: str, event: OwnHealthMeasured) -> None:
+        """A daemon measured how slow it is."""
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         """A heartbeat reached the daemon."""

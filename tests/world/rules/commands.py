@@ -58,10 +58,10 @@ class CommandsAreNotRaced(Rule):
 
 
 class NoCycle(Rule):
-    """Devices get only status, off and on."""
+    """Devices get only status, off, on and the soft off of saving."""
 
     name = "S7"
-    KNOWN = frozenset({"status", What.OFF.value, What.ON.value})
+    KNOWN = frozenset({"status", What.OFF.value, What.ON.value, What.SOFT_OFF.value})
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule

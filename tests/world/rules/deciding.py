@@ -121,6 +121,7 @@ class DecisionsExplain(Rule):
 
 
 def _is_fence(record: r.OperationStarted) -> bool:
-    """Return whether the daemon fences the host by itself: it also gives power back by itself."""
+    """Return whether the daemon fences the host by itself: it also gives power back, and saves power, by itself."""
     operation = record.operation
-    return record.slot is Slot.RUNNING and operation.is_automatic and operation.action is not Action.ON
+    is_other = operation.action is Action.ON or operation.is_saving
+    return record.slot is Slot.RUNNING and operation.is_automatic and not is_other

@@ -4,6 +4,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Pause, Storm
 from fenced.core.events import Evidence, Health
 from fenced.core.heard.evidence import SHUTTING_DOWN
+from fenced.core.heard.reporters import SLOWEST_INTERVALS
 from fenced.model.names import BootId, HostName
 from fenced.model.power import What
 from tests.world.machines import Machine
@@ -39,6 +40,8 @@ class AutomaticOff(Rule):
         """When it was said, and until when it holds; by host, source and kind."""
         self._reports: dict[tuple[HostName, str], tuple[float, float]] = {}
         """When each reporter of a host was last heard, and the interval that it named."""
+        self._left: set[HostName] = set()
+        """Hosts that said that they go down, and were not heard since."""
         self._touched: set[HostName] = set()
         """Hosts that people ever asked to switch."""
 
@@ -51,7 +54,7 @@ class AutomaticOff(Rule):
             return
         key = (event.host, event.source, event.evidence_kind)
         self._evidence.pop(key, None)
-        if event.is_alive:
+        if event.is_alive and self.truth.is_taken_in:
             now = self.truth.now()
             self._evidence[key] = (now, now + event.ttl_seconds)
 
@@ -79,6 +82,10 @@ class AutomaticOff(Rule):
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
+            case r.HostLeft():
+                self._left.add(host)
+            case r.HostHeard():
+                self._left.discard(host)
             case r.MaintenanceSet():
                 self._maintained.add(host)
             case r.MaintenanceEnded():
@@ -130,12 +137,19 @@ class AutomaticOff(Rule):
         return [why for why, is_closed in closed if is_closed]
 
     def _is_awaited(self, host: HostName, at: float) -> bool:
-        """Return whether a reporter's next beat was not due yet, by a daemon that lives since its last one."""
-        since = self.truth.up_since
+        """Return whether a reporter's next beat was not due yet, by a daemon that lives since its last one.
+
+        Nobody waits longer for it than it alone would make its host suspect.
+        """
+        since, detection = self.truth.up_since, self.truth.inventory.hosts[host].settings.detection
         if since is None or self._is_stored_late(at):
             return False
         heard = [said for (name, _), said in self._reports.items() if name == host and said[0] > since]
-        return len(heard) > 1 and any(at < when + NEXT_INTERVALS * interval for when, interval in heard)
+        longest = SLOWEST_INTERVALS * detection.heartbeat_interval_seconds
+        return len(heard) > 1 and any(
+            at < when + min(NEXT_INTERVALS * it, max(detection.grace_seconds, 2.9 * min(it, longest)))
+            for when, it in heard
+        )
 
     def _is_said_to_live(self, host: HostName, at: float) -> bool:
         """Return whether evidence of a kind that counts was heard by the daemon that lives, and holds.
@@ -176,8 +190,24 @@ class AutomaticOff(Rule):
         since = max(self.truth.heard.get(name, never)[0], self.truth.broker.reached.get(name, never)[0])
         if since < self._given_back.get(name, since):
             return False  # a person took it out of the count, and it was not heard since
-        is_late = since < at - 2.5 * detection.heartbeat_interval_seconds
-        return is_late and at - since < gates.storm_per_seconds and name not in self._touched | self._maintained
+        named = (said for (host, _), (_, said) in self._reports.items() if host == name)
+        slowest = min(
+            max(named, default=0.0), SLOWEST_INTERVALS * detection.heartbeat_interval_seconds
+        )  # may be the measure
+        is_late = since < at - 2.5 * max(slowest, detection.heartbeat_interval_seconds)
+        return (
+            is_late
+            and at - since < gates.storm_per_seconds
+            and name not in self._touched | self._maintained | self._left
+        )
+
+    def is_vouched_for(self, host: HostName) -> bool:
+        """Return whether evidence of a kind that counts may hold the host, or held it a moment ago."""
+        kinds, now = self.truth.inventory.daemon.gates.live_evidence, self.truth.now()
+        return any(
+            name == host and kind in kinds and now < until + STORED_SECONDS
+            for (name, _, kind), (_, until) in self._evidence.items()
+        )
 
     def attempts(self, host: HostName, *, since: float) -> int:
         """Return how many automatic operations of a host sent an OFF after that moment."""

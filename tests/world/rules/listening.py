@@ -10,6 +10,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from fenced.core.durable import records as r
+from fenced.core.events import Health, OwnHealthMeasured
+from fenced.core.heard.own_health import LAG_FACTOR, LAG_SECONDS, WAITED_FACTOR, WAITED_SECONDS
+from fenced.core.heard.reporters import SLOWEST_INTERVALS
 from fenced.model.names import BootId, HostName
 from fenced.model.power import Cause, What
 from tests.world.machines import Machine
@@ -19,6 +22,13 @@ MARGIN_SECONDS = 0.1
 """A heartbeat that arrives when the suspicion is decided may still be in the inbox."""
 STALL_SECONDS = 1.25
 """The daemon does not notice shorter stalls (fenced/engine/reactor.py: STALL_SECONDS and a tick)."""
+LATE_INTERVALS = 1.5
+"""A reporter is late after so many of its intervals, and its interval is the measure no more."""
+LATE_MARGIN_SECONDS = 1.0
+MEASURED_SECONDS = 25.0
+"""For so long a measurement of the daemon itself surely counts (fenced/core/heard/own_health.py: LASTS_SECONDS)."""
+SETTLED_SECONDS = 40.0
+"""After the last trouble: what daemons heard of several reporters in it is not known."""
 BEATS_KEPT = 40
 """Kept for each host: more than arrive while any store hangs."""
 
@@ -50,6 +60,12 @@ class SilenceIsListened(Rule):
         self._changes = [_Change(self.truth.now(), 0.0, is_open=False)]
         self._beats: dict[HostName, deque[_Beat]] = {}
         self._ended: dict[HostName, BootId | None] = {}
+        self._reporters: dict[HostName, dict[str, tuple[float, float]]] = {}
+        """By reporter, the listening time of its last beat, and the interval that it named."""
+        self._measure: dict[HostName, float] = {}
+        """Of hosts with several reporters: the least interval that may be the measure since the newest beat."""
+        self._slow: tuple[float, str, float] = (0.0, "", 0.0)
+        """When which daemon last measured itself, and for how many seconds of patience."""
 
     def _listened(self, at: float) -> float:
         """Return the seconds of listening until then."""
@@ -72,6 +88,20 @@ class SilenceIsListened(Rule):
             beats = self._beats.setdefault(machine.name, deque(maxlen=BEATS_KEPT))
             beats.append(_Beat(self.truth.now(), self.truth.held_seconds))
 
+    def reported(self, event: Health) -> None:
+        default = self.truth.machines[event.host].interval
+        named = default if event.interval_seconds is None else min(event.interval_seconds, SLOWEST_INTERVALS * default)
+        known, now = self._reporters.setdefault(event.host, {}), self._listened(self.truth.now())
+        known[event.reporter] = (now, named)
+        self._measure[event.host] = min(
+            it for at, it in known.values() if now - at <= LATE_INTERVALS * it + LATE_MARGIN_SECONDS
+        )
+
+    def measured(self, daemon: str, event: OwnHealthMeasured) -> None:
+        lag = LAG_FACTOR * event.lag_seconds if event.lag_seconds >= LAG_SECONDS else 0.0
+        waited = WAITED_FACTOR * event.waited_seconds if event.waited_seconds >= WAITED_SECONDS else 0.0
+        self._slow = (self.truth.now(), daemon, lag + waited)
+
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
             case r.HostFenced():
@@ -92,8 +122,8 @@ class SilenceIsListened(Rule):
         if decided is None:
             return
         detection = self.truth.inventory.hosts[host].settings.detection
-        missed = detection.missed_heartbeats * self.truth.machines[host].interval
-        wanted = max(detection.grace_seconds, missed)
+        wanted = max(detection.grace_seconds, detection.missed_heartbeats * self._interval(host))
+        wanted += max(min(self._patience(decided), detection.grace_max_seconds - wanted), 0.0)
         beats = self._beats.get(host, ())
         last = next((beat for beat in reversed(beats) if beat.at <= decided - MARGIN_SECONDS), _Beat(0.0, 0.0))
         listened = self._listened(decided) - self._listened(last.at)
@@ -101,3 +131,18 @@ class SilenceIsListened(Rule):
             listened -= max(self.truth.held_seconds - last.held_seconds - STALL_SECONDS, 0.0)
         if listened < wanted - MARGIN_SECONDS:
             self.found(f"{host} is {what} by silence after {listened:.1f} s of listening, not {wanted:.1f}")
+
+    def _interval(self, host: HostName) -> float:
+        """Return the interval that measures its silence: of the fastest reporter that was not late at the newest
+        beat."""
+        own = self.truth.machines[host].interval
+        is_sure = self.truth.now() > self.truth.troubled_at + SETTLED_SECONDS
+        return max(self._measure.get(host, own), own) if is_sure else own
+
+    def _patience(self, decided: float) -> float:
+        """Return the seconds that what the daemon measured of itself adds to each grace. After a stall it measures
+        itself anew."""
+        at, daemon, seconds = self._slow
+        is_of_this_life = self.truth.running_since.get(daemon, at + 1.0) < at
+        is_active = len(self.truth.running_since) == 1 and at > self.truth.troubled_at
+        return seconds if is_active and is_of_this_life and at < decided < at + MEASURED_SECONDS else 0.0

@@ -1,0 +1,218 @@
+"""Bugs of power saving: who is put to sleep, how, and what is believed of a sleeper."""
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+TO_SLEEP: Final = "tests/core/test_saving.py"
+WAKING: Final = "tests/core/test_saving_waking.py"
+COUNTS, FIT, POLICY = "core/idle/counts.py", "core/idle/fit.py", "core/saving/policy.py"
+SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
+
+SAVING_BUGS: Final = (
+    Bug(
+        name="a host that is to sleep is switched off hard",
+        rule="S24",
+        file=SLEEPING,
+        old="            switch(work, operation, run, What.SOFT_OFF)\n",
+        new="            switch(work, operation, run, What.OFF)\n",
+        killers=(f"{TO_SLEEP}::test_beats_and_work_end_nothing_after_the_command_and_at_the_deadline_it_is_healthy",),
+    ),
+    Bug(
+        name="a soft off that did nothing becomes a hard one",
+        rule="S24",
+        file=SLEEPING,
+        old="    elif work.now >= operation.deadline:\n        _fail(",
+        new="    elif work.now >= operation.deadline and not any(run.is_switched_off for run in runs):\n"
+        "        for run in runs:\n            switch(work, operation, run, What.OFF)\n"
+        "    elif work.now >= operation.deadline:\n        _fail(",
+        killers=(f"{TO_SLEEP}::test_beats_and_work_end_nothing_after_the_command_and_at_the_deadline_it_is_healthy",),
+    ),
+    Bug(
+        name="what a host does not say of its work is none",
+        rule="S24",
+        file=COUNTS,
+        old="    if sight.workloads is None:\n",
+        new="    if sight.workloads is None and False:\n",
+        killers=(f"{TO_SLEEP}::test_work_and_what_is_not_said_keep_it_awake[None]",),
+    ),
+    Bug(
+        name="a host with work is put to sleep",
+        rule="S24",
+        file=COUNTS,
+        old="    if sight.workloads > 0:\n",
+        new="    if sight.workloads > 1:\n",
+        killers=(f"{TO_SLEEP}::test_work_and_what_is_not_said_keep_it_awake[1]",),
+    ),
+    Bug(
+        name="consent is not waited for",
+        rule="S24",
+        file=COUNTS,
+        old="        if (source, IDLE) not in said:\n",
+        new="        if False:\n",
+        killers=(f"{TO_SLEEP}::test_the_configuration_keeps_it_awake[settings6-not_idle]",),
+    ),
+    Bug(
+        name="another system's life is no objection to sleep",
+        rule="S24",
+        file=COUNTS,
+        old="        if kind == BUSY or kind not in NO_LIFE:\n",
+        new="        if kind == BUSY:\n",
+        killers=(f"{TO_SLEEP}::test_what_other_systems_say_keeps_it_awake[storage_lease-True]",),
+    ),
+    Bug(
+        name="a cluster in trouble saves power",
+        rule="S24",
+        file=FIT,
+        old='        yield Bar(rule="trouble"',
+        new='        pass\n    if False:\n        yield Bar(rule="trouble"',
+        killers=(f"{TO_SLEEP}::test_trouble_in_the_cluster_keeps_all_awake",),
+    ),
+    Bug(
+        name="a host sleeps that never came back",
+        rule="S24",
+        file=FIT,
+        old="    if settings.proven_on_seconds and (proven is None or",
+        new="    if settings.proven_on_seconds and (proven is not None and",
+        killers=(f"{TO_SLEEP}::test_the_configuration_keeps_it_awake[settings5-proven_on]",),
+    ),
+    Bug(
+        name="fewer than min_on stay on",
+        rule="S24",
+        file=FIT,
+        old="    if on < settings.min_on:\n",
+        new="    if on < settings.min_on - 1:\n",
+        killers=(f"{TO_SLEEP}::test_the_configuration_keeps_it_awake[settings1-min_on]",),
+    ),
+    Bug(
+        name="the reserve goes to sleep",
+        rule="S24",
+        file=FIT,
+        old="    if idle < settings.reserve:\n",
+        new="    if idle < settings.reserve - 1:\n",
+        killers=(f"{TO_SLEEP}::test_the_configuration_keeps_it_awake[settings2-reserve]",),
+    ),
+    Bug(
+        name="two hosts of a cluster go to sleep at once",
+        rule="S24",
+        file=FIT,
+        old='        yield Bar(rule="one_at_a_time"',
+        new='        pass\n    if False:\n        yield Bar(rule="one_at_a_time"',
+        killers=(f"{TO_SLEEP}::test_one_of_a_cluster_at_a_time_with_a_pause",),
+    ),
+    Bug(
+        name="nothing is looked at during the veto",
+        rule="S24",
+        file=SLEEPING,
+        old="    if bar is not None:\n        phases.stop(",
+        new="    if False:\n        phases.stop(",
+        killers=(f"{TO_SLEEP}::test_during_the_veto_anything_that_speaks_against_it_ends_it[work]",),
+    ),
+    Bug(
+        name="one reading of OFF is a sleep",
+        rule="S24",
+        file=SLEEPING,
+        old="    if not all(is_read_off(work, run) and not run.is_busy for run in runs):\n",
+        new="    if not all(run.power is Power.OFF and not run.is_busy for run in runs):\n",
+        killers=(f"{TO_SLEEP}::test_one_reading_of_off_is_no_sleep",),
+    ),
+    Bug(
+        name="work that was cut off sleeps on in silence",
+        rule="S24",
+        file=SLEEPING,
+        old="    if work.sight.workloads:\n        _fence(",
+        new="    if False:\n        _fence(",
+        killers=(
+            f"{TO_SLEEP}::test_work_that_is_heard_after_the_command_is_announced_as_fenced_and_power_is_given_back",
+        ),
+    ),
+    Bug(
+        name="an on takes the place of a shutdown under way",
+        rule="S24",
+        file="core/operation/requests.py",
+        old="    if running.phase is Phase.VETO or asked.action is not Action.ON:\n",
+        new="    if True:\n",
+        killers=(f"{TO_SLEEP}::test_an_on_waits_until_the_host_is_down",),
+    ),
+    Bug(
+        name="after a restart a host is asked to shut down again",
+        rule="S24",
+        file="core/operation/recovery.py",
+        old="    elif operation.phase is Phase.GOING_DOWN:\n        pass",
+        new="    elif operation.phase is Phase.GOING_DOWN:\n"
+        '        stop(work, "the daemon was restarted")',
+        killers=(f"{WAKING}::test_a_restart_after_the_command_sends_no_second_one[True]",),
+    ),
+    Bug(
+        name="a sleeper is missed by the gates",
+        rule="S24",
+        file="core/durable/standing.py",
+        old="NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE, State.SLEEPING})",
+        new="NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})",
+        killers=(f"{WAKING}::test_a_sleeper_is_not_missed_even_by_its_state_alone",),
+    ),
+    Bug(
+        name="a waking host counts before it is heard",
+        rule="S24",
+        file="core/durable/standing.py",
+        old="    return state.state in AWAY and not state.is_asleep and not is_in_hand(state, now)",
+        new="    return state.state in AWAY and not is_in_hand(state, now)",
+        killers=(f"{WAKING}::test_a_waking_host_is_not_counted_as_unrecovered",),
+    ),
+    Bug(
+        name="a disarmed daemon wakes nobody",
+        rule="S24",
+        file="core/operation/restoring.py",
+        old="    if shut and operation.action is Action.ON:",
+        new="    if shut and operation.action in {Action.ON, Action.WAKE}:",
+        killers=(f"{WAKING}::test_a_request_wakes_it_although_disarmed_and_paused",),
+    ),
+    Bug(
+        name="a host that did not come back is shot",
+        rule="S24",
+        file="core/allowed/of_host.py",
+        old="    if state.is_asleep:\n",
+        new="    if False:\n",
+        killers=(f"{WAKING}::test_one_that_does_not_come_back_is_told_and_held_and_the_next_is_woken",),
+    ),
+    Bug(
+        name="the chassis of a run that lives on is believed again",
+        rule="S17",
+        file=SLEEPERS,
+        old="distrusted=asleep.devices if is_old else ())",
+        new="distrusted=())",
+        killers=(f"{WAKING}::test_the_old_run_is_no_news_at_first_and_later_the_chassis_is_distrusted",),
+    ),
+    Bug(
+        name="all sleepers are switched on at once",
+        rule="S24",
+        file=POLICY,
+        old="        if _has_room(fleet, name):\n",
+        new="        if True:\n",
+        killers=(f"{WAKING}::test_pacing_bounds_who_is_on_the_way",),
+    ),
+    Bug(
+        name="a sleeper in maintenance is woken",
+        rule="S24",
+        file=POLICY,
+        old="    is_free = asleep is not None and not asleep.is_wanted and state.maintenance is None\n",
+        new="    is_free = asleep is not None and not asleep.is_wanted\n",
+        killers=(f"{WAKING}::test_maintenance_keeps_it_asleep_and_forbids_the_on",),
+    ),
+    Bug(
+        name="a reload forgets a sleeper",
+        rule="S24",
+        file="core/operation/edited.py",
+        old="    if state.is_asleep:\n        if after is None:\n",
+        new="    if state.is_asleep:\n        if after is None and False:\n",
+        killers=(f"{WAKING}::test_a_reload_that_turns_saving_off_wakes_all_and_none_may_remove_a_sleeper",),
+    ),
+    Bug(
+        name="nobody reads the devices of a sleeper",
+        rule="S24",
+        file="core/operation/paths.py",
+        old="    is_whole = is_watched_as_off(work.state) or is_watched_asleep(work.state)\n",
+        new="    is_whole = is_watched_as_off(work.state)\n",
+        killers=(f"{WAKING}::test_it_comes_up_by_itself",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,73 @@
+"""Planted bugs in requests to wake hosts, and in what people are told of sleepers."""
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+REQUESTS: Final = "tests/core/test_wake_requests.py"
+BUS: Final = "tests/bus/test_wake_requests.py"
+API: Final = "tests/api/test_saving.py"
+CTL: Final = "tests/api/test_saving_fencectl.py"
+SHARDS: Final = "tests/api/test_shards.py"
+FIGURES: Final = "tests/telemetry/test_saving.py"
+
+WAKE_BUGS: Final = (
+    Bug(
+        name="a request to wake that comes again wakes further hosts",
+        rule="S24",
+        file="core/fleet_decisions.py",
+        old="    if (before := work.fleet.state.answered(event.id)) is not None:\n        _reply(work, event, host,",
+        new='    if (before := work.fleet.state.answered("")) is not None:\n        _reply(work, event, host,',
+        killers=(f"{REQUESTS}::test_the_same_id_gets_its_first_answer_and_wakes_nobody_else",),
+    ),
+    Bug(
+        name="a request to wake goes to the first of several shards",
+        rule="S24",
+        file="bus/switch.py",
+        old="            return self._shard_of_cluster(event.cluster) or min(self._lines, default=None)\n",
+        new="            return min(self._lines, default=None)\n",
+        killers=(f"{BUS}::test_of_several_shards_that_of_the_cluster_gets_it",),
+    ),
+    Bug(
+        name="a wake is asked of a shard that another controller holds",
+        rule="S24",
+        file="engine/many_shards.py",
+        old="        control = self._of_cluster(cluster)\n        await control.refuse_at_standby()\n",
+        new="        control = self._of_cluster(cluster)\n",
+        killers=(f"{SHARDS}::test_a_wake_goes_to_the_shard_that_has_the_cluster",),
+    ),
+    Bug(
+        name="a viewer wakes hosts",
+        rule="S24",
+        file="api/routes.py",
+        old='        name="wake",\n        handle=saving.wake,\n        role=Role.OPERATOR,\n',
+        new='        name="wake",\n        handle=saving.wake,\n        role=Role.VIEWER,\n',
+        killers=(f"{API}::test_roles_are_as_for_other_actions",),
+    ),
+    Bug(
+        name="the answer to a wake hides how many are short",
+        rule="S24",
+        file="engine/control.py",
+        old="hosts=answer.hosts, short=answer.short",
+        new="hosts=answer.hosts",
+        killers=("tests/engine/test_saving.py::test_a_host_is_put_to_sleep_and_woken_by_a_person",),
+    ),
+    Bug(
+        name="fencectl takes a sleeper that failed for one that is awake",
+        rule="S24",
+        file="cli/fencectl/wait.py",
+        old='        failed = {host for host, one in left.items() if one["state"] not in WAKING} | unwanted\n'
+        '        return {"failed": sorted(failed)}',
+        new='        failed = {host for host, one in left.items() if one["state"] not in WAKING} | unwanted\n'
+        '        return {"failed": []}',
+        killers=(f"{CTL}::test_a_host_that_does_not_come_is_a_failure",),
+    ),
+    Bug(
+        name="the hours of a sleep that ended are forgotten",
+        rule="S24",
+        file="core/idle/told.py",
+        old="    return state.saving.slept_seconds + (",
+        new="    return (",
+        killers=(f"{FIGURES}::test_the_time_of_sleeps_is_kept_when_they_end",),
+    ),
+)
