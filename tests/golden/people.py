@@ -11,6 +11,7 @@ from fenced.core.decided.lines import lines
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
 from fenced.ports.control import Control, NotFound, Refused, Unavailable
+from tests.golden import saving_words
 from tests.golden.daemon_words import BadWords
 from tests.world.rules.drills import FORCED
 from tests.world.world import World
@@ -91,8 +92,8 @@ class People:
                     await self._explain(control, HostName(host), at)
                 case ["arms"]:
                     await control.arm(by="person", reason="told")
-                case _:
-                    raise BadWords(f"person {rest!r}")
+                case others:
+                    await self._ask_saving(control, others)
         except Refused as exc:
             self._say(f"is refused by {exc.rule}")
         except NotFound:
@@ -113,6 +114,13 @@ class People:
         for item in page.items:
             for line in lines(host, item.record):
                 self._say(f"reads: {line}")
+
+    async def _ask_saving(self, control: Control, words: Sequence[str]) -> None:
+        answer = await saving_words.ask(control, words)
+        if answer is None:
+            raise BadWords(f"person {' '.join(words)!r}")
+        if answer:
+            self._say(answer)
 
     async def _act(self, host: str, action: Action, *, is_forced: bool) -> None:
         reason = FORCED if is_forced else "told"

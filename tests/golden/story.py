@@ -17,7 +17,7 @@ from fenced.core.durable.records import Entry
 from fenced.model.names import HostName
 from fenced.model.power import Power
 from fenced.ports.bus import Message
-from tests.golden import faults
+from tests.golden import faults, saving_words
 from tests.golden.daemon_words import DaemonWords
 from tests.golden.fleet import BadStory, rack_of
 from tests.golden.people import People
@@ -371,7 +371,7 @@ class Play:
                 machine.die()
                 machine.is_meddled = True
             case what:
-                if not faults.polling(world, name, what):
+                if not (faults.polling(world, name, what) or saving_words.machine(machine, what)):
                     raise BadStory(f"{name} {rest!r}")
 
 

@@ -4,6 +4,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.state import GateVerdict, HostState, Slot
 from fenced.model.names import HostName
 from fenced.model.power import Outcome, Verdict, What
+from tests.golden.saving_words import of_capacity, of_sleep
 
 
 class Teller:
@@ -50,6 +51,8 @@ class Teller:
                 )
             case r.MaintenanceSet() | r.MaintenanceEnded() | r.RequestRefused():
                 return _of_people(record)
+            case _ if isinstance(record, r.SleepRecord):
+                return of_sleep(record)
             case _:
                 return _of_operation(record)
 
@@ -236,6 +239,8 @@ def _of_fleet(record: r.Record) -> str | None:
             return "BUS LOST"
         case r.BusBack():
             return "BUS BACK"
+        case r.CapacityChanged():
+            return of_capacity(record)
         case _:
             return None
 

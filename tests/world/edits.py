@@ -61,9 +61,21 @@ class Files:
                 self._waiting.append(lambda: self._swap(host, DeviceName(device), DeviceName(other)))
             case ["puts", device, "on", "level", level]:
                 self._waiting.append(lambda: self._put(host, DeviceName(device), int(level)))
+            case ["saves", "power"]:
+                self._waiting.append(lambda: self._save(is_on=True))
+            case ["saves", "no", "power"]:
+                self._waiting.append(lambda: self._save(is_on=False))
             case _:
                 return False
         return True
+
+    def _save(self, *, is_on: bool) -> None:
+        """Enable power saving or not: for all hosts, which are of one cluster in a world."""
+        hosts = dict(self.known.hosts)
+        for name, host in hosts.items():
+            saving = replace(host.settings.saving, is_enabled=is_on)
+            hosts[name] = replace(host, settings=replace(host.settings, saving=saving))
+        self.known = replace(self.known, hosts=hosts)
 
     def _forget(self, host: HostName, device: DeviceName) -> None:
         """Remove a device, unless it is the host's last one."""

@@ -119,4 +119,5 @@ def _is_trouble(state: HostState) -> bool:
 
 
 def _is_lost(state: HostState) -> bool:
-    return state.state in LOST and not state.is_off_by_person and not state.is_asleep
+    by_person = state.is_off_by_person or (state.operation is not None and not state.operation.is_automatic)
+    return state.state in LOST and not by_person and not state.is_asleep

@@ -60,6 +60,8 @@ def _want(work: Work, cluster: ClusterName) -> None:
         for name in wakeable(fleet, cluster, now):
             _want_one(work.on(name), "saving is not enabled any more")
         return
+    if gates.closed((of_daemon.warm_up(fleet, now),)):
+        return  # it does not hear who is idle: nobody lacks a host because the daemon has just started, or is deaf
     needed = settings.reserve + len(count.lost)
     ready = len(count.idle) + len(_wanted(fleet, count))
     short = needed - ready
