@@ -85,6 +85,7 @@ async def test_errors_come_back_as_they_were(bed: Bed, tmp_path: Path) -> None:
     with pytest.raises(DeviceUnreachable, match="no line to it") as failed:
         await ask_down(bed.caller, device(tmp_path / "a", fail="no line to it"))
     assert not failed.value.may_be_done and "S3cret" not in str(failed.value)
+    assert log(tmp_path / "a") == ["soft_off started"], "it is not sent again"
     with pytest.raises(NotSupported, match="can't ask its host") as unable:
         await ask_down(bed.caller, replace(device(tmp_path / "b"), driver="hard"))
     assert not unable.value.may_be_done and log(tmp_path / "b") == []

@@ -34,7 +34,6 @@ from tests.world.wires import Sent, Wires
 
 LATE_SECONDS: Final = 0.001
 GIVES_POWER: Final = frozenset({Action.ON, Action.WAKE})
-"""What gives power to a host that no operation of its own switched off."""
 """Tolerance for rounding: times are whole microseconds, and floats of the year 2027 are coarser."""
 
 MOMENTS: Final = (

@@ -336,8 +336,8 @@ class Machine:
         asyncio.get_running_loop().call_later(self.shutdown_seconds, self._shut_down, self.boots)
 
     def _shut_down(self, boots: int) -> None:
-        """Switch off, unless it died or booted anew meanwhile."""
-        if self.is_stopping and self.boots == boots:
+        """Switch off, unless it died, hung or booted anew meanwhile."""
+        if self.is_stopping and self.is_answering and self.boots == boots:
             for plug in [it for it in self.plugs.values() if it.kind is Kind.CHASSIS]:
                 plug.turn(Power.OFF)
 

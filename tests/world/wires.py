@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ENGINE, PlugId, ProxyName, Token
-from fenced.model.power import Power
+from fenced.model.power import Kind, Power
 from fenced.ports.clock import Clock
 from fenced.ports.devices import (
     DeviceError,
@@ -21,6 +21,7 @@ from fenced.ports.devices import (
     DeviceTimedOut,
     DeviceUnreachable,
     Identified,
+    NotSupported,
     OnStarted,
     Permit,
     Started,
@@ -193,6 +194,8 @@ class Wires:
         If cancelled (its owner died), kill what has not left, unless spared.
         """
         self.calls.append((self._clock.now(), path.name, plug.plug_id, "soft_off" if is_soft else power.value))
+        if is_soft and plug.kind is Kind.OUTLET:
+            raise NotSupported(f"{plug.device}: an outlet can't ask its host to shut down", may_be_done=False)
         if self._is_silent(path, plug):
             await asyncio.sleep(timeout_seconds)
             raise DeviceTimedOut(f"{path.name}: no connection to {plug.device}", may_be_done=False)
@@ -272,13 +275,14 @@ class Wires:
             sent.unit.begin_turning()
             await asyncio.sleep(sent.acts_at - self._clock.now())
             sent.unit.end_turning()
-        if sent.is_soft:
-            sent.unit.press()
-            return
-        self.on_act(sent)
+        if not sent.is_soft:
+            self.on_act(sent)
         if sent.unit is not sent.plug:  # stray: the power of the other machine is switched by someone else's command
             sent.unit.machine.is_meddled = True
-        sent.unit.switch(sent.power)
+        if sent.is_soft:
+            sent.unit.press()
+        else:
+            sent.unit.switch(sent.power)
 
     def _die_if_told(self, path: Path) -> None:
         if path.dies_sending:
