@@ -9,7 +9,7 @@ CRASH: Final = "tests/core/test_saving_crash.py"
 PATHS: Final = "tests/core/test_saving_paths.py"
 COUNTS, FIT, POLICY = "core/idle/counts.py", "core/idle/fit.py", "core/saving/policy.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
-EVOLVE, RECOVERY, CLOSING = "core/durable/evolve_sleep.py", "core/operation/recovery.py", "core/operation/closing.py"
+EVOLVE, CLOSING = "core/durable/evolve_sleep.py", "core/operation/closing.py"
 
 SLEEPER_BUGS: Final = (
     Bug(
@@ -159,14 +159,6 @@ SLEEPER_BUGS: Final = (
         old="soft_off=None, is_switched_on=False)\n        case r.HostRestored()",
         new="soft_off=None)\n        case r.HostRestored()",
         killers=(f"{CRASH}::test_an_on_of_an_earlier_fence_proves_nothing_of_a_host_that_a_person_started",),
-    ),
-    Bug(
-        name="a veto goes on after a crash",
-        rule="S24",
-        file=RECOVERY,
-        old="    if operation.phase is Phase.VETO:\n",
-        new="    if False:\n",
-        killers=(f"{CRASH}::test_a_crash_during_the_veto_ends_it", story("saving_ends_with_a_crash_in_the_veto")),
     ),
     Bug(
         name="a daemon that does not listen lacks reserves",
