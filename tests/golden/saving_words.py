@@ -63,9 +63,8 @@ def of_sleep(record: r.SleepRecord) -> str:
             return f"is wanted awake by {record.by}"
         case r.HostWoken():
             lied = f", distrusts {' '.join(record.distrusted)}" if record.distrusted else ""
-            return (
-                f"WOKEN ({'alive' if record.is_alive else 'has power'}{'' if record.is_ours else ', not by us'}{lied})"
-            )
+            how = "alive" if record.is_alive else "has power"
+            return f"WOKEN ({how}{'' if record.is_ours else ', not by us'}{lied})"
         case r.WakeFailed():
             return "WAKE FAILED"
 
