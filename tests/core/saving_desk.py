@@ -1,4 +1,4 @@
-"""A desk for tests of power saving: six hosts with a BMC each, of which the test says how many workloads each has."""
+"""A desk for tests of power saving: eight hosts with a BMC each, of which the test says how many workloads each has."""
 
 from collections.abc import Sequence
 
@@ -27,10 +27,10 @@ def rack(**settings: Setting) -> Rack:
 class SavingDesk(Desk):
     """A desk whose hosts say how many workloads they have; None: they don't say."""
 
-    def __init__(self, **settings: Setting) -> None:
+    def __init__(self, plan: Rack | None = None, **settings: Setting) -> None:
         self.work: dict[HostName, int | None] = dict.fromkeys(map(HostName, HOSTS), 0)
         self.asleep: set[HostName] = set()
-        super().__init__(rack(**settings))
+        super().__init__(plan or rack(**settings))
 
     def go(self, seconds: float, *, silent: Sequence[HostName] = (), pace: float = 1.0) -> None:
         super().go(seconds, silent=(*silent, *self.asleep), pace=pace)

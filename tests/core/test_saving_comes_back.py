@@ -5,7 +5,7 @@ import pytest
 from fenced.core import events as e
 from fenced.core.durable import records as r
 from fenced.core.idle import fit
-from fenced.model.names import DeviceName, HostName
+from fenced.model.names import HostName
 from fenced.model.power import Action, Outcome, Power, State, What
 from tests.core.saving_desk import BMC, HOSTS, SavingDesk
 
@@ -69,17 +69,18 @@ def test_a_lost_host_wakes_another_one_and_keeps_more_awake() -> None:
     assert desk.is_now(FIRST) != "sleeping"
 
 
-def test_a_lost_host_counts_for_those_that_may_sleep_too() -> None:
-    desk = SavingDesk(min_on=99)
+def test_a_lost_host_keeps_one_more_awake() -> None:
+    desk = SavingDesk(min_on=1, reserve=1, awake_for_seconds=0.0, pause_seconds=9000.0)
     desk.busy(HOSTS[0], HOSTS[1])
-    desk.live(80.0)
-    silent = [HostName(HOSTS[7])]
-    desk.live(60.0, silent=silent)
-    desk.powers[(HostName(HOSTS[7]), DeviceName(BMC))] = Power.OFF
-    state = desk.fleet.hosts[HostName(HOSTS[7])].state
-    assert state in {State.FENCED, State.RESTORING, State.FENCING}
-    if state is State.FENCED:
-        assert "reserve" in {bar.rule for bar in fit.bars(desk.fleet, FIRST, desk.now, is_asked=False)}
+    desk.live(5.0)
+    dead = HostName(HOSTS[7])
+    while desk.is_now(dead) != "fenced":
+        if not desk.serve_one():
+            desk.go(0.5, silent=[dead])
+    assert "reserve" in {bar.rule for bar in fit.bars(desk.fleet, FIRST, desk.now, is_asked=True)}
+    desk.busy(*HOSTS[:3])
+    desk.go(1.0, silent=[dead])
+    assert "reserve" not in {bar.rule for bar in fit.bars(desk.fleet, FIRST, desk.now, is_asked=True)}
 
 
 @pytest.mark.parametrize("what", ["disarmed", "paused"])

@@ -109,6 +109,18 @@ def test_a_sleeper_sleeps_on_through_a_crash_and_is_woken_by_the_successor() -> 
     assert desk.is_now(FIRST) == "healthy" and desk.fleet.hosts[FIRST].saving.proven_at is not None
 
 
+def test_a_deaf_daemon_wakes_no_reserve() -> None:
+    desk = SavingDesk()
+    desk.put_to_sleep()
+    desk.crash()
+    desk.do(e.BusDisconnected(at=desk.now, why="told"))
+    for _ in range(120):
+        desk.now += 1.0
+        desk.do(e.GatesDue())
+    assert desk.is_now(FIRST) == "sleeping" and not desk.fleet.hosts[FIRST].saving.asleep.is_wanted  # type: ignore[union-attr]
+    assert "fleet.capacity_short" not in desk.told
+
+
 def test_maintenance_pause_and_disarm_after_the_command_end_nothing() -> None:
     desk = asked()
     desk.do(e.PauseAsked(match="all", by="person", reason="told", until=None))

@@ -25,8 +25,6 @@ CRASHES: Final = (
 """Where an operation or its host is when the daemon is killed."""
 
 IMPOSSIBLE: Final[dict[str, str]] = {}
-WITHOUT_SCENE: Final = {"woken": "no scene has a sleeper: tests/core/test_saving_waking.py shows it"}
-"""Gates that another test shows."""
 
 
 def power_cells() -> Iterator[str]:
@@ -43,7 +41,7 @@ def cells() -> frozenset[str]:
             *power_cells(),
             *(f"request/{running}/{new}" for running in RUNNING for new in ACTIONS),
             *(f"proxy/{word}" for word in PREFERENCES),
-            *(f"gate/{gate}" for gate in GATES if gate not in WITHOUT_SCENE),
+            *(f"gate/{gate}" for gate in GATES),
             *(f"crash/{phase}" for phase in CRASHES),
         }
     )

@@ -36,6 +36,7 @@ from tests.planted.bugs_saving import SAVING_BUGS
 from tests.planted.bugs_shards import SHARD_BUGS
 from tests.planted.bugs_shown import SHOWN_BUGS
 from tests.planted.bugs_sleep_orders import SLEEP_ORDER_BUGS
+from tests.planted.bugs_sleepers import SLEEPER_BUGS
 from tests.planted.bugs_soft_offs import SOFT_OFF_BUGS
 from tests.planted.bugs_standing import STANDING_BUGS
 from tests.planted.bugs_storms import STORM_BUGS
@@ -82,6 +83,7 @@ BUGS: Final = (
     + SLEEP_ORDER_BUGS
     + WAKE_BUGS
     + SOFT_OFF_BUGS
+    + SLEEPER_BUGS
     + STANDING_BUGS
     + STORM_BUGS
     + TRIAL_BUGS
