@@ -222,7 +222,7 @@ CONTROLLER_BUGS: Final = (
         file="engine/engine.py",
         old="            await self.controllers.keep_words()  # the store may have lost the newest of them\n",
         new="",
-        killers=(f"{WENT_BACK}::test_a_controller_that_is_alone_says_again_what_its_store_lost",),
+        killers=(f"{WENT_BACK}::test_a_disarming_that_the_store_lost_at_once_is_set_again",),
     ),
     Bug(
         name="a standby writes an older store's words over those that it kept",

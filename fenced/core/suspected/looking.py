@@ -137,8 +137,10 @@ def _look_restoring(work: HostWork) -> None:
         look_watch(work)  # no ON and no boot is expected: only its devices show its power
         return
     # A host may have booted and sent heartbeats while the daemon was deaf: boot_grace excludes that time (S11).
-    deaf = work.fleet.own.ear.deaf_seconds(work.state.since, work.now)
-    over = work.state.since + work.host.settings.detection.boot_grace_seconds + deaf
+    # It boots from when power came, which a restart of the daemon or a slow device may delay.
+    since = max(work.state.since, work.sight.operation_ended_at)
+    deaf = work.fleet.own.ear.deaf_seconds(since, work.now)
+    over = since + work.host.settings.detection.boot_grace_seconds + deaf
     until = max(over, release_until(work))
     if work.fleet.is_heard(work.name, work.now):  # by a standby, which decides nothing: its next heartbeat tells
         until = max(until, due_at(work))
