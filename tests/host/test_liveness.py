@@ -31,7 +31,7 @@ async def listening(
         writer.write(banner)
         writer.close()
 
-    server = await asyncio.start_server(accepted, host, port)
+    server = await asyncio.start_server(accepted, host, port or free_port())
     yield server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
@@ -50,7 +50,7 @@ async def hanging() -> AsyncIterator[int]:
 def full(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """Yield a port with a full backlog: the kernel stays silent, like a host that is gone."""
     with socket.socket() as server, socket.socket() as first, socket.socket() as second:
-        server.bind((host, port))
+        server.bind((host, port or free_port()))
         server.listen(0)
         for client in (first, second):
             client.setblocking(False)
