@@ -11,7 +11,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from dataclasses import Field as DataclassField
 from enum import Enum
 from typing import Annotated, Any, Final, NewType, TypeVar
@@ -45,6 +45,9 @@ SINCE: Final[Mapping[str, int]] = {
 """The names that came after format 1, and their format: "Class" (a record), "Class.field", or "Enum.value". Until the
 store has that format, what has such a name is not written: a field stays out while it has its default, and the caller
 uses nothing else of it."""
+FORGOTTEN: Final[Mapping[str, tuple[str, ...]]] = {"HostState.saving": ("proven_at", "is_switched_on")}
+"""Fields that stay out of an older format also where only these of their own fields have another value: what follows
+from records that every format knows, and does no harm if it is forgotten at the next start."""
 PLACE_CHARACTERS_MAX: Final = 200
 """The longest place that an error names: a key of a damaged text may be as long as the text."""
 
@@ -177,7 +180,7 @@ def _older(value: Any, plain: Any, format: int) -> Any:
             inner, full = getattr(value, field.name), f"{name}.{field.name}"
             if SINCE.get(full, 1) <= format:
                 older[field.name] = _older(inner, plain[field.name], format)
-            elif inner != _default(field):
+            elif _without(inner, FORGOTTEN.get(full, ())) != _default(field):
                 _check_known(full, format)
         return older
     if isinstance(value, Enum):
@@ -193,6 +196,13 @@ def _older(value: Any, plain: Any, format: int) -> Any:
 
 def _check_known(name: str, format: int) -> None:
     assert SINCE.get(name, 1) <= format, f"{name} is newer than format {format}: the store must be upgraded first"
+
+
+def _without(value: Any, names: tuple[str, ...]) -> Any:
+    """Return a value whose fields of these names have their defaults."""
+    if not names:
+        return value
+    return replace(value, **{field.name: _default(field) for field in fields(value) if field.name in names})
 
 
 def _default(field: "DataclassField[Any]") -> Any:
