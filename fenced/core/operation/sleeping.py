@@ -11,7 +11,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, Operation, Phase
 from fenced.core.idle import fit
 from fenced.core.operation import phases
-from fenced.core.operation.proof import is_read_off, record_fenced
+from fenced.core.operation.proof import is_proven_off, is_read_off, record_fenced
 from fenced.core.operation.steps import start_race, start_read, switch
 from fenced.core.work import HostWork
 from fenced.model.power import Kind, OperationState, Outcome, Power, State, What
@@ -90,7 +90,7 @@ def _go_down(work: HostWork, operation: Operation) -> None:
         _fail(work, operation, why, is_never_sent=True)
     elif work.state.boot != operation.boot:
         _fail(work, operation, "it restarted instead of shutting down")
-    elif _is_down(work, runs):
+    elif _is_down(work, runs) and not _is_hold_open(work, operation, runs):
         _settle(work, operation, runs)
     elif work.now >= operation.deadline:
         _doubt(work, runs)
@@ -138,6 +138,23 @@ def _last_heard(work: HostWork) -> float:
     return max(work.sight.heard_at or 0.0, work.sight.spoke_at or 0.0)
 
 
+def _is_hold_open(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> bool:
+    """Return whether the OFF of a host that had work must be read, in silence, for longer before it is announced: a
+    soft off cuts nothing, so it is proven as any OFF that is not the daemon's (S1)."""
+    soft_off = work.state.saving.soft_off
+    if soft_off is None or not soft_off.workloads:
+        return False
+    level = _level_of(operation, runs)
+    return level is not None and not all(is_proven_off(work, run) for run in operation.at_level(level))
+
+
+def _level_of(operation: Operation, runs: tuple[DeviceRun, ...]) -> int | None:
+    """Return a level that consists of these devices; None: there is none."""
+    names = {run.device for run in runs}
+    levels = (level for level in operation.levels if all(run.device in names for run in operation.at_level(level)))
+    return next(levels, None)
+
+
 def _doubt(work: HostWork, runs: tuple[DeviceRun, ...]) -> None:
     """Believe a chassis no more that reads OFF stably while its host is heard all the time (S17)."""
     late = work.host.settings.detection.late_message_seconds
@@ -174,9 +191,7 @@ def _fence(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...], wo
     Where no level consists of chassis that read OFF, that is no proof: detection fences it as any silent host.
     """
     why = f"it reported {workloads} workloads after it was asked to shut down"
-    off = {run.device for run in runs}
-    levels = (level for level in operation.levels if all(run.device in off for run in operation.at_level(level)))
-    level = next(levels, None)
+    level = _level_of(operation, runs)
     if level is None:
         _fail(work, operation, why, grace_seconds=0.0)
         return
