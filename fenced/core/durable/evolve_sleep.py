@@ -9,6 +9,8 @@ from fenced.core.durable.sleep_state import Asleep, Saving, SoftOff
 from fenced.core.durable.state import HostState, Operation, Phase
 from fenced.model.power import Action, Kind, OperationState, State
 
+_MAY_FALL_ASLEEP: Final = frozenset({State.HEALTHY, State.LEFT, State.MAINTENANCE, State.UNKNOWN})
+"""States of a host that was asked to shut down. It is unknown once maintenance ended that was set meanwhile."""
 RETRY_SECONDS: Final = 300.0
 """For so long others are woken first after a sleeper could not be given power."""
 
@@ -50,7 +52,7 @@ def _wanted_once_off(state: HostState, record: r.WakeWanted) -> HostState:
 
 
 def _slept(state: HostState, at: float, record: r.HostSlept) -> HostState:
-    if state.state not in {State.HEALTHY, State.LEFT, State.MAINTENANCE}:
+    if state.state not in _MAY_FALL_ASLEEP:
         return state
     wish = state.saving.soft_off
     asleep = Asleep(

@@ -50,7 +50,9 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
         State.RESTORING: frozenset({State.RESTORING}),
         State.SLEEPING: frozenset({State.SLEEPING, State.RESTORING}),
     },
-    r.HostSlept: {state: frozenset({State.SLEEPING}) for state in (State.HEALTHY, State.LEFT, State.MAINTENANCE)},
+    r.HostSlept: {
+        state: frozenset({State.SLEEPING}) for state in (State.HEALTHY, State.LEFT, State.MAINTENANCE, State.UNKNOWN)
+    },
     r.HostWoken: {
         state: frozenset({State.HEALTHY, State.MAINTENANCE, State.RESTORING})
         for state in (State.SLEEPING, State.RESTORING, State.SUSPECT, State.FAILED)
