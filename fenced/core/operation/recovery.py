@@ -17,7 +17,7 @@ from fenced.core.operation.endings import abandon, end_unstarted
 from fenced.core.operation.phases import decide_ending, enter, enter_level_again, read_and_end, stop
 from fenced.core.operation.starting import start_waiting
 from fenced.core.work import HostWork, Work
-from fenced.model.power import OperationState
+from fenced.model.power import OperationState, State
 
 FAULT_MAX = 500
 """How many characters of the reason why a host could not be recovered are kept."""
@@ -84,7 +84,16 @@ def remove(work: HostWork) -> None:
     _end_all(work, "the inventory does not have the host any more")
     if (state.owed or state.orphans) and not work.state.is_left_off:
         _report_left_off(work, "switched off, and the inventory does not have the host any more")
+    _report_asleep(work)
     work.record(r.HostRemoved())
+
+
+def _report_asleep(work: HostWork) -> None:
+    """Report a sleeper that nobody will wake. A reload refuses to remove it, a start can't (S24)."""
+    state = work.state
+    if state.state is State.SLEEPING and state.saving.asleep is not None:
+        why = "it sleeps to save power, and the inventory does not have the host any more"
+        work.record(r.LeftOff(operation=None, why=why, devices=state.saving.asleep.devices))
 
 
 def settle_edit(work: HostWork) -> None:
