@@ -59,8 +59,8 @@ def settings(fleet: Fleet, cluster: ClusterName) -> SavingSettings:
 
 
 def is_coming(state: HostState) -> bool:
-    """Return whether the host was woken and is expected to be heard."""
-    return state.is_asleep and state.state is State.RESTORING
+    """Return whether the host was woken and is expected to be heard: not while a person has it in maintenance."""
+    return state.is_asleep and state.state is State.RESTORING and state.maintenance is None
 
 
 def is_going(state: HostState) -> bool:

@@ -11,6 +11,7 @@ from fenced.core.allowed import gates, of_daemon
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation, Slot
 from fenced.core.fleet import Fleet
+from fenced.core.heard.own import SAVING_FORMAT
 from fenced.core.idle import counts, fit
 from fenced.core.idle.counts import Count
 from fenced.core.operation import starting
@@ -110,7 +111,8 @@ def _wanted(fleet: Fleet, count: Count) -> list[HostName]:
     for name in count.asleep:
         state = fleet.hosts[name]
         asleep = state.saving.asleep
-        if state.state in {State.SLEEPING, State.RESTORING} and asleep is not None and asleep.is_wanted:
+        is_able = state.state is State.SLEEPING or counts.is_coming(state)
+        if is_able and state.maintenance is None and asleep is not None and asleep.is_wanted:
             found.append(name)
     return found + [name for name in count.going if (it := fleet.hosts[name].saving.soft_off) is not None and it.waker]
 
@@ -161,8 +163,9 @@ def wake(work: HostWork) -> None:
 
 
 def _tell_capacity(work: Work, cluster: ClusterName, short: int, why: str) -> None:
+    """Record that a cluster lacks idle hosts, or does no more; in a store of an older format nothing of it."""
     told = dict(work.fleet.state.short_of).get(cluster, 0)
-    if told != short:
+    if told != short and work.fleet.own.format >= SAVING_FORMAT:
         work.record_fleet(r.CapacityChanged(cluster=cluster, short=short, why=why))
 
 

@@ -135,7 +135,8 @@ def _look_healthy(work: HostWork) -> None:
 def _look_restoring(work: HostWork) -> None:
     if work.state.is_on_forbidden:
         look_watch(work)  # no ON and no boot is expected: only its devices show its power
-        return
+        if not work.state.is_asleep:  # the ON of a wake may have been done: it is waited for no longer than any other
+            return
     # A host may have booted and sent heartbeats while the daemon was deaf: boot_grace excludes that time (S11).
     # It boots from when power came, which a restart of the daemon or a slow device may delay.
     since = max(work.state.since, work.sight.operation_ended_at)
@@ -147,7 +148,7 @@ def _look_restoring(work: HostWork) -> None:
     if work.now < until:
         work.wake(max(until, work.now + 0.05))
     else:
-        if work.state.is_asleep:
+        if work.state.is_asleep and work.state.maintenance is None:
             work.record(r.WakeFailed(why="power was given, and no heartbeat came within boot_grace"))
         suspect(work, Cause.SILENCE, "power was given back and no heartbeat came within boot_grace")
 
