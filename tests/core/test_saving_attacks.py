@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.durable import records as r
@@ -66,22 +68,23 @@ def asked_down(desk: SavingDesk) -> HostName:
     return name
 
 
-def beat_every_5_s(desk: SavingDesk, name: HostName, seconds: float) -> None:
+def beat_every(pace: float, desk: SavingDesk, name: HostName, seconds: float) -> None:
     end = desk.now + seconds
     while desk.now < end:
         desk.beat(name)
-        until = desk.now + 4.9
+        until = desk.now + pace - 0.1
         while desk.now < until:
             if not desk.serve_one():
                 desk.go(0.5, silent=[name])
 
 
-def test_a_host_with_work_is_not_announced_fenced_between_two_beats() -> None:
+@pytest.mark.parametrize("pace", [5.0, 15.0])
+def test_a_host_with_work_is_not_announced_fenced_between_two_beats(pace: float) -> None:
     desk = SavingDesk()
     name = asked_down(desk)
     desk.work[name] = 4
     desk.set_power(Power.OFF, BMC, name=name)  # a lie: the host is heard all the time
-    beat_every_5_s(desk, name, 120.0)
+    beat_every(pace, desk, name, 120.0)
     assert not desk.records(r.HostFenced)
 
 

@@ -140,12 +140,18 @@ def _last_heard(work: HostWork) -> float:
 
 def _is_hold_open(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> bool:
     """Return whether the OFF of a host that had work must be read, in silence, for longer before it is announced: a
-    soft off cuts nothing, so it is proven as any OFF that is not the daemon's (S1)."""
+    soft off cuts nothing, so it is proven as any OFF that is not the daemon's (S1), after a whole grace."""
     soft_off = work.state.saving.soft_off
     if soft_off is None or not soft_off.workloads:
         return False
     level = _level_of(operation, runs)
-    return level is not None and not all(is_proven_off(work, run) for run in operation.at_level(level))
+    if level is None:
+        return False
+    fleet, name = work.fleet, work.name
+    is_silent = fleet.silence_seconds(name, work.now) > fleet.grace_seconds(name, work.now)
+    if not is_silent or fleet.is_speaking(name, work.now):
+        return True
+    return not all(is_proven_off(work, run) for run in operation.at_level(level))
 
 
 def _level_of(operation: Operation, runs: tuple[DeviceRun, ...]) -> int | None:
