@@ -140,8 +140,8 @@ SLEEPER_BUGS: Final = (
         name="a host that went down in maintenance is nobody's",
         rule="S24",
         file=EVOLVE,
-        old="    if state.state not in {State.HEALTHY, State.LEFT, State.MAINTENANCE}:\n",
-        new="    if state.state not in {State.HEALTHY, State.LEFT}:\n",
+        old="_MAY_FALL_ASLEEP: Final = frozenset({State.HEALTHY, State.LEFT, State.MAINTENANCE, State.UNKNOWN})",
+        new="_MAY_FALL_ASLEEP: Final = frozenset({State.HEALTHY, State.LEFT})",
         killers=(f"{CRASH}::test_maintenance_pause_and_disarm_after_the_command_end_nothing",),
     ),
     Bug(
