@@ -1,6 +1,7 @@
 """An operator cancels an ON that waits for its turn; one that has begun runs to its end (S19, S6)."""
 
 import asyncio
+from collections.abc import Callable
 
 from fenced.core import commands as c
 from fenced.core import events as e
@@ -41,6 +42,25 @@ def switch(what: What, device: str, sequence: int, clock: WorldClock) -> c.Switc
     )  # fmt: skip
 
 
+def over(
+    lines: Lines, clock: WorldClock, events: list[e.Event], *, has_lease: Callable[[], bool] = lambda: True
+) -> EngineEffects:  # fmt: skip
+    """Return effects that have one place for commands, and deliver into `events`."""
+    fleet, telemetry = Fleet(racks.inventory(Rack()), epoch=1, started=clock.now()), RecordingTelemetry()
+    workers = DeviceWorkers(
+        local=lines, remote=lines, clock=clock, telemetry=telemetry, agent_processes=1, has_lease=has_lease,
+        calls_max=lambda proxy: 1,
+    )  # fmt: skip
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    return EngineEffects(
+        fleet=fleet, workers=workers, looking=looking(fleet, clock), clock=clock, telemetry=telemetry,
+        memory=PathMemory(), deliver=events.append, ask=nothing, reply=nothing, order=nothing,
+    )  # fmt: skip
+
+
 def played(*, after: float, what: What = What.ON) -> tuple[list[str], list[tuple[str, Outcome, str | None]]]:
     """Start two commands for one place; `after` seconds later the second's operation drops its ONs.
 
@@ -49,20 +69,7 @@ def played(*, after: float, what: What = What.ON) -> tuple[list[str], list[tuple
 
     async def main() -> tuple[list[str], list[tuple[str, Outcome, str | None]]]:
         clock, lines, events = WorldClock(), Lines(5.0), list[e.Event]()
-        fleet = Fleet(racks.inventory(Rack()), epoch=1, started=clock.now())
-        telemetry = RecordingTelemetry()
-        workers = DeviceWorkers(
-            local=lines, remote=lines, clock=clock, telemetry=telemetry, agent_processes=1, has_lease=lambda: True,
-            calls_max=lambda proxy: 1,
-        )  # fmt: skip
-
-        async def nothing(*_: object) -> None:
-            return None
-
-        effects = EngineEffects(
-            fleet=fleet, workers=workers, looking=looking(fleet, clock), clock=clock, telemetry=telemetry,
-            memory=PathMemory(), deliver=events.append, ask=nothing, reply=nothing, order=nothing,
-        )  # fmt: skip
+        effects = over(lines, clock, events)
         async with asyncio.TaskGroup() as group:
             effects.run_in(group)
             effects.start(switch(what, "pdu-a", 1, clock))

@@ -9,10 +9,7 @@ import pytest
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.commands import PRIORITY_OFF, PRIORITY_ON
-from fenced.core.fleet import Fleet
 from fenced.drivers.local import LocalCaller
-from fenced.engine.effects import EngineEffects
-from fenced.engine.race import PathMemory
 from fenced.engine.workers import DeviceWorkers
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ENGINE, OperationId, PlugId, ProxyName, Token
@@ -26,12 +23,10 @@ from fenced.ports.devices import (
     Permit,
     Started,
 )
-from tests.engine.test_dropped_ons import NODE, looking, played, switch
+from tests.engine.test_dropped_ons import NODE, over, played, switch
 from tests.engine.test_workers import SPEC, Lines
-from tests.world import rack as racks
 from tests.world.loop import run
 from tests.world.network import WorldClock
-from tests.world.rack import Rack
 from tests.world.telemetry import RecordingTelemetry
 
 # -- effects ----------------------------------------------------------------------------------------------------------
@@ -47,20 +42,7 @@ def acted(
 
     async def main() -> tuple[list[str], list[tuple[Outcome, bool, str]]]:
         clock, line, events = WorldClock(), lines or Lines(5.0), list[e.Event]()
-        fleet = Fleet(racks.inventory(Rack()), epoch=1, started=clock.now())
-        telemetry = RecordingTelemetry()
-        workers = DeviceWorkers(
-            local=line, remote=line, clock=clock, telemetry=telemetry, agent_processes=1, has_lease=has_lease,
-            calls_max=lambda proxy: 1,
-        )  # fmt: skip
-
-        async def nothing(*_: object) -> None:
-            return None
-
-        effects = EngineEffects(
-            fleet=fleet, workers=workers, looking=looking(fleet, clock), clock=clock, telemetry=telemetry,
-            memory=PathMemory(), deliver=events.append, ask=nothing, reply=nothing, order=nothing,
-        )  # fmt: skip
+        effects = over(line, clock, events, has_lease=has_lease)
         async with asyncio.TaskGroup() as group:
             effects.run_in(group)
             for seconds, made in acts:

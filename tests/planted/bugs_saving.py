@@ -187,7 +187,7 @@ SAVING_BUGS: Final = (
         name="all sleepers are switched on at once",
         rule="S24",
         file=POLICY,
-        old="        if _has_room(fleet, name):\n",
+        old="        if _has_room(fleet.host(name), coming):\n",
         new="        if True:\n",
         killers=(f"{WAKING}::test_pacing_bounds_who_is_on_the_way",),
     ),

@@ -65,9 +65,9 @@ WAKE_BUGS: Final = (
     Bug(
         name="the hours of a sleep that ended are forgotten",
         rule="S24",
-        file="core/idle/told.py",
-        old="    return state.saving.slept_seconds + (",
-        new="    return (",
+        file="core/durable/sleep_state.py",
+        old="        return self.slept_seconds + (",
+        new="        return (",
         killers=(f"{FIGURES}::test_the_time_of_sleeps_is_kept_when_they_end",),
     ),
 )

@@ -64,12 +64,12 @@ def hold_by(work: HostWork, verdict: GateVerdict) -> None:
 
 
 def refuse(work: HostWork, action: str, *, by: str, reason: str, refusal: RefusedBy) -> None:
-    """Record that a rule refuses a request, as a gate if the rule is one."""
-    if not _is_recorded(work):
-        return
-    is_gate = refusal.rule in GATES
-    verdicts = (GateVerdict(gate=refusal.rule, is_open=False, why=refusal.why),) if is_gate else ()
-    _record(work, Ruling.REFUSE, inputs.of_refused(action, by=by, reason=reason, refusal=refusal), verdicts)
+    """Record that a rule refuses a request, as a gate if the rule is one, and the refusal itself."""
+    if _is_recorded(work):
+        is_gate = refusal.rule in GATES
+        verdicts = (GateVerdict(gate=refusal.rule, is_open=False, why=refusal.why),) if is_gate else ()
+        _record(work, Ruling.REFUSE, inputs.of_refused(action, by=by, reason=reason, refusal=refusal), verdicts)
+    work.record(r.RequestRefused(action=action, by=by, reason=reason, rule=refusal.rule, why=refusal.why))
 
 
 def _is_recorded(work: HostWork) -> bool:

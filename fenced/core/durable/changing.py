@@ -2,8 +2,10 @@
 
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import HostState, Operation, Slot
-from fenced.model.names import DeviceName, OperationId
+from fenced.model.names import BootId, DeviceName, OperationId
 from fenced.model.power import Power, State
+
+ENDED_BOOTS_MAX = 8
 
 
 def to_state(state: HostState, after: State, at: float, **changes: object) -> HostState:
@@ -43,3 +45,8 @@ def union(names: tuple[DeviceName, ...], more: tuple[DeviceName, ...]) -> tuple[
 
 def without(names: tuple[DeviceName, ...], *gone: DeviceName) -> tuple[DeviceName, ...]:
     return tuple(name for name in names if name not in gone)
+
+
+def with_ended(ended: tuple[BootId, ...], boot: BootId) -> tuple[BootId, ...]:
+    """Return the ended boots with one more, the newest last."""
+    return (*(other for other in ended if other != boot), boot)[-ENDED_BOOTS_MAX:]

@@ -4,13 +4,11 @@ from typing import assert_never
 
 from fenced.core.durable import evolve_owed as owing
 from fenced.core.durable import records as r
-from fenced.core.durable.changing import change_operation, to_state, union
+from fenced.core.durable.changing import change_operation, to_state, union, with_ended
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import GateVerdict, HostState, Maintenance, ProofOfOff
 from fenced.model.names import BootId
 from fenced.model.power import Power, State
-
-ENDED_BOOTS_MAX = 8
 
 
 def evolve_host(state: HostState, at: float, record: r.HostStateRecord) -> HostState:
@@ -121,19 +119,15 @@ def _boots_after(state: HostState, heard: BootId | None) -> tuple[BootId | None,
         return state.boot, state.ended_boots
     ended = state.ended_boots
     if state.boot is not None and state.boot != heard:
-        ended = _ended(ended, state.boot)
+        ended = with_ended(ended, state.boot)
     return heard, tuple(boot for boot in ended if boot != heard)
 
 
 def _all_ended(state: HostState, boot: BootId | None) -> tuple[BootId, ...]:
     ended = state.ended_boots
     for other in (state.boot, boot):
-        ended = _ended(ended, other) if other is not None else ended
+        ended = with_ended(ended, other) if other is not None else ended
     return ended
-
-
-def _ended(ended: tuple[BootId, ...], boot: BootId) -> tuple[BootId, ...]:
-    return (*(other for other in ended if other != boot), boot)[-ENDED_BOOTS_MAX:]
 
 
 def _fenced(state: HostState, at: float, record: r.HostFenced) -> HostState:

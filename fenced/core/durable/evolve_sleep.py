@@ -3,7 +3,7 @@
 from typing import Final, assert_never
 
 from fenced.core.durable import records as r
-from fenced.core.durable.changing import change_operation, to_state, union
+from fenced.core.durable.changing import change_operation, to_state, union, with_ended
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.sleep_state import Asleep, Saving, SoftOff
 from fenced.core.durable.state import HostState, Operation, Phase
@@ -59,9 +59,7 @@ def _slept(state: HostState, at: float, record: r.HostSlept) -> HostState:
         at=at, boot=record.boot, token=record.token, devices=record.devices,
         waker=wish.waker if wish is not None else "", why=wish.why if wish is not None else "",
     )  # fmt: skip
-    ended = state.ended_boots
-    if record.boot is not None:
-        ended = (*(boot for boot in ended if boot != record.boot), record.boot)[-8:]
+    ended = state.ended_boots if record.boot is None else with_ended(state.ended_boots, record.boot)
     return to_state(
         state,
         State.SLEEPING,
@@ -113,12 +111,9 @@ def _on_its_way(saving: Saving) -> Saving:
 
 def awake(saving: Saving, at: float) -> Saving:
     """Return what is known of a host that was heard, or is no sleeper any more."""
-    asleep = saving.asleep
-    if asleep is None:
-        return saving if not saving.is_switched_on else replace(saving, proven_at=at, is_switched_on=False)
-    slept = saving.slept_seconds + max(at - asleep.at, 0.0)
-    proven = at if saving.is_switched_on else saving.proven_at
-    return replace(saving, asleep=None, woken_at=at, slept_seconds=slept, proven_at=proven, is_switched_on=False)
+    if saving.is_switched_on:
+        saving = replace(saving, proven_at=at, is_switched_on=False)
+    return saving if saving.asleep is None else replace(_no_sleeper(saving, at), woken_at=at)
 
 
 def follow_saving(before: HostState, after: HostState, at: float, record: r.Record) -> HostState:
@@ -153,8 +148,7 @@ def _no_sleeper(saving: Saving, at: float) -> Saving:
     """Return what is known of a host that others switch now: it sleeps no longer, and nothing of it was proven."""
     if saving.asleep is None:
         return saving
-    slept = saving.slept_seconds + max(at - saving.asleep.at, 0.0)
-    return replace(saving, asleep=None, slept_seconds=slept)
+    return replace(saving, asleep=None, slept_seconds=saving.slept_until(at))
 
 
 def _is_called_off(before: HostState, record: r.OperationEnded) -> bool:

@@ -58,5 +58,9 @@ class Saving:
     slept_seconds: float = 0.0
     ended_at: float | None = None
 
+    def slept_until(self, at: float) -> float:
+        """Return for how many seconds the host has slept in all, its present sleep included."""
+        return self.slept_seconds + (max(at - self.asleep.at, 0.0) if self.asleep is not None else 0.0)
+
 
 NEVER = Saving()

@@ -87,7 +87,7 @@ def of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> ClusterSaving:
         count=count,
         reserve=settings.reserve,
         short=dict(fleet.durable_state.short_of).get(cluster, 0),
-        saved_seconds=sum(saved_seconds(state, now) for state in states),
+        saved_seconds=sum(state.saving.slept_until(now) for state in states),
         sleepers=tuple(_sleeper(state) for state in states if state.is_asleep),
         others=tuple(_awake(fleet, state, now, count) for state in awake),
     )
@@ -106,14 +106,8 @@ def totals(fleet: Fleet, now: float) -> SavingTotals:
             for rule in _first_rules(fleet, cluster, now):
                 blocked[rule] = blocked.get(rule, 0) + 1
     short = dict.fromkeys(sleeping, 0) | dict(fleet.durable_state.short_of)
-    saved = sum(saved_seconds(state, now) for state in fleet.states())
+    saved = sum(state.saving.slept_until(now) for state in fleet.states())
     return SavingTotals(sleeping=sleeping, short=short, blocked=blocked, saved_seconds=saved)
-
-
-def saved_seconds(state: HostState, now: float) -> float:
-    """Return how long a host has slept in all, its present sleep included."""
-    asleep = state.saving.asleep
-    return state.saving.slept_seconds + (max(now - asleep.at, 0.0) if asleep is not None else 0.0)
 
 
 def why_awake(

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from fenced.core.allowed import gates, of_life
 from fenced.core.decided import recording
-from fenced.core.durable import records as r
 from fenced.core.events import ConfirmOffAsked
 from fenced.core.operation import paths
 from fenced.core.operation.phases import stop
@@ -19,9 +18,6 @@ def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
     refusal = next(_refusals(work, asked), None)
     if refusal is not None:
         recording.refuse(work, "confirm_off", by=asked.by, reason=asked.reason, refusal=refusal)
-        work.record(
-            r.RequestRefused(action="confirm_off", by=asked.by, reason=asked.reason, rule=refusal.rule, why=refusal.why)
-        )
         return refusal
     running, token = work.operation, work.fleet.next_token()
     record_fenced(

@@ -28,9 +28,6 @@ def ask(work: HostWork, asked: DrillAsked) -> Answer:
     refusal = next(_refusals(work, asked), None)
     if refusal is not None:
         recording.refuse(work, ACTION, by=asked.by, reason=asked.reason, refusal=refusal)
-        work.record(
-            r.RequestRefused(action=ACTION, by=asked.by, reason=asked.reason, rule=refusal.rule, why=refusal.why)
-        )
         return refusal
     operation = starting.new(
         work, Action.RESTART, cause=Cause.REQUEST, by=asked.by, reason=asked.reason, is_drill=True,

@@ -23,11 +23,6 @@ def ask(work: HostWork, asked: ActionAsked) -> Answer:
     answer = _ask(work, asked)
     if isinstance(answer, RefusedBy):
         recording.refuse(work, asked.action.value, by=asked.by, reason=asked.reason, refusal=answer)
-        work.record(
-            r.RequestRefused(
-                action=asked.action.value, by=asked.by, reason=asked.reason, rule=answer.rule, why=answer.why
-            )
-        )
     return answer
 
 

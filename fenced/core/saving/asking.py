@@ -20,11 +20,7 @@ def sleep(work: HostWork, asked: ActionAsked) -> Answer:
     bar = next(fit.bars(work.fleet, work.name, work.now, is_asked=True), None)
     if bar is not None:
         refusal = RefusedBy(rule=bar.rule, why=f"{work.name} stays on: {bar.why}")
-        action = Action.SLEEP.value
-        recording.refuse(work, action, by=asked.by, reason=asked.reason, refusal=refusal)
-        work.record(
-            r.RequestRefused(action=action, by=asked.by, reason=asked.reason, rule=refusal.rule, why=refusal.why)
-        )
+        recording.refuse(work, Action.SLEEP.value, by=asked.by, reason=asked.reason, refusal=refusal)
         return refusal
     operation = policy.put_to_sleep(work, cause=Cause.REQUEST, by=asked.by, reason=asked.reason)
     return Accepted(operation=operation.id)

@@ -4,7 +4,7 @@ Waking comes first: it is what others wait for. The longest awake sleeps first, 
 comes back is woken first. One host of a cluster goes to sleep at a time, with a pause between two.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from fenced.core.allowed import gates, of_daemon
@@ -18,6 +18,7 @@ from fenced.core.operation import starting
 from fenced.core.operation.advancing import advance
 from fenced.core.operation.phases import enter_restore
 from fenced.core.work import HostWork, Work
+from fenced.model.inventory import Host
 from fenced.model.names import ClusterName, HostName
 from fenced.model.power import Action, Cause, State
 
@@ -125,9 +126,11 @@ def _wake(work: Work, cluster: ClusterName) -> None:
     """Switch on who is wanted awake, as far as pacing allows it: too many at once trip a breaker."""
     fleet, now = work.fleet, work.now
     waiting = [name for name in fleet.by_cluster[cluster] if _is_due(fleet, name, now)]
+    coming = [fleet.host(it) for it, state in fleet.hosts.items() if counts.is_coming(state)] if waiting else []
     for name in sorted(waiting, key=lambda it: _by_proof(fleet, it)):
-        if _has_room(fleet, name):
+        if _has_room(fleet.host(name), coming):
             wake(work.on(name))
+            coming += [fleet.host(name)] if counts.is_coming(fleet.hosts[name]) else []
 
 
 def _is_due(fleet: Fleet, name: HostName, now: float) -> bool:
@@ -137,11 +140,10 @@ def _is_due(fleet: Fleet, name: HostName, now: float) -> bool:
     return is_wanted and state.maintenance is None and state.operation is None and now >= state.saving.retry_at
 
 
-def _has_room(fleet: Fleet, name: HostName) -> bool:
-    """Return whether fewer hosts of its cluster, its rack and the fleet are on their way than may be at once."""
-    host = fleet.host(name)
+def _has_room(host: Host, coming: Sequence[Host]) -> bool:
+    """Return whether fewer hosts of its cluster, its rack and the fleet are on their way than may be at once.
+    `coming`: those of the fleet that are."""
     settings = host.settings.saving
-    coming = [fleet.host(it) for it, state in fleet.hosts.items() if counts.is_coming(state)]
     in_cluster = sum(it.cluster == host.cluster for it in coming)
     in_rack = sum(it.rack == host.rack and it.datacenter == host.datacenter for it in coming) if host.rack else 0
     return (
