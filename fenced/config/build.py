@@ -76,6 +76,7 @@ class Builder:
     describe: Describe
     mistakes: Mistakes
     broker: OwnMachine
+    database: OwnMachine
     _described: dict[str, DriverDescription | str] = field(default_factory=dict)
     via: Via | None = None
     _overrides: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -204,6 +205,8 @@ class Builder:
         )
         if self.broker.is_called(host.names):
             host = replace(host, is_beside_broker=True)
+        if self.database.is_called(host.names):
+            host = replace(host, is_beside_store=True)
         return BuiltHost(entry=entry, host=host, devices=devices)
 
     def _device(

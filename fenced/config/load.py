@@ -32,6 +32,7 @@ from fenced.config.validate import parse
 from fenced.config.via import read_via
 from fenced.model.bus_urls import BusUrl
 from fenced.model.drivers import Catalogue, Describe
+from fenced.model.store_urls import PostgresUrl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,7 @@ class _Loader:
             describe=self._describe(main, entries),
             mistakes=self.mistakes,
             broker=self._broker(main),
+            database=self._database(main),
             via=read_via(main.proxy_client, self.where.key("proxy_client"), self.base, secrets, self.mistakes),
         ).build(self._daemon_name(main))
         addresses = names.resolve_all(built, self.resolve)
@@ -149,6 +151,14 @@ class _Loader:
         except ValueError:
             host = ""
         return OwnMachine(hostname=host)
+
+    def _database(self, main: MainTables) -> OwnMachine:
+        """The servers of a PostgreSQL store, by the names in the URL; `places` reports a URL that has none."""
+        try:
+            found = PostgresUrl.parse(main.store.url).hosts
+        except ValueError:
+            found = ()
+        return OwnMachine(hostname="", names=frozenset(host for host, _ in found))
 
     def _entries(self, raw: Mapping[str, Any], main: MainTables) -> Entries:
         entries = Entries()

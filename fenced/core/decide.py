@@ -119,9 +119,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
             answer = fleet_decisions.asked(work, event)
         case _:
             if event.host in fleet.hosts:
-                answer = _of_host(work.on(event.host), event)
-                trust.follow(work.on(event.host))
-                drills.follow(work.on(event.host))
+                answer = _followed(work.on(event.host), event)
     return answer, is_news
 
 
@@ -160,6 +158,16 @@ HostEvent = (
     | e.CancelAsked
     | e.MaintenanceAsked
 )
+
+
+def _followed(work: HostWork, event: HostEvent) -> Answer | None:
+    """Decide about a host, and what follows from its change for its trust, its drill and the spares of its cluster."""
+    before = work.state
+    answer = _of_host(work, event)
+    trust.follow(work)
+    drills.follow(work)
+    policy.follow(work, before)
+    return answer
 
 
 def _of_host(work: HostWork, event: HostEvent) -> Answer | None:

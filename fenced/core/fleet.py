@@ -364,8 +364,9 @@ class Fleet:
     def is_speaking(self, name: HostName, now: float) -> bool:
         """Return whether a stale message came within the host's grace: no proof of life, but no silence either."""
         sight = self.sights[name]
-        is_recent = self.own.ear.now(now) - sight.spoke_ear <= self.grace_seconds(name, now)
-        return sight.spoke_at is not None and is_recent
+        if sight.spoke_at is None:
+            return False
+        return self.own.ear.now(now) - sight.spoke_ear <= self.grace_seconds(name, now)
 
     def is_overdue(self, name: HostName, now: float) -> bool:
         """Return whether the last beat is older than one and a half intervals."""

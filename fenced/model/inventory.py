@@ -124,6 +124,7 @@ class Host:
     """One host. `devices` in the order of the file; `levels` are derived from them, in rising order.
 
     `is_beside_broker`: the MQTT broker runs on this host, so its heartbeats reach the broker without the network.
+    `is_beside_store`: a server of the PostgreSQL store runs on this host.
     `addresses`: pairs of network and address beside `address`, sorted. `labels`: pairs of key and value, sorted.
     `is_drill`: a spare host that may be fenced for a drill. `may_sleep`: saving may switch it off (S24).
     `is_own_by_word`: the daemon's machine because `daemon.runs_on` names it, not because a name or an address matches.
@@ -144,6 +145,7 @@ class Host:
     is_own_machine: bool = False
     is_own_by_word: bool = False
     is_beside_broker: bool = False
+    is_beside_store: bool = False
     identity: str = ""
     devices: tuple[Device, ...] = ()
     settings: HostSettings = field(default_factory=HostSettings)

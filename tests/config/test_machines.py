@@ -154,6 +154,15 @@ def test_the_brokers_machine_is_known_by_each_of_its_names(
     assert [node.is_beside_broker for node in hosts.values()] == [is_beside]
 
 
+@pytest.mark.parametrize(
+    ("hosts", "is_beside"), [("db1.example.org,10.0.0.5", True), ("db1.example.org", False), ("[2001:db8::5]", False)]
+)
+def test_the_machines_of_the_store_are_known(hosts: str, is_beside: bool, tmp_path: Path) -> None:
+    text = f'[store]\nurl = "postgresql://fenced@{hosts}/fenced"\n[[host]]\nname = "x"\naddress = "10.0.0.5"\n'
+    (node,) = load_ok(tmp_path, text).inventory.hosts.values()
+    assert node.is_beside_store is is_beside and not node.is_beside_broker
+
+
 def test_the_own_machines_loopback_addresses_identify_no_machine(tmp_path: Path) -> None:
     own = dataclasses.replace(OWN, addresses=frozenset({"127.0.0.1", "::1"}))
     text = host("a", more='address = "127.0.0.1"') + host("b", more='address = "127.0.0.1"')

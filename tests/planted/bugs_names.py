@@ -118,7 +118,7 @@ NAME_BUGS: Final = (
         name="the OFF of another host's device proves a host off",
         rule="identity",
         file="core/believed/sharing.py",
-        old="    return frozenset(work.state.distrusted) | shared(work)\n",
+        old="    return frozenset(work.state.distrusted) | shared(work.fleet, work.name, work.now)\n",
         new="    return frozenset(work.state.distrusted)\n",
         killers=(f"{SHARING}::test_a_device_found_shared_while_the_off_is_proven_proves_nothing",),
     ),

@@ -9,6 +9,7 @@ BUS: Final = "tests/bus/test_wake_requests.py"
 API: Final = "tests/api/test_saving.py"
 CTL: Final = "tests/api/test_saving_fencectl.py"
 SHARDS: Final = "tests/api/test_shards.py"
+BARS: Final = "tests/core/test_saving_bars.py"
 FIGURES: Final = "tests/telemetry/test_saving.py"
 
 WAKE_BUGS: Final = (
@@ -69,5 +70,48 @@ WAKE_BUGS: Final = (
         old="        return self.slept_seconds + (",
         new="        return (",
         killers=(f"{FIGURES}::test_the_time_of_sleeps_is_kept_when_they_end",),
+    ),
+    Bug(
+        name="a BMC that may be another host's is asked to shut down",
+        rule="S24",
+        file="core/idle/fit.py",
+        old="    if foreign := shared(fleet, name, now):\n",
+        new="    if False and (foreign := shared(fleet, name, now)):\n",
+        killers=(
+            f"{BARS}::test_nobody_whose_bmc_may_be_another_hosts_is_asked_to_shut_down",
+            f"{BARS}::test_a_bmc_that_turns_out_to_be_shared_during_the_veto_ends_the_sleep",
+        ),
+    ),
+    Bug(
+        name="the machine of the store is put to sleep",
+        rule="S24",
+        file="core/idle/fit.py",
+        old="    if host.is_beside_store:\n",
+        new="    if False:\n",
+        killers=(f"{BARS}::test_its_place_keeps_it_awake_and_the_next_one_sleeps[keys2-own_machine]",),
+    ),
+    Bug(
+        name="a machine in a rack counts nowhere when hosts come up",
+        rule="S24",
+        file="core/saving/policy.py",
+        old="        and in_rack < settings.waking_rack\n",
+        new="        and True\n",
+        killers=(f"{BARS}::test_few_of_a_rack_come_up_at_once",),
+    ),
+    Bug(
+        name="a spare waits for the next look at the gates",
+        rule="S24",
+        file="core/saving/policy.py",
+        old="    if is_lost and work.host.settings.saving.is_enabled:\n",
+        new="    if False:\n",
+        killers=(f"{BARS}::test_a_spare_comes_up_while_the_other_one_is_being_fenced",),
+    ),
+    Bug(
+        name="a wanted sleeper that is our own machine is switched",
+        rule="S18",
+        file="core/saving/policy.py",
+        old=" and not fleet.host(name).is_own_machine\n    return is_wanted",
+        new="\n    return is_wanted",
+        killers=(f"{BARS}::test_a_wanted_sleeper_that_becomes_our_own_machine_is_not_switched",),
     ),
 )

@@ -77,7 +77,7 @@ def _may_sleep(built: BuiltHost) -> bool:
     return (
         host.may_sleep
         and host.settings.automatic
-        and not (host.is_protected or host.is_own_machine or host.is_beside_broker)
+        and not (host.is_protected or host.is_own_machine or host.is_beside_broker or host.is_beside_store)
     )
 
 

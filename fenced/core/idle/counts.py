@@ -36,18 +36,34 @@ class Count:
 
 
 def of_cluster(fleet: Fleet, cluster: ClusterName, now: float) -> Count:
-    """Return the counts of a cluster at this moment."""
-    names, hosts = fleet.by_cluster.get(cluster, ()), fleet.hosts
-    ended = (it for name in names if (it := hosts[name].saving.ended_at) is not None)
+    """Return the counts of a cluster at this moment. One pass, short for a host that is healthy and has work, as most
+    of ten thousand are."""
+    names, hosts, sights = fleet.by_cluster.get(cluster, ()), fleet.hosts, fleet.sights
+    ear = fleet.own.ear.now(min(now, fleet.heard_until))
+    idle: list[HostName] = []
+    odd: list[HostName] = []
+    on, ended = 0, None
+    for name in names:
+        state, sight = hosts[name], sights[name]
+        is_healthy = state.state is State.HEALTHY
+        if not is_healthy or state.operation is not None or state.held_by or state.saving.asleep is not None:
+            odd.append(name)
+        if (at := state.saving.ended_at) is not None:
+            ended = at if ended is None else max(at, ended)
+        if is_healthy and not is_leaving(state):
+            is_fresh = ear - sight.heard_ear <= fleet.interval_seconds(name)  # no grace is shorter
+            on += (is_fresh and sight.heard_at is not None) or fleet.is_heard(name, now)
+            if sight.workloads == 0 and why_not_idle(fleet, name, now) is None:
+                idle.append(name)
     return Count(
-        trouble=tuple(name for name in names if _is_trouble(hosts[name])),
-        going=tuple(name for name in names if is_going(hosts[name])),
-        ended_at=max(ended, default=None),
-        idle=tuple(name for name in names if is_idle(fleet, name, now) and not is_leaving(hosts[name])),
-        coming=tuple(name for name in names if is_coming(fleet.hosts[name])),
-        asleep=tuple(name for name in names if fleet.hosts[name].is_asleep),
-        lost=tuple(name for name in names if _is_lost(fleet.hosts[name])),
-        on=sum(is_on(fleet, name, now) for name in names),
+        trouble=tuple(name for name in odd if _is_trouble(hosts[name])),
+        going=tuple(name for name in odd if is_going(hosts[name])),
+        ended_at=ended,
+        idle=tuple(idle),
+        coming=tuple(name for name in odd if is_coming(hosts[name])),
+        asleep=tuple(name for name in odd if hosts[name].is_asleep),
+        lost=tuple(name for name in odd if _is_lost(hosts[name])),
+        on=on,
         size=len(names),
     )
 

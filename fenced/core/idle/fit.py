@@ -8,6 +8,7 @@ from typing import Final
 
 from fenced.core.allowed import gates, of_daemon, of_host
 from fenced.core.allowed.counting import newest_witnesses
+from fenced.core.believed.sharing import shared
 from fenced.core.fleet import Fleet
 from fenced.core.heard.own import SAVING_FORMAT
 from fenced.core.idle import counts
@@ -61,6 +62,8 @@ def _of_configuration(fleet: Fleet, name: HostName) -> Iterator[Bar]:
         yield Bar(rule="host", why="its [[host]] table says saving = false")
     if host.is_beside_broker:
         yield Bar(rule="own_machine", why="the MQTT broker runs on it")
+    if host.is_beside_store:
+        yield Bar(rule="own_machine", why="a server of the store runs on it")
     if not any(device.kind is Kind.CHASSIS for device in host.devices):
         yield Bar(rule="chassis", why="it has no chassis device, which alone can ask it to shut down and wake it")
     if host.is_drill:
@@ -88,6 +91,8 @@ def _of_host(fleet: Fleet, name: HostName, now: float, *, is_begun: bool) -> Ite
         yield Bar(rule="busy", why="an operation is under way, or devices of it are still off")
     if state.distrusted or state.disputes or state.wrong_machines:
         yield Bar(rule="distrusted", why="its devices are in doubt, so nothing would show that it is off")
+    if foreign := shared(fleet, name, now):
+        yield Bar(rule="shared", why=f"another host has {', '.join(sorted(foreign))} as well, and might shut down")
     if state.saving.soft_off is not None and not is_begun:
         yield Bar(rule="soft_off", why="an earlier request to shut down may still take effect")
     if now < state.saving.retry_at:

@@ -45,7 +45,7 @@ def _usable(work: HostWork, operation: Operation, levels: tuple[int, ...]) -> tu
 
     An OFF surely hits another host through a shared device, and perhaps through a distrusted one (S17).
     """
-    foreign, distrusted = shared(work), work.state.distrusted
+    foreign, distrusted = shared(work.fleet, work.name, work.now), work.state.distrusted
     own = _without(levels, operation, foreign)
     if levels and not own:
         return (), f"its devices are another host's, too: {', '.join(sorted(foreign))}"

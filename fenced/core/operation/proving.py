@@ -126,7 +126,7 @@ def _switch_off(work: HostWork, operation: Operation, run: DeviceRun) -> None:
 def _why_give_up(work: HostWork, run: DeviceRun) -> str:
     if run.off_attempts >= work.host.device(run.device).power.attempts:
         return f"not OFF after {run.off_attempts} attempts: {run.error or 'reads ' + run.power.value}"
-    return f"{run.device} is another host's, too" if run.device in shared(work) else ""
+    return f"{run.device} is another host's, too" if run.device in shared(work.fleet, work.name, work.now) else ""
 
 
 # -- may an OFF be sent -----------------------------------------------------------------------------------------------

@@ -150,7 +150,11 @@ def _why_give_up(work: HostWork, run: DeviceRun) -> str:
     if run.on_attempts >= work.host.device(run.device).power.attempts:
         return f"not ON after {run.on_attempts} attempts: {run.error or 'reads ' + run.power.value}"
     is_owed = run.is_switched_off or run.device in work.state.owed  # given back even if another host also has it
-    return "" if is_owed or run.device not in shared(work) else f"{run.device} is another host's, too"
+    return (
+        ""
+        if is_owed or run.device not in shared(work.fleet, work.name, work.now)
+        else f"{run.device} is another host's, too"
+    )
 
 
 # -- all is on, or nothing more can be done ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Final
 
 from fenced.core.allowed import gates, of_daemon
 from fenced.core.durable import records as r
-from fenced.core.durable.state import Operation, Slot
+from fenced.core.durable.state import HostState, Operation, Slot
 from fenced.core.fleet import Fleet
 from fenced.core.heard.own import SAVING_FORMAT
 from fenced.core.idle import counts, fit
@@ -27,26 +27,40 @@ BY: Final = "fenced"
 
 def look(work: Work) -> None:
     """Look at every cluster that saves, or has a sleeper. Harmless at any time, as often as you like."""
+    for cluster in sorted(work.fleet.by_cluster):
+        _look_at(work, cluster)
+
+
+def follow(work: HostWork, before: HostState) -> None:
+    """Look at the cluster at once if the host has just been lost: a spare comes up while it is being fenced."""
+    is_lost = work.state.state in counts.LOST and before.state not in counts.LOST
+    if is_lost and work.host.settings.saving.is_enabled:
+        _look_at(work.work, work.host.cluster)
+
+
+def _look_at(work: Work, cluster: ClusterName) -> None:
     fleet, now = work.fleet, work.now
-    for cluster in sorted(fleet.by_cluster):
-        settings = counts.settings(fleet, cluster)
-        names = fleet.by_cluster[cluster]
-        if not settings.is_enabled and not any(fleet.hosts[name].is_asleep for name in names):
-            _tell_capacity(work, cluster, 0, "")
-            continue
-        _note_idle(fleet, cluster, now)
-        if gates.closed((of_daemon.lease(fleet, now),)):
-            continue
-        _want(work, cluster)
-        _wake(work, cluster)
-        if settings.is_enabled:
-            _put_one_to_sleep(work, cluster)
+    settings = counts.settings(fleet, cluster)
+    if not settings.is_enabled and not any(fleet.hosts[name].is_asleep for name in fleet.by_cluster[cluster]):
+        _tell_capacity(work, cluster, 0, "")
+        return
+    count = counts.of_cluster(fleet, cluster, now)
+    _note_idle(fleet, cluster, count, now)
+    if gates.closed((of_daemon.lease(fleet, now),)):
+        return
+    decided = len(work.entries)
+    _want(work, cluster, count)
+    _wake(work, cluster)
+    if settings.is_enabled:
+        _put_one_to_sleep(work, cluster, count if len(work.entries) == decided else None)
 
 
-def _note_idle(fleet: Fleet, cluster: ClusterName, now: float) -> None:
+def _note_idle(fleet: Fleet, cluster: ClusterName, count: Count, now: float) -> None:
     """Note since when each host is idle. It starts anew with the daemon, because nobody saw what happened before."""
+    idle = set(count.idle)
     for name in fleet.by_cluster[cluster]:
-        since, is_idle = fleet.sights[name].idle_since, counts.is_idle(fleet, name, now)
+        since = fleet.sights[name].idle_since
+        is_idle = name in idle or (counts.is_leaving(fleet.hosts[name]) and counts.is_idle(fleet, name, now))
         if is_idle is not (since is not None):
             fleet.see(name, idle_since=now if is_idle else None)
 
@@ -54,10 +68,10 @@ def _note_idle(fleet: Fleet, cluster: ClusterName, now: float) -> None:
 # -- waking -----------------------------------------------------------------------------------------------------------
 
 
-def _want(work: Work, cluster: ClusterName) -> None:
+def _want(work: Work, cluster: ClusterName, count: Count) -> None:
     """Record who shall wake, and tell if too few can."""
     fleet, now = work.fleet, work.now
-    settings, count = counts.settings(fleet, cluster), counts.of_cluster(fleet, cluster, now)
+    settings = counts.settings(fleet, cluster)
     if not settings.is_enabled:
         for name in wakeable(fleet, cluster, now):
             _want_one(work.on(name), "saving is not enabled any more")
@@ -112,7 +126,7 @@ def _wanted(fleet: Fleet, count: Count) -> list[HostName]:
     for name in count.asleep:
         state = fleet.hosts[name]
         asleep = state.saving.asleep
-        is_able = state.state is State.SLEEPING or counts.is_coming(state)
+        is_able = (state.state is State.SLEEPING or counts.is_coming(state)) and not fleet.host(name).is_own_machine
         if is_able and state.maintenance is None and asleep is not None and asleep.is_wanted:
             found.append(name)
     return found + [name for name in count.going if (it := fleet.hosts[name].saving.soft_off) is not None and it.waker]
@@ -137,7 +151,8 @@ def _is_due(fleet: Fleet, name: HostName, now: float) -> bool:
     state = fleet.hosts[name]
     asleep = state.saving.asleep
     is_wanted = asleep is not None and asleep.is_wanted and state.state is State.SLEEPING
-    return is_wanted and state.maintenance is None and state.operation is None and now >= state.saving.retry_at
+    is_free = state.maintenance is None and state.operation is None and not fleet.host(name).is_own_machine
+    return is_wanted and is_free and now >= state.saving.retry_at
 
 
 def _has_room(host: Host, coming: Sequence[Host]) -> bool:
@@ -174,9 +189,10 @@ def _tell_capacity(work: Work, cluster: ClusterName, short: int, why: str) -> No
 # -- to sleep ---------------------------------------------------------------------------------------------------------
 
 
-def _put_one_to_sleep(work: Work, cluster: ClusterName) -> None:
+def _put_one_to_sleep(work: Work, cluster: ClusterName, count: Count | None) -> None:
+    """`count`: of the cluster, if nothing was decided since; None: count anew."""
     fleet, now = work.fleet, work.now
-    count = counts.of_cluster(fleet, cluster, now)
+    count = count or counts.of_cluster(fleet, cluster, now)
     for name in _longest_awake(fleet, cluster):
         bar = next(fit.bars(fleet, name, now, is_asked=False, count=count), None)
         if bar is not None and bar.rule in fit.OF_CLUSTER:

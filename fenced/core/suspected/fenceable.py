@@ -126,14 +126,14 @@ def _compare(work: HostWork, device: DeviceName, event: PathChecked) -> None:
 
 def _tell_shared(work: HostWork, device: Device) -> None:
     """Report a shared device once for each of its two hosts; `fenceable` then lists it as reported."""
-    found = sharing.reason(work, device)
+    found = sharing.reason(work.fleet, work.name, device, work.now)
     if found is None or found.beside is None:
         return
     _tell_once(work, found)
     host, name = found.beside
     beside = work.work.on(host)
     theirs = _device(beside, name)
-    again = None if theirs is None else sharing.reason(beside, theirs)
+    again = None if theirs is None else sharing.reason(work.fleet, host, theirs, work.now)
     if again is not None:
         _tell_once(beside, again)
         judge(beside)
@@ -221,7 +221,7 @@ def _keys(reasons: tuple[Reason, ...]) -> frozenset[tuple[DeviceName | None, str
 
 
 def _of_device(work: HostWork, device: Device) -> _Found:
-    found = sharing.reason(work, device)
+    found = sharing.reason(work.fleet, work.name, device, work.now)
     foreign = () if found is None else (found,)
     if device.name in work.state.distrusted:
         text = "read off while the host was healthy, and was not seen to follow it since"
