@@ -20,6 +20,7 @@ SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -in
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *map(str, SERVERS)])
 
 PACKAGES = {
+    "bash": "bash",
     "chromium": "chromium",
     "curl": "curl",
     "dbus-daemon": "dbus",
@@ -31,6 +32,8 @@ PACKAGES = {
     "fence_ipmilan": "fence-agents",
     "fence_redfish": "fence-agents",
     "fence_vmware_rest": "fence-agents",
+    "fish": "fish",
+    "groff": "groff-base",
     "ip": "iproute2",
     "ipmi_sim": "openipmi",
     "ipmipower": "freeipmi-tools",
@@ -57,6 +60,7 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "tinyproxy": "tinyproxy-bin",
     "unshare": "util-linux",
+    "zsh": "zsh",
 }
 """Program -> the Debian package that has it."""
 

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import manual
 import python
 import sbom
-from deb import Control, architecture, pack
+from deb import Control, architecture, compressed, pack
 from source import ROOT, SUMMARY, put
+
+from fenced.cli.fencectl import main as fencectl
+from fenced.cli.fencectl.shells import script
+from fenced.cli.main import main as fenced
 
 NAME: Final = "fenced"
 SITE: Final = "usr/lib/fenced"
@@ -22,6 +27,12 @@ from {module} import main
 main()
 """
 """-I and -S: nothing of the environment, of a home folder or of another installation of Python packages is imported."""
+COMPLETIONS: Final = {
+    "bash": "usr/share/bash-completion/completions/fencectl",
+    "zsh": "usr/share/zsh/vendor-completions/_fencectl",
+    "fish": "usr/share/fish/vendor_completions.d/fencectl.fish",
+}
+"""Where Debian's shells look for completions."""
 UNITS: Final = (
     "fenced.service",
     "fenced@.service",
@@ -54,6 +65,7 @@ def build(wheels: Sequence[Path], bill: str, tree: Path, out: Path, *, revision:
         put(tree / "usr/bin" / command, LAUNCHER.format(site=SITE, module=module), mode=0o755)
     for unit in UNITS:
         put(tree / "usr/lib/systemd/system" / unit, (ROOT / "systemd" / unit).read_bytes())
+    _put_help(tree)
     put(tree / "usr/lib/sysusers.d/fenced.conf", users("fenced", "fenced-proxy"))
     for path in (ROOT / "config").rglob("*.*"):
         if path.is_file() and not path.name.startswith("beat"):
@@ -75,6 +87,15 @@ def build(wheels: Sequence[Path], bill: str, tree: Path, out: Path, *, revision:
         },
     )
     return pack(control, tree, out, revision=revision, compression=compression)
+
+
+def _put_help(tree: Path) -> None:
+    """Add man pages, and what the shells complete."""
+    for program, group in (("fenced", fenced), ("fencectl", fencectl)):
+        for name, page in manual.pages(program, group):
+            put(tree / "usr/share/man/man1" / f"{name}.gz", compressed(page.encode()))
+    for shell, place in COMPLETIONS.items():
+        put(tree / place, script(shell, fencectl) + "\n")
 
 
 def users(*names: str) -> str:

@@ -30,8 +30,8 @@ def pack(control: Control, tree: Path, out: Path, *, revision: str, compression:
     """Add documents, control files and checksums to `tree`, and pack it. Changes `tree`, which may be packed again."""
     name, version = control.name, f"{VERSION}-{revision}"
     about = tree / "usr/share/doc" / name
-    put(about / "changelog.gz", _compressed((ROOT / "CHANGELOG.md").read_bytes()))
-    put(about / "changelog.Debian.gz", _compressed(_changelog(name, version).encode()))
+    put(about / "changelog.gz", compressed((ROOT / "CHANGELOG.md").read_bytes()))
+    put(about / "changelog.Debian.gz", compressed(_changelog(name, version).encode()))
     put(tree / f"usr/share/lintian/overrides/{name}", (HERE / "debian" / name / "lintian-overrides").read_bytes())
     for script in SCRIPTS:
         if (source := HERE / "debian" / name / script).exists():
@@ -73,7 +73,8 @@ def _changelog(name: str, version: str) -> str:
     return f"{name} ({version}) unstable; urgency=medium\n\n  * {text}\n\n -- {maintainer()}  {at}\n"
 
 
-def _compressed(content: bytes) -> bytes:
+def compressed(content: bytes) -> bytes:
+    """Return the content as Debian wants documents: the same bytes every time."""
     return gzip.compress(content, GZIP_LEVEL, mtime=0)
 
 

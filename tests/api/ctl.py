@@ -35,18 +35,26 @@ def environment(**more: str) -> dict[str, str]:
 
 async def ctl(url: str, *words: str, **more: str) -> Run:
     """Run without a terminal."""
-    done = await run([*PROGRAM, "--url", url, *words], seconds=DEADLINE_SECONDS, environment=environment(**more))
+    return await run_plain("--url", url, *words, **more)
+
+
+async def run_plain(*words: str, **more: str) -> Run:
+    """Run without a terminal, and with no address."""
+    done = await run([*PROGRAM, *words], seconds=DEADLINE_SECONDS, environment=environment(**more))
     assert "Traceback" not in done.err, done.err
     return Run(code=done.status, out=done.out, err=done.err)
 
 
 async def on_terminal(
-    url: str, *words: str, answers: tuple[tuple[str, str], ...] = (), meanwhile: Callable[[], None] | None = None
-) -> Run:
-    """Run on a terminal. For each (text, answer): type the answer once the text appears. `meanwhile`: what happens
-    before the first answer."""
+    url: str, *words: str, answers: tuple[tuple[str, str], ...] = (), meanwhile: Callable[[], None] | None = None,
+    **more: str,
+) -> Run:  # fmt: skip
+    """Run on a terminal of 100 columns. For each (text, answer): type the answer once the text appears. `meanwhile`:
+    what happens before the first answer. `more`: of the environment."""
     master, slave = pty.openpty()
-    program = Warm([*PROGRAM, "--url", url, *words], environment=environment(), stdin=slave, stdout=slave, stderr=slave)
+    program = Warm(
+        [*PROGRAM, "--url", url, *words], environment=environment(**more), stdin=slave, stdout=slave, stderr=slave
+    )
     os.close(slave)
     seen = bytearray()
     left = list(answers)

@@ -16,7 +16,7 @@ from tests.house.tree import ROOT, files, functions, name
 DOCUMENTS: Final = tuple(path for path in files() if path.suffix == ".md")
 COLUMNS_MAX: Final = 120
 SHIPPED: Final = re.compile(
-    r"(?<![\w/])(?:config|systemd|docs|tests|fenced)/[\w./-]+\.(?:toml|service|conf|acl|md|py)\b"
+    r"(?<![\w/.])(?:config|systemd|docs|tests|fenced)/[\w./-]+\.(?:toml|service|conf|acl|md|py)\b"
 )
 
 

@@ -1,5 +1,6 @@
 """What the packages hold, as a package manager sees it, and that the same source gives the same bytes."""
 
+import gzip
 import json
 import re
 import stat
@@ -10,6 +11,8 @@ from typing import Any, Final
 
 import pytest
 
+from fenced.cli.fencectl import main as fencectl
+from fenced.cli.fencectl.shells import VARIABLE
 from tests.house.tree import ROOT
 from tests.needs import needs
 from tests.packages.built import build, packages, why_not_here
@@ -69,6 +72,31 @@ def test_the_daemons_package_brings_the_program_its_units_and_examples(installed
         assert (about / "examples" / example).read_bytes() == (ROOT / "config" / example).read_bytes()
     assert (about / "docs/first-install.md").exists()
     assert not (installed / "etc").exists()
+
+
+@needs("groff")
+def test_each_command_has_a_man_page_without_a_fault(installed: Path) -> None:
+    folder = installed / "usr/share/man/man1"
+    wanted = {f"fencectl-{name}.1.gz" for name, command in fencectl.commands.items() if not command.hidden}
+    assert wanted | {"fenced.1.gz", "fencectl.1.gz", "fenced-store-upgrade.1.gz"} <= {p.name for p in folder.iterdir()}
+    for path in folder.iterdir():
+        done = subprocess.run(
+            ["groff", "-man", "-Tutf8", "-ww", "-P-c"], input=gzip.decompress(path.read_bytes()), capture_output=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, b""), path.name
+        shown = done.stdout.decode()
+        assert "NAME\n" in re.sub(".\b", "", shown), path.name
+        assert re.sub(".\b", "", shown).replace("\n", "").isprintable(), path.name
+
+
+def test_the_shells_find_their_completion(installed: Path) -> None:
+    for place in (
+        "usr/share/bash-completion/completions/fencectl",
+        "usr/share/zsh/vendor-completions/_fencectl",
+        "usr/share/fish/vendor_completions.d/fencectl.fish",
+    ):
+        assert VARIABLE in (installed / place).read_text()
 
 
 def test_files_belong_to_root_and_no_other_may_write(dist: Path, installed: Path) -> None:

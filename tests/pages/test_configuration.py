@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from fenced.beat.fenced_beat import Order
 from fenced.bus import messages
 from fenced.bus.topics import Topics
+from fenced.cli.fencectl import profiles
 from fenced.cli.main import main as fenced
 from fenced.config.agent_files import load_proxy
 from fenced.config.durations import parse_duration
@@ -33,6 +34,8 @@ from tests.setup.parts import FIRST
 HOST: Final = '[[host]]\nname = "node-1"\naddress = "10.0.0.1"\n'
 MAIN: Final = '[daemon]\nname = "fenced-a"\nstate_dir = "state"\n[bus]\nurl = "mqtt://127.0.0.1:1883"\n'
 PROXY: Final = '[proxy]\nname = "px1"\nlisten = "127.0.0.1:8471"\n'
+PROFILES: Final = ('default = "', "[profile.")
+"""How a file of profiles of `fencectl` begins."""
 METRIC: Final = re.compile(r"\bfenced_\w+")
 SELECTOR: Final = re.compile(r'(fenced_\w+)\{(\w+)[!=~]+"')
 FILE: Final = re.compile(r"/etc/fenced/[\w./-]*\w")
@@ -95,6 +98,9 @@ def _written(directory: Path, block: Block) -> Path:
 @needs("fence_apc_snmp")
 @pytest.mark.parametrize("block", _of("toml"), ids=_place)
 def test_configuration_is_accepted(tmp_path: Path, block: Block) -> None:
+    if block.text.startswith(PROFILES):
+        assert profiles.read(write(tmp_path, "config.toml", block.text)).places, block.place
+        return
     file = _written(tmp_path, block)
     if _is_proxys(block.text):
         errors = load_proxy(file, own_machine=OWN_MACHINE, environ={}).errors

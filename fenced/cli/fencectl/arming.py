@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from fenced.cli.echo import tell
-from fenced.cli.fencectl import text
+from fenced.cli.fencectl import completing, text
 from fenced.cli.fencectl.client import Refused, Unreachable
 from fenced.cli.fencectl.commands import main
 from fenced.cli.fencectl.session import Command, ExitCode, Session, fail
@@ -35,7 +35,7 @@ WORDS: Final = {
 
 
 @main.command(cls=Command)
-@click.option("--cluster", help="Only hosts of this cluster.")
+@click.option("--cluster", shell_complete=completing.clusters, help="Only hosts of this cluster.")
 @click.option("--match", default="*", show_default=True, help="Hosts: `*`, or for example rack=r1,role=spm.")
 @click.option(
     "--all",

@@ -4,27 +4,30 @@ Knows the API and nothing of the engine. Exit codes: 0 done, 1 failed, 2 usage, 
 ended in time. Without a terminal it asks no questions.
 """
 
-import json
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from fenced import __version__
 from fenced.cli.duration import DURATION
-from fenced.cli.echo import say, tell
+from fenced.cli.echo import tell
+from fenced.cli.fencectl import completing, holds, profiles, shells, text
 from fenced.cli.fencectl import saving as power_saving
-from fenced.cli.fencectl import text
-from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.client import Refused
 from fenced.cli.fencectl.drill import drill
 from fenced.cli.fencectl.explaining import explain
 from fenced.cli.fencectl.handing_over import controllers, hand_over
 from fenced.cli.fencectl.overview import show_overview
 from fenced.cli.fencectl.place import SOCKET_DEFAULT, UNIX, URL_DEFAULT
-from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
+from fenced.cli.fencectl.profiles import BadProfile, Place
+from fenced.cli.fencectl.session import Command, ExitCode, Group, Output, Session, ask, fail, follow, open_session
 from fenced.cli.fencectl.wait import width
+from fenced.cli.fencectl.watching import watch
 from fenced.cli.waterfall import render
 
 Json = dict[str, Any]
+WITHOUT_DAEMON: Final = frozenset({"completion", "profiles"})
+"""Commands that ask no daemon."""
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,9 +45,22 @@ Json = dict[str, Any]
     help="File with the token, if the daemon requires one. [env: FENCED_TOKEN_FILE]",
 )
 @click.option("--ca-file", envvar="FENCED_CA_FILE", type=click.Path(), help="Certificate authority of the daemon.")
+@click.option(
+    "--profile",
+    envvar="FENCED_PROFILE",
+    shell_complete=completing.profiles,
+    help="A site of ~/.config/fenced/config.toml; `fencectl profiles` lists them. [env: FENCED_PROFILE]",
+)
 @click.option("--json", "is_json", is_flag=True, help="Print JSON; also accepted after the command.")
 @click.pass_context
-def main(ctx: click.Context, url: str | None, token_file: str | None, ca_file: str | None, is_json: bool) -> None:
+def main(
+    ctx: click.Context,
+    url: str | None,
+    token_file: str | None,
+    ca_file: str | None,
+    profile: str | None,
+    is_json: bool,
+) -> None:
     """Talk to the fencing daemon.
 
     \b
@@ -58,13 +74,20 @@ def main(ctx: click.Context, url: str | None, token_file: str | None, ca_file: s
       fencectl status node-7
       fencectl maintenance node-7 on --reason "new memory" --until 2h
     """
-    ctx.obj = open_session(url, token_file=token_file, ca_file=ca_file, is_json=is_json)
+    if ctx.invoked_subcommand in WITHOUT_DAEMON:
+        ctx.obj = Output(is_json=is_json)
+        return
+    try:
+        place = profiles.chosen(profile, Place(url=url, token_file=token_file, ca_file=ca_file))
+    except BadProfile as exc:
+        raise click.UsageError(str(exc)) from exc
+    ctx.obj = open_session(place, is_json=is_json)
     ctx.call_on_close(ctx.obj.client.close)
 
 
 @main.command(cls=Command)
-@click.option("--state", help="Only hosts in this state, e.g. failed.")
-@click.option("--cluster", help="Only hosts of this cluster.")
+@click.option("--state", shell_complete=completing.states, help="Only hosts in this state, e.g. failed.")
+@click.option("--cluster", shell_complete=completing.clusters, help="Only hosts of this cluster.")
 @click.pass_obj
 def hosts(session: Session, state: str | None, cluster: str | None) -> None:
     """List all hosts, one per line.
@@ -76,7 +99,7 @@ def hosts(session: Session, state: str | None, cluster: str | None) -> None:
 
 
 @main.command(cls=Command)
-@click.argument("host")
+@click.argument("host", shell_complete=completing.hosts)
 @click.pass_obj
 def show(session: Session, host: str) -> None:
     """Show one host with all its devices, and the gates that hold it.
@@ -113,7 +136,7 @@ def _action_command(action: str, does: str) -> None:
     """Make the command of one power action."""
 
     @main.command(action, cls=Command, help=f'{does}\n\nExample: fencectl {action} node-7 --reason "rack work" --wait')
-    @click.argument("host")
+    @click.argument("host", shell_complete=completing.hosts)
     @click.option("--reason", default="", help="Why; kept in the journal.")
     @click.option("--force", is_flag=True, help="Even if the host is alive.")
     @click.option("--wait", "is_waiting", is_flag=True, help="Wait until the operation ends.")
@@ -126,16 +149,28 @@ def _action_command(action: str, does: str) -> None:
 _action_command("off", "Cut the power of HOST on all its devices and prove it.")
 _action_command("on", "Restore the power of HOST.")
 _action_command("restart", "Cut the power of HOST, prove it, and restore it.")
-main.add_command(explain)
-main.add_command(drill)
-main.add_command(controllers)
-main.add_command(hand_over)
-for command in (power_saving.saving, power_saving.wake, power_saving.sleep):
+for command in (
+    explain,
+    drill,
+    controllers,
+    hand_over,
+    watch,
+    power_saving.saving,
+    power_saving.wake,
+    power_saving.sleep,
+    holds.pause,
+    holds.resume,
+    holds.pauses,
+    holds.storms,
+    holds.release,
+    shells.completion,
+    shells.listed,
+):
     main.add_command(command)
 
 
 @main.command(cls=Command)
-@click.argument("host", required=False)
+@click.argument("host", required=False, shell_complete=completing.hosts)
 @click.option("--reason", default="", help="Why; kept in the journal.")
 @click.option("--force", is_flag=True, hidden=True)
 @click.option("--wait", "is_waiting", is_flag=True, hidden=True)
@@ -165,7 +200,7 @@ def status(
 
 
 @main.command(cls=Command)
-@click.argument("host")
+@click.argument("host", shell_complete=completing.hosts)
 @click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 30s; then exit 124.")
 @click.pass_obj
 def probe(session: Session, host: str, seconds: float | None) -> None:
@@ -181,7 +216,7 @@ def probe(session: Session, host: str, seconds: float | None) -> None:
 
 
 @main.command(cls=Command)
-@click.option("--host", help="Only operations of this host.")
+@click.option("--host", shell_complete=completing.hosts, help="Only operations of this host.")
 @click.option("--state", help="Only operations in this state: running, done, failed or cancelled.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="List at most this many.")
 @click.pass_obj
@@ -195,7 +230,7 @@ def operations(session: Session, host: str | None, state: str | None, limit: int
 
 
 @main.command(cls=Command)
-@click.argument("operation_id", metavar="ID")
+@click.argument("operation_id", metavar="ID", shell_complete=completing.operations)
 @click.pass_obj
 def operation(session: Session, operation_id: str) -> None:
     """Show one operation as a waterfall: devices, races, steps and their times.
@@ -207,7 +242,7 @@ def operation(session: Session, operation_id: str) -> None:
 
 
 @main.command(cls=Command)
-@click.argument("operation_id", metavar="ID")
+@click.argument("operation_id", metavar="ID", shell_complete=completing.operations)
 @click.option("--reason", default="", help="Why; kept in the journal.")
 @click.pass_obj
 def cancel(session: Session, operation_id: str, reason: str) -> None:
@@ -220,7 +255,7 @@ def cancel(session: Session, operation_id: str, reason: str) -> None:
 
 
 @main.command("confirm-off", cls=Command)
-@click.argument("host")
+@click.argument("host", shell_complete=completing.hosts)
 @click.option("--reason", required=True, help="How you know; kept in the journal.")
 @click.option("--force", is_flag=True, help="Override every refusal but a device that reads on.")
 @click.pass_obj
@@ -240,7 +275,7 @@ def confirm_off(session: Session, host: str, reason: str, force: bool) -> None:
 
 
 @main.command(cls=Command)
-@click.argument("host")
+@click.argument("host", shell_complete=completing.hosts)
 @click.argument("switch", metavar="on|off", type=click.Choice(["on", "off"]))
 @click.option("--reason", required=True, help="Why; kept in the journal.")
 @click.option("--until", help="When it ends: a duration (2h) or a time (2026-01-31T08:00:00Z). Default: at `off`.")
@@ -260,51 +295,6 @@ def maintenance(session: Session, host: str, switch: str, reason: str, until: st
 
 
 @main.command(cls=Command)
-@click.option(
-    "--match", default="*", show_default=True, help="Hosts to pause: `*`, or for example cluster=c1,role=spm."
-)
-@click.option("--until", help="When it ends: a duration (30m) or a time (2026-01-31T08:00:00Z). Default: at `resume`.")
-@click.option("--reason", required=True, help="Why; kept in the journal.")
-@click.pass_obj
-def pause(session: Session, match: str, until: str | None, reason: str) -> None:
-    """Pause automatic fencing. Requests of operators are still carried out.
-
-    Example: fencectl pause --match cluster=c1 --until 30m --reason "switch work"
-    """
-    made = session.client.send("POST", "pauses", body={"match": match, "until": until, "reason": reason})
-    session.say(made, lambda: [f"{made['id']}: {made['match']} paused"])
-
-
-@main.command(cls=Command)
-@click.option("--match", default="*", show_default=True, help="The expression of the pause.")
-@click.option("--until", hidden=True, help="Ignored: a pause ends at once.")
-@click.option("--reason", required=True, help="Why; kept in the log.")
-@click.pass_obj
-def resume(session: Session, match: str, until: str | None, reason: str) -> None:
-    """End the pauses of exactly this expression, and list the others.
-
-    Example: fencectl resume --match cluster=c1 --reason "switch works again"
-    """
-    if until is not None:
-        tell("--until is ignored: the pause ends now")
-    found = session.client.get("pauses")["items"]
-    chosen = [item for item in found if item["match"] == match]
-    others = [item for item in found if item["match"] != match]
-    for item in chosen:
-        session.client.send_to_all("DELETE", "pauses", item["id"], body={"reason": reason}, is_loosening=True)
-    session.say(
-        {"ended": chosen, "paused": others},
-        lambda: [
-            *(f"{item['id']}: {item['match']} resumed" for item in chosen),
-            *(f"{item['id']}: {item['match']} is still paused" for item in others),
-        ],
-    )
-    if not chosen:
-        tell(f"refused: there is no pause of exactly {match!r}; `fencectl pauses` lists them")
-        fail(ExitCode.REFUSED)
-
-
-@main.command(cls=Command)
 @click.pass_obj
 def proxies(session: Session) -> None:
     """List the proxies: whether they answer, their versions and their load.
@@ -313,78 +303,3 @@ def proxies(session: Session) -> None:
     """
     answer = session.client.get("proxies")
     session.say(answer, lambda: text.proxies(answer["items"]))
-
-
-@main.command(cls=Command)
-@click.pass_obj
-def pauses(session: Session) -> None:
-    """List the pauses of automatic fencing.
-
-    Example: fencectl pauses
-    """
-    answer = session.client.get("pauses")
-    session.say(answer, lambda: text.pauses(answer["items"]))
-
-
-@main.command(cls=Command)
-@click.pass_obj
-def storms(session: Session) -> None:
-    """List storms: many hosts of a failure domain fell silent together, so all of it is held.
-
-    Example: fencectl storms
-    """
-    answer = session.client.get("storms")
-    session.say(answer, lambda: text.storms(answer["items"]))
-
-
-@main.command(cls=Command)
-@click.argument("what", metavar="store|DOMAIN=VALUE")
-@click.option("--reason", required=True, help="What you have checked; kept in the journal.")
-@click.pass_obj
-def release(session: Session, what: str, reason: str) -> None:
-    """End a hold that waits for a person: of a store, or of a failure domain with a storm.
-
-    `store`: the daemon started on another store than before. That store does not know what was disarmed, paused or in
-    maintenance: set it again first. DOMAIN=VALUE: you looked at hosts that fell silent together; those that are silent
-    still are fenced like any other from now on.
-
-    Example: fencectl release rack=r7 --reason "its power feed is broken"
-    """
-    if what == "store":
-        answer = session.client.send_to_all("POST", what, "release", body={"reason": reason}, is_loosening=True)
-        session.say(answer, lambda: [f"{answer['name']}: the store is released"])
-        return
-    items = session.client.get("storms")["items"]
-    lasting = [it for it in items if it["end"] is None]
-    found = [it for it in lasting if f"{it['domain']}={it['value']}" == what]
-    if not found:
-        named = ", ".join(sorted(f"{it['domain']}={it['value']}" for it in lasting)) or "none lasts"
-        tell(f"refused: there is no storm in {what!r}; storms: {named}")
-        fail(ExitCode.REFUSED)
-    for storm in found:  # a domain may have hosts in several shards
-        session.client.send("POST", "storms", storm["id"], "release", body={"reason": reason})
-    silent = ", ".join(sorted({name for storm in found for name in storm["silent"]})) or "no host"
-    session.say(found[0], lambda: [f"{what}: the storm is over; silent still: {silent}"])
-
-
-@main.command(cls=Command)
-@click.pass_obj
-def watch(session: Session) -> None:
-    """Show events as they happen, until Ctrl-C.
-
-    Example: fencectl watch
-    """
-    try:
-        for data in session.events():
-            event = _parsed(data)
-            say(json.dumps(event) if session.is_json else text.event(event))
-    except KeyboardInterrupt:
-        return
-
-
-def _parsed(data: str) -> Json:
-    try:
-        found = json.loads(data)
-    except ValueError as exc:
-        raise Unreachable("the event stream is not one of fenced: check --url") from exc
-    return found if isinstance(found, dict) else {}

@@ -8,7 +8,7 @@ import click
 
 from fenced.cli.duration import DURATION
 from fenced.cli.echo import tell
-from fenced.cli.fencectl import text
+from fenced.cli.fencectl import completing, text
 from fenced.cli.fencectl.session import Command, ExitCode, Session, fail
 from fenced.cli.fencectl.wait import wait_for_drill
 from fenced.cli.waterfall import short
@@ -26,7 +26,7 @@ PROVES: Final = {
 
 
 @click.command(cls=Command)
-@click.argument("host")
+@click.argument("host", shell_complete=completing.hosts)
 @click.option("--reason", default="", help="Why; kept in the journal.")
 @click.option("--force", is_flag=True, help="Even if other hosts are in trouble, or live evidence says it is in use.")
 @click.option("--yes", "is_sure", is_flag=True, help="Ask nothing; needed without a terminal.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fenced.cli.fencectl import text
+from fenced.cli.fencectl import completing, text
 from fenced.cli.fencectl.moments import moment
 from fenced.cli.fencectl.session import Command, Session
 
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 @click.command(cls=Command)
-@click.argument("host")
+@click.argument("host", shell_complete=completing.hosts)
 @click.option("--all", "is_all", is_flag=True, help="Also each gate, what is known, the plan, the newest records.")
 @click.option(
     "--at",

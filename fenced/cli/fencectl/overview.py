@@ -54,7 +54,7 @@ class Others:
 def show_overview(session: Session) -> NoReturn:
     """Print the page and exit with its level."""
     try:
-        readiness, others, items = _asked(session)
+        readiness, others, items = asked(session)
     except (Unreachable, Refused) as exc:
         level, why = Level.CRITICAL if isinstance(exc, Unreachable) else Level.UNKNOWN, str(exc)
         session.say({"level": level.name.lower(), "error": why}, lambda: [f"{level.name}: {why}"])
@@ -66,7 +66,7 @@ def show_overview(session: Session) -> NoReturn:
     raise click.exceptions.Exit(level)
 
 
-def _asked(session: Session) -> tuple[Json, Others, list[dict[str, Any]]]:
+def asked(session: Session) -> tuple[Json, Others, list[dict[str, Any]]]:
     """Return /readyz of the controller that acts (or else of the first that answers), and all else. Raises Unreachable,
     Refused."""
     answered: list[tuple[Client, Json]] = []

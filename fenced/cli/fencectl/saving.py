@@ -13,7 +13,7 @@ import click
 
 from fenced.cli.duration import DURATION
 from fenced.cli.echo import tell
-from fenced.cli.fencectl import text
+from fenced.cli.fencectl import completing, text
 from fenced.cli.fencectl.session import Command, ExitCode, Session, fail, follow
 from fenced.cli.fencectl.wait import wait_for_wakes, width
 from fenced.model.text import one_line, some
@@ -25,7 +25,7 @@ LAST_MIN: Final = 24
 
 
 @click.command(cls=Command)
-@click.option("--cluster", help="Only this cluster.")
+@click.option("--cluster", shell_complete=completing.clusters, help="Only this cluster.")
 @click.option("--all", "is_all", is_flag=True, help="Each host that is awake, with all that keeps it so.")
 @click.pass_obj
 def saving(session: Session, cluster: str | None, is_all: bool) -> None:
@@ -40,7 +40,7 @@ def saving(session: Session, cluster: str | None, is_all: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.option("--cluster", required=True, help="The cluster of the hosts.")
+@click.option("--cluster", required=True, shell_complete=completing.clusters, help="The cluster of the hosts.")
 @click.option("--hosts", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Wake so many more.")
 @click.option("--reason", required=True, help="Why; kept in the journal.")
 @click.option("--wait", "is_waiting", is_flag=True, help="Wait until each of them is heard, or did not come.")
@@ -80,7 +80,7 @@ def wake(session: Session, cluster: str, hosts: int, reason: str, is_waiting: bo
 
 
 @click.command(cls=Command)
-@click.argument("host")
+@click.argument("host", shell_complete=completing.hosts)
 @click.option("--reason", default="", help="Why; kept in the journal.")
 @click.option("--wait", "is_waiting", is_flag=True, help="Wait until it sleeps, or stays on.")
 @click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 15m; then exit 124.")

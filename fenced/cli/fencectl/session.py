@@ -21,8 +21,10 @@ from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import CALL_TIMEOUT_SECONDS, Client, DaemonFailed, Refused, Unreachable
 from fenced.cli.fencectl.controllers import CONNECT_SECONDS, Controllers, addresses
 from fenced.cli.fencectl.place import SOCKET_DEFAULT, default_url, is_denied, why_denied
+from fenced.cli.fencectl.profiles import Place
+from fenced.cli.fencectl.screen import draw
 from fenced.cli.fencectl.story import sentence
-from fenced.cli.fencectl.wait import NotEnded, display, wait
+from fenced.cli.fencectl.wait import NotEnded, display, wait, width
 
 TOKEN_FILE_MAX_BYTES: Final = 4096
 OWNER: Final = re.compile(r"(viewer|operator|admin)(@[^:,]+)?(,until=[0-9-]+)?:")
@@ -51,25 +53,44 @@ def fail(code: ExitCode) -> NoReturn:
     raise click.exceptions.Exit(int(code))
 
 
-class Session:
+class Output:
+    """How an answer is printed."""
+
+    def __init__(self, *, is_json: bool) -> None:
+        self.is_json = is_json
+
+    @property
+    def is_on_screen(self) -> bool:
+        """Whether the answer goes to a terminal."""
+        return sys.stdout.isatty()
+
+    def say(self, answer: Any, lines: Callable[[], Iterable[str]]) -> None:
+        """Print the answer on standard output, as JSON or as lines; on a terminal tables fit it."""
+        if self.is_json:
+            click.echo(json.dumps(answer, indent=2))
+        elif self.is_on_screen:
+            draw(lines(), width=width())
+        else:
+            for line in lines():
+                say(line)
+
+
+class Session(Output):
     """One run of the program: the daemon and the output format."""
 
-    def __init__(self, client: Controllers, *, is_json: bool) -> None:
-        self.client = client
-        self.is_json = is_json
+    def __init__(self, connect: Callable[[], Controllers], *, is_json: bool) -> None:
+        super().__init__(is_json=is_json)
+        self._connect = connect
+        self.client = connect()
+
+    def again(self) -> "Session":
+        """Return another session with the same daemon, for a thread of its own."""
+        return Session(self._connect, is_json=self.is_json)
 
     @property
     def is_terminal(self) -> bool:
         """Whether a user at a terminal can answer questions."""
         return sys.stdin.isatty() and sys.stderr.isatty()
-
-    def say(self, answer: Json, lines: Callable[[], Iterable[str]]) -> None:
-        """Print the answer on standard output, as JSON or as lines."""
-        if self.is_json:
-            click.echo(json.dumps(answer, indent=2))
-            return
-        for line in lines():
-            say(line)
 
     def wait(self, operation: str, *, seconds: float | None, is_quiet: bool) -> Json:
         """Return the operation once it has ended. Raises NotEnded, Refused, Unreachable."""
@@ -98,26 +119,26 @@ class Session:
             http_client.pause(RECONNECT_SECONDS)
 
 
-def open_session(url: str | None, *, token_file: str | None, ca_file: str | None, is_json: bool) -> Session:
-    """Open a session; send nothing yet. `url`: one address or several; None: look for the daemon.
+def open_session(place: Place, *, is_json: bool) -> Session:
+    """Open a session; send nothing yet. `place.url`: one address or several; None: look for the daemon.
 
     Raises click.UsageError, Unreachable.
     """
-    token, by = None if token_file is None else _read_token(Path(token_file)), _user()
+    token = None if place.token_file is None else read_token(Path(place.token_file))
+    by, ca_file = _user(), place.ca_file
     try:
-        urls = addresses(url or default_url())
+        urls = addresses(place.url or default_url())
         seconds = CONNECT_SECONDS if len(urls) > 1 else CALL_TIMEOUT_SECONDS
 
         def opened(address: str) -> Client:
             return Client(address, token=token, ca_file=ca_file, by=by, connect_seconds=seconds)
 
-        client = Controllers(urls, opened, has_ca_file=ca_file is not None)
+        return Session(lambda: Controllers(urls, opened, has_ca_file=ca_file is not None), is_json=is_json)
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
-    return Session(client, is_json=is_json)
 
 
-def _read_token(path: Path) -> str:
+def read_token(path: Path) -> str:
     """Read the one line of the file; a line of the daemon's tokens file (`ROLE@person:token`) works, too."""
     try:
         with path.open("rb") as file:
@@ -193,7 +214,7 @@ class Group(click.Group):
 
 
 def _tell_refusal(ctx: click.Context, refusal: Refused) -> None:
-    if isinstance(ctx.obj, Session) and ctx.obj.is_json:
+    if isinstance(ctx.obj, Output) and ctx.obj.is_json:
         click.echo(json.dumps(refusal.problem, indent=2))
     for line in text.problem(refusal.problem):
         tell(line)
@@ -212,6 +233,6 @@ class Command(click.Command):
 
 
 def _want_json(ctx: click.Context, _: click.Parameter, is_wanted: bool) -> None:
-    session = ctx.find_object(Session)
-    if is_wanted and session is not None:
-        session.is_json = True
+    output = ctx.find_object(Output)
+    if is_wanted and output is not None:
+        output.is_json = True

@@ -3,21 +3,15 @@
 Pure: the API's JSON in, lines out; knows no HTTP. Every line is readable without colour.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from fenced.model.text import one_line, some
+from fenced.cli.fencectl.tables import table as table
+from fenced.model.text import some
 
 Json = Mapping[str, Any]
 FACTS_MAX_CHARACTERS: Final = 160
 LOOKED_AT_SHOWN: Final = 2
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return lines with columns as wide as their widest cell, the last one unpadded."""
-    lines = [list(head), *([one_line(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def hosts(items: Sequence[Json]) -> list[str]:
