@@ -25,6 +25,12 @@ RENAMED: Final = {"README.md": "index.md", "docs/README.md": "reading.md", "CHAN
 """Document of the repository -> page of the site. All others keep their place below docs/."""
 HTTP_API: Final = "http-api.md"
 DIAGRAMS: Final = "mermaid.min.js"
+MERMAID: Final = (
+    "mermaid@11.17.2",  # the theme is written for mermaid 11
+    "dist/mermaid.min.js",
+    "581ed7d74bd9048d0e3a91363927d72ef22942d7722546b27f7cc29e35390eb8",
+)
+"""The package, the file in it, and its digest."""
 SHEET: Final = "site.css"
 STYLES: Final = """\
 .md-typeset table:not([class]) td code { white-space: normal; overflow-wrap: anywhere }
@@ -63,7 +69,7 @@ def write_pages(folder: Path) -> None:
             shutil.copyfile(ROOT / file, folder / place)
     _write(folder / HTTP_API, http_api_page(document(ROUTES)))
     _write(folder / SHEET, STYLES)
-    subprocess.run([ROOT / ".ci/fetch-mermaid", BUILD / DIAGRAMS], check=True, timeout=120)
+    subprocess.run([ROOT / ".ci/fetch-npm", BUILD / DIAGRAMS, *MERMAID], check=True, timeout=120)
     shutil.copyfile(BUILD / DIAGRAMS, folder / DIAGRAMS)
 
 
