@@ -11,7 +11,7 @@ from fenced.cli.echo import tell
 from fenced.cli.fencectl import completing, text
 from fenced.cli.fencectl.session import Command, ExitCode, Session, fail
 from fenced.cli.fencectl.wait import wait_for_drill
-from fenced.cli.waterfall import short
+from fenced.model.bars import short
 
 Json = dict[str, Any]
 

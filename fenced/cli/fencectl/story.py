@@ -6,7 +6,8 @@ Pure: the API's JSON in, text out; knows no terminal and no HTTP. The sentence a
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fenced.cli.waterfall import duration_ms, restored, short
+from fenced.cli.waterfall import restored
+from fenced.model.bars import duration_ms, short
 
 Json = Mapping[str, Any]
 
