@@ -5,13 +5,14 @@ has room for one. Values are never converted from another JSON type.
 """
 
 import re
-from typing import Annotated, Any, Final
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from fenced.api.times import parse_until
 from fenced.core.allowed import match as selection
-from fenced.model.power import Action, OperationState, State
+from fenced.model.power import Action
 from fenced.ports.bus import HealthStatus
 
 TEXT_MAX: Final = 1000
@@ -212,9 +213,31 @@ class HealthBody(Body):
 
 
 class Query(BaseModel):
-    """The query string. An unknown name is an error: if a filter were ignored, the answer would be wrong."""
+    """The query string. An unknown name is an error: if a filter were ignored, the answer would be wrong.
 
+    `MANY`: the names that may be given several times; any other one may not."""
+
+    MANY: ClassVar[frozenset[str]] = frozenset()
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def of(cls, given: Iterable[tuple[str, str]]) -> Self:
+        """Parse the names and values of a query. Raises ValidationError, and ValueError for a name given twice."""
+        found: dict[str, str | list[str]] = {}
+        for name, value in given:
+            if name in cls.MANY:
+                values = found.setdefault(name, [])
+                assert isinstance(values, list)
+                values.append(value)
+            elif name in found:
+                raise ValueError(f"{name[:NAME_MAX]}: given twice; it has one value")
+            else:
+                found[name] = value
+        return cls.model_validate(found)
+
+
+AfterName = Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""The place in a list by name: a name. It need not exist any more, so a walk goes on whatever becomes of a host."""
 
 
 class PageQuery(Query):
@@ -222,21 +245,6 @@ class PageQuery(Query):
 
     limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT
     after: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-
-
-class HostsQuery(PageQuery):
-    """Which hosts."""
-
-    state: State | None = None
-    cluster: Annotated[str, Field(max_length=253)] | None = None
-
-
-class OperationsQuery(PageQuery):
-    """Which operations."""
-
-    host: Annotated[str, Field(max_length=253)] | None = None
-    state: OperationState | None = None
-    after: Annotated[str, Field(pattern=r"^[0-9-]{1,32}$")] | None = None
 
 
 class NoQuery(Query):

@@ -4,6 +4,7 @@ Admission checks encoding, Host and Origin, who calls, rate limit and role, in t
 decide what a request means. No exception leaves this module, and each unexpected one is logged and counted.
 """
 
+import asyncio
 import dataclasses
 import math
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 
-from fenced.api import shapes
+from fenced.api import shapes, tags
 from fenced.api.access import claimed_name, no_token
 from fenced.api.bodies import ShardBody, unknown_keys
 from fenced.api.call import Call, Route, Services
@@ -34,6 +35,7 @@ log = structlog.stdlib.get_logger("fenced.api")
 
 BODY_MAX_BYTES: Final = 64 * 1024
 BODY_TIMEOUT_SECONDS: Final = 10.0
+LARGE_BYTES: Final = 64 * 1024
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -74,7 +76,13 @@ def endpoint(route: Route, services: Services) -> Endpoint:
     async def serve(request: web.Request) -> web.StreamResponse:
         call = await _admit(route, services, request)
         if route.is_change and not route.is_restricting:
-            await _refuse_at_standby(call)
+            await refuse_at_standby(call)
+        tag = _version(call) if route.is_versioned else ""
+        if tag and tags.is_known(request, tag):
+            return tags.unchanged(tag)
+        kept = services.kept.answer(route.name, tag)
+        if kept is not None:
+            return kept.response(request, status=int(route.status), media=route.media)
         answer = await route.handle(call)
         if isinstance(answer, web.StreamResponse):
             return answer
@@ -82,12 +90,35 @@ def endpoint(route: Route, services: Services) -> Endpoint:
             return web.Response(status=int(route.status))
         assert route.answer is not None and isinstance(answer, route.answer)
         text = answer.model_dump_json(context={"wall": services.wall})
-        return web.Response(text=text, status=int(route.status), content_type=route.media)
+        if not route.is_tagged:
+            return web.Response(text=text, status=int(route.status), content_type=route.media)
+        return await _tagged(route, call, tag or tags.tag_of(text), text)
 
     return serve
 
 
-async def _refuse_at_standby(call: Call) -> None:
+def _version(call: Call) -> str:
+    """Return the tag of what the engine shows of the hosts, for this query. The times of an answer are the wall
+    clock's, which may be corrected."""
+    clocks = f"{call.services.ahead_seconds():.1f}"
+    return tags.tag_of(call.control.version(), clocks, call.request.path_qs)
+
+
+async def _tagged(route: Route, call: Call, tag: str, text: str) -> web.Response:
+    """Return an answer with its tag, and keep it if it is costly. A large one is compressed beside the event loop."""
+    request = call.request
+    if tags.is_known(request, tag):
+        return tags.unchanged(tag)
+    body = text.encode()
+    found = (
+        tags.Tagged.pack(tag, body) if len(body) < LARGE_BYTES else await asyncio.to_thread(tags.Tagged.pack, tag, body)
+    )
+    if route.is_kept:
+        call.services.kept.answers[route.name] = found
+    return found.response(request, status=int(route.status), media=route.media)
+
+
+async def refuse_at_standby(call: Call) -> None:
     """Refuse a change of a host or shard that this controller does not hold. Raises Standby, NotFound."""
     shard = call.body.shard if isinstance(call.body, ShardBody) else None
     host = call.request.match_info.get("host")
@@ -98,7 +129,7 @@ async def _admit(route: Route, services: Services, request: web.Request) -> Call
     """Identify the caller first, so that strangers use up no part of a token's rate limit."""
     principal = await _identify(route, services, request)
     if route.is_limited:
-        _limit(services, services.limit, _payer(principal, request))
+        charge(services, services.limit, payer(principal, request))
     if route.role is not None and not _may(principal, route, request):
         raise principal.refusal(route.role)
     query = _parse_query(route, request)
@@ -119,7 +150,7 @@ async def _identify(route: Route, services: Services, request: web.Request) -> P
             services.browsers.refuse_foreign_origin(request)
         principal = services.access.principal(request, peer(request), wall_now=services.wall_now())
     except Rejection:
-        _limit(services, services.failures, client_of(request))
+        charge(services, services.failures, client_of(request))
         raise
     let_in(request)
     user = "" if principal.peer is None else await services.users.name(principal.peer.uid)
@@ -133,12 +164,13 @@ def _may(principal: Principal, route: Route, request: web.Request) -> bool:
     return principal.role >= route.role
 
 
-def _payer(principal: Principal, request: web.Request) -> str:
+def payer(principal: Principal, request: web.Request) -> str:
     """Return the key of the rate limit: the token, from wherever it comes, or the user or the source address."""
     return client_of(request) if principal.digest is None else principal.digest.hex()
 
 
-def _limit(services: Services, limit: RateLimit, client: str) -> None:
+def charge(services: Services, limit: RateLimit, client: str) -> None:
+    """Count a request of a client. Raises Rejection (429) for one too many."""
     wait = limit.wait_seconds(client, services.clock.now())
     if wait > 0:
         seconds = str(max(1, math.ceil(wait)))
@@ -151,9 +183,12 @@ def _limit(services: Services, limit: RateLimit, client: str) -> None:
 
 def _parse_query(route: Route, request: web.Request) -> BaseModel:
     try:
-        return route.query.model_validate(dict(request.query))
+        return route.query.of(request.query.items())
     except ValidationError as exc:
-        raise unprocessable(*faults_of(exc)) from exc
+        faults = (shapes.Fault(path=one.path.partition(".")[0], reason=one.reason) for one in faults_of(exc))
+        raise unprocessable(*faults) from exc  # the name, without the number of its value
+    except ValueError as exc:
+        raise unprocessable(shapes.Fault(path="", reason=str(exc))) from exc
 
 
 async def _parse_body(

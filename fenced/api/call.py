@@ -22,6 +22,7 @@ from fenced.api.idempotency import Key
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection
 from fenced.api.shapes import Shape
+from fenced.api.tags import Kept
 from fenced.api.users import Users
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
@@ -95,6 +96,13 @@ async def no_reload(_: str) -> ReloadVerdict:
     raise Unavailable("this server has no configuration to reload")
 
 
+@dataclass(slots=True)
+class Switches:
+    """What a reload may turn on and off. `has_page`: `[api] page`."""
+
+    has_page: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The parts that the server uses. `limit` counts requests that were let in, `failures` those that were not.
@@ -115,6 +123,8 @@ class Services:
     reload: Reload = no_reload
     streams: Streams = field(default_factory=Streams)
     users: Users = field(default_factory=Users)
+    kept: Kept = field(default_factory=Kept)
+    switches: Switches = field(default_factory=Switches)
 
     def wall_now(self) -> float:
         """Return the wall time, in UNIX seconds."""
@@ -172,7 +182,9 @@ class Route:
     `answer` None: no content, or a stream of `media`. `is_body_raw`: the handler reads the body itself; `body` only
     documents it. `errors`: statuses beside those that every route may return. `is_for_reporters`: a host's token may
     call it for that host. `is_at_standby`: a standby serves it although it is no read. `is_restricting`: a change
-    that a standby accepts, because it only restricts.
+    that a standby accepts, because it only restricts. `is_versioned`: the answer depends on the query and on what
+    `Control.version` stands for alone (`last_heard` apart), so that its entity tag costs nothing; `is_kept`: and it is
+    the same for every query.
     """
 
     method: str
@@ -192,6 +204,13 @@ class Route:
     is_for_reporters: bool = False
     is_at_standby: bool = False
     is_restricting: bool = False
+    is_versioned: bool = False
+    is_kept: bool = False
+
+    @property
+    def is_tagged(self) -> bool:
+        """Whether its answers have an entity tag: those of the API that are read as JSON."""
+        return self.method == "GET" and self.answer is not None and self.path.startswith(PREFIX)
 
     @property
     def is_change(self) -> bool:

@@ -1,13 +1,10 @@
 """Decision records: their shapes, and the request that lists those of a host."""
 
-from typing import Annotated, Final
-
-from pydantic import Field, WithJsonSchema
+from typing import Final
 
 from fenced.api import bodies, shapes
 from fenced.api.call import Call
-from fenced.api.problems import unprocessable
-from fenced.api.times import parse_past
+from fenced.api.choosing import Past, past
 from fenced.core.decided.lines import lines
 from fenced.core.durable.decision import Plan, Ruling, ShutGate
 from fenced.model.moments import Moment
@@ -17,25 +14,11 @@ from fenced.ports.decisions import RecordedDecision
 MILLISECOND: Final = 0.001
 """Times are shown in milliseconds: a decision is found with the time that was shown for it."""
 
-AGO: Final = "^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$"
-"""A duration."""
-
-Before = Annotated[
-    str,
-    Field(min_length=1, max_length=64),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string", "minLength": 1, "pattern": AGO}, {"type": "string", "format": "date-time"}],
-            "description": "RFC 3339 time with offset, or a duration such as 10m: that long ago",
-        }
-    ),
-]
-
 
 class DecisionsQuery(bodies.PageQuery):
     """Which decisions. `before`: only those up to that moment."""
 
-    before: Before | None = None
+    before: Past | None = None
 
 
 class Input(shapes.Shape):
@@ -115,24 +98,14 @@ async def listed(call: Call) -> DecisionList:
     """Why a host was, or was not, fenced: a record for each change of the outcome or of its closed gates, newest
     first."""
     query = call.asked(DecisionsQuery)
+    before = past(call, "before", query.before)
     page = await call.control.decisions(
-        call.host, before=_moment(call, query.before), limit=query.limit, after=query.after
+        call.host, before=None if before is None else before + MILLISECOND, limit=query.limit, after=query.after
     )
-    return DecisionList(items=[_decision(item) for item in page.items], next=page.next)
+    return DecisionList(items=[shape(item) for item in page.items], next=page.next)
 
 
-def _moment(call: Call, before: str | None) -> float | None:
-    """Return the first moment after the given one. Raises Rejection (422)."""
-    if before is None:
-        return None
-    try:
-        at = parse_past(before, call.services.clock.now(), call.services.ahead_seconds(), call.services.wall)
-    except ValueError as exc:
-        raise unprocessable(shapes.Fault(path="before", reason=str(exc))) from exc
-    return at + MILLISECOND
-
-
-def _decision(given: RecordedDecision) -> Decision:
+def shape(given: RecordedDecision) -> Decision:
     it = given.record
     return Decision(
         id=it.id,

@@ -48,11 +48,11 @@ async def events(call: Call) -> web.StreamResponse:
         except ExceptionGroup as exc:
             raise StreamBroken(response) from exc
         if stream.ended.is_set():
-            _hang_up(call.request)
+            hang_up(call.request)
     return response
 
 
-def _hang_up(request: web.Request) -> None:
+def hang_up(request: web.Request) -> None:
     """Abort a connection with unread data: a reader that does not read would keep it and its buffer."""
     if request.transport is not None and request.transport.get_write_buffer_size():
         request.transport.abort()
@@ -85,13 +85,13 @@ async def _stream(call: Call, stream: Stream, response: web.StreamResponse, afte
 async def _pump(call: Call, response: web.StreamResponse, after: Position | None) -> None:
     messages = call.control.watch(after=after)
     try:
-        if not await _write(response, f"retry: {RETRY_MILLISECONDS}\n\n".encode()):
+        if not await write(response, f"retry: {RETRY_MILLISECONDS}\n\n".encode()):
             return
         async for happened in messages:
-            if not await _write(response, frame(happened)):
+            if not await write(response, frame(happened)):
                 return
     except Unavailable:
-        await _write(response, b": reconnect with the last id\n\n")
+        await write(response, b": reconnect with the last id\n\n")
     finally:
         await _close(messages)
 
@@ -105,12 +105,12 @@ async def _close(messages: AsyncIterator[Happened]) -> None:
 
 async def _keep_alive(call: Call, response: web.StreamResponse) -> None:
     """Run until the reader is gone or its token expired."""
-    while await _write(response, b": keep-alive\n\n", after_seconds=KEEP_ALIVE_SECONDS):
+    while await write(response, b": keep-alive\n\n", after_seconds=KEEP_ALIVE_SECONDS):
         if not call.services.is_valid(call.principal):
             return
 
 
-async def _write(response: web.StreamResponse, data: bytes, *, after_seconds: float = 0.0) -> bool:
+async def write(response: web.StreamResponse, data: bytes, *, after_seconds: float = 0.0) -> bool:
     """Return False if the reader is gone or does not read."""
     if after_seconds:
         await asyncio.sleep(after_seconds)

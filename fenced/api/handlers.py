@@ -13,9 +13,10 @@ from aiohttp import web
 
 from fenced.api import bodies, shapes, views
 from fenced.api.call import Call
+from fenced.api.choosing import HostsQuery, OperationsQuery, operations_like
 from fenced.api.problems import Rejection, unprocessable
-from fenced.model.names import HostName, OperationId
-from fenced.ports.control import Accepted, HostView
+from fenced.model.names import OperationId
+from fenced.ports.control import Accepted
 from fenced.ports.health import Malformed, health
 from fenced.ports.reloading import OtherFile
 
@@ -27,16 +28,11 @@ FLAWS_MAX: Final = 1000
 
 async def hosts(call: Call) -> shapes.Hosts:
     """Hosts, by name."""
-    query = call.asked(bodies.HostsQuery)
-    chosen = (view for view in call.control.hosts(after=query.after) if _is_chosen(view, query))
+    query = call.asked(HostsQuery)
+    chosen = call.control.hosts(after=query.after, like=query.like)
     page = [*islice(chosen, query.limit)]
     is_more = next(chosen, None) is not None
     return shapes.Hosts(items=[views.host(view) for view in page], next=page[-1].state.name if is_more else None)
-
-
-def _is_chosen(view: HostView, query: bodies.HostsQuery) -> bool:
-    is_state = query.state is None or view.state.state is query.state
-    return is_state and (query.cluster is None or view.cluster == query.cluster)
 
 
 async def host(call: Call) -> shapes.Host:
@@ -99,13 +95,8 @@ async def end_maintenance(call: Call) -> shapes.Host:
 
 async def operations(call: Call) -> shapes.Operations:
     """Operations, newest first."""
-    query = call.asked(bodies.OperationsQuery)
-    page = await call.control.operations(
-        host=None if query.host is None else HostName(query.host),
-        state=None if query.state is None else query.state.value,
-        limit=query.limit,
-        after=query.after,
-    )
+    query = call.asked(OperationsQuery)
+    page = await call.control.operations(operations_like(call), limit=query.limit, after=query.after)
     return shapes.Operations(items=[views.operation(item) for item in page.items], next=page.next)
 
 

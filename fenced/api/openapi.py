@@ -12,6 +12,7 @@ from pydantic import BaseModel, JsonValue
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from fenced import __version__
+from fenced.api import tags
 from fenced.api.call import Route
 from fenced.api.problems import CONTENT_TYPE
 from fenced.api.shapes import Problem
@@ -23,6 +24,11 @@ COMMON_ERRORS: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER
 BODY_ERRORS: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 ROLE_ERRORS: Final = (HTTPStatus.UNAUTHORIZED,)
 Json = dict[str, Any]
+_IF_NONE_MATCH: Final = {
+    "name": tags.HEADER, "in": "header", "schema": {"type": "string"},
+    "description": "The ETag of an answer that the caller has: 304 if it still holds",
+}  # fmt: skip
+_LAST_HEARD: Final = "Nothing changed but `last_heard` of hosts"
 
 
 def document(routes: Iterable[Route]) -> Json:
@@ -59,9 +65,11 @@ def _operation(route: Route) -> Json:
     made: Json = {
         "operationId": route.name,
         "summary": route.summary,
-        "responses": {str(int(route.status)): _answer(route), **_errors(route)},
+        "responses": {str(int(route.status)): _answer(route), **_unchanged(route), **_errors(route)},
     }
     parameters = [*_path_parameters(route), *_query_parameters(route)]
+    if route.is_tagged:
+        parameters.append(_IF_NONE_MATCH)
     if parameters:
         made["parameters"] = parameters
     if route.body is not None:
@@ -75,8 +83,20 @@ def _operation(route: Route) -> Json:
     return made
 
 
+def _unchanged(route: Route) -> Json:
+    """Return the 304 of a route with entity tags."""
+    status = HTTPStatus.NOT_MODIFIED
+    return (
+        {str(int(status)): {"description": _LAST_HEARD if route.is_versioned else status.phrase}}
+        if route.is_tagged
+        else {}
+    )
+
+
 def _answer(route: Route) -> Json:
     made: Json = {"description": route.status.phrase}
+    if route.is_tagged:
+        made["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "A weak entity tag of this answer"}}
     if route.answer is not None:
         made["content"] = {route.media: {"schema": _ref(route.answer)}}
     elif route.status is not HTTPStatus.NO_CONTENT:

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from fenced.api.shapes import Fault, NotObeyed, Problem
-from fenced.ports.control import NotEverywhere, NotFound, Refused, Standby, Unavailable
+from fenced.ports.control import BadCursor, NotEverywhere, NotFound, Refused, Standby, Unavailable
 
 CONTENT_TYPE: Final = "application/problem+json"
 FAULTS_MAX: Final = 50
@@ -74,6 +74,9 @@ def response_of(error: Exception, instance: str) -> web.Response:
             return problem(HTTPStatus.CONFLICT, error.why, instance=instance, rule=error.rule)
         case NotFound():
             return problem(HTTPStatus.NOT_FOUND, str(error) or "there is no such thing", instance=instance)
+        case BadCursor():
+            after = Fault(path="after", reason=str(error))
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"after: {error}", instance=instance, faults=(after,))
         case Standby():
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,

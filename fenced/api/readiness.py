@@ -38,6 +38,7 @@ class ReadinessQuery(bodies.PageQuery):
     would have been fenced."""
 
     limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT
+    after: bodies.AfterName | None = None
     cluster: Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
     match: Annotated[str, Field(max_length=MATCH_MAX)] = "*"
     all: bool = False
@@ -197,7 +198,7 @@ async def readiness(call: Call) -> FleetReadiness:
         armed_by_file=daemon.is_armed_by_file,
         fleet=_cluster(found.fleet),
         clusters=[_cluster(cluster) for cluster in found.clusters],
-        hosts=[_host(host, paths) for host, paths in found.hosts],
+        hosts=[host(judged, paths) for judged, paths in found.hosts],
         next=found.next,
     )
 
@@ -251,7 +252,7 @@ def _finding(given: values.Finding) -> Finding:
     )  # fmt: skip
 
 
-def _host(given: values.HostReadiness, paths: tuple[values.PathProof, ...]) -> HostReadiness:
+def host(given: values.HostReadiness, paths: tuple[values.PathProof, ...]) -> HostReadiness:
     return HostReadiness(
         name=given.name,
         cluster=given.cluster,

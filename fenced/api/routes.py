@@ -8,10 +8,11 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api import bodies, controllers, decisions, handlers, readiness, saving, shapes, storms
+from fenced.api import bodies, choosing, controllers, decisions, handlers, readiness, saving, shapes, storms
 from fenced.api.call import PREFIX, Call, Route
 from fenced.api.callers import Role
 from fenced.api.events import events
+from fenced.api.fleet_map import FleetMap, fleet_map
 from fenced.api.openapi import document
 
 MISSING: Final = (HTTPStatus.NOT_FOUND,)
@@ -31,7 +32,8 @@ ROUTES: Final = (
         handle=handlers.hosts,
         role=Role.VIEWER,
         answer=shapes.Hosts,
-        query=bodies.HostsQuery,
+        query=choosing.HostsQuery,
+        is_versioned=True,
     ),
     Route(
         method="GET",
@@ -125,8 +127,7 @@ ROUTES: Final = (
         handle=handlers.operations,
         role=Role.VIEWER,
         answer=shapes.Operations,
-        query=bodies.OperationsQuery,
-        errors=MISSING,
+        query=choosing.OperationsQuery,
     ),
     Route(
         method="GET",
@@ -224,6 +225,16 @@ ROUTES: Final = (
         handle=handlers.fleet,
         role=Role.VIEWER,
         answer=shapes.Fleet,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/fleet/map",
+        name="getFleetMap",
+        handle=fleet_map,
+        role=Role.VIEWER,
+        answer=FleetMap,
+        is_versioned=True,
+        is_kept=True,
     ),
     Route(
         method="POST",

@@ -43,7 +43,7 @@ class Storms(shapes.Shape):
 async def listed(call: Call) -> Storms:
     """Storms: many hosts of a failure domain fell silent together, and are held."""
     found = sorted(call.control.fleet().storms, key=lambda view: (view.storm.end is not None, view.storm.since))
-    return Storms(items=[_storm(view) for view in found], next=None)
+    return Storms(items=[shape(view) for view in found], next=None)
 
 
 async def release(call: Call) -> None:
@@ -53,7 +53,7 @@ async def release(call: Call) -> None:
     await call.of_shard(body.shard).release_storm(storm_id, by=call.principal.by(body.by), reason=body.reason)
 
 
-def _storm(given: StormView) -> Storm:
+def shape(given: StormView) -> Storm:
     """Return one storm."""
     it, end = given.storm, given.storm.end
     ended = None

@@ -16,12 +16,14 @@ class Undoable(dict[K, V]):
     do.
     """
 
-    __slots__ = ("before",)
+    __slots__ = ("before", "changes")
 
     def __init__(self) -> None:
         super().__init__()
         self.before: dict[K, V] | None = None
         """By changed key: what it held, or ABSENT. None outside a batch, when nothing is remembered."""
+        self.changes = 0
+        """Rises with each change, and once more when the changes of a batch are kept or undone."""
 
     def begin(self) -> None:
         """Start remembering."""
@@ -31,6 +33,7 @@ class Undoable(dict[K, V]):
         if self.before is not None and key not in self.before:
             self.before[key] = self.get(key, ABSENT)
         self[key] = value
+        self.changes += 1
 
     def drop(self, key: K) -> V | None:
         """Remove the key; return what it held."""
@@ -38,11 +41,13 @@ class Undoable(dict[K, V]):
             return None
         if self.before is not None and key not in self.before:
             self.before[key] = self[key]
+        self.changes += 1
         return self.pop(key)
 
     def roll_back(self) -> list[K]:
         """Put every changed key back; return the changed keys."""
         changed = list(self.before or ())
+        self.changes += bool(changed)
         for key, value in (self.before or {}).items():
             if value is ABSENT:
                 self.pop(key, None)
@@ -53,4 +58,5 @@ class Undoable(dict[K, V]):
 
     def settle(self) -> None:
         """Keep the changes and stop remembering."""
+        self.changes += bool(self.before)
         self.before = None

@@ -14,7 +14,7 @@ import structlog
 
 from fenced.core import closed_gates
 from fenced.core import events as e
-from fenced.core.allowed import gates, match
+from fenced.core.allowed import gates
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Decided
 from fenced.core.durable.restricting import DisarmSaid, MaintenanceSaid, PauseSaid
@@ -25,9 +25,9 @@ from fenced.core.idle import told
 from fenced.core.idle.told import ClusterSaving, SavingTotals
 from fenced.core.storms import silent_of
 from fenced.core.suspected import evidence, freshness
-from fenced.core.suspected.fenceable import shown
 from fenced.engine.controllers import Controllers
 from fenced.engine.explained import plan_of
+from fenced.engine.host_views import HostViews
 from fenced.engine.known import known_of
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
@@ -44,6 +44,7 @@ from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
 from fenced.ports.control import (
     Accepted,
+    BadCursor,
     Explanation,
     FleetView,
     Happened,
@@ -55,6 +56,7 @@ from fenced.ports.control import (
     Unavailable,
 )
 from fenced.ports.decisions import DecisionPage
+from fenced.ports.hosts import HostsLike, MappedHost, OperationsLike
 from fenced.ports.journal import ControllerView, Journal, Page, StoreError
 from fenced.ports.proxies import ProxyView
 
@@ -102,6 +104,9 @@ class EngineControl:
         self._judge = Judge(clock, misnamed.names)
         self._events = Events(journal)
         self._changed = _Changed()
+        self._views = HostViews(
+            fleet=lambda: self._fleet, pauses=self._pauses, misnamed=misnamed, now=clock.now
+        )  # fmt: skip
         self._key: tuple[str, str] | None = None
 
     def keyed(self, key: str, content: str) -> "EngineControl":
@@ -153,34 +158,22 @@ class EngineControl:
     def proxies(self) -> Sequence[ProxyView]:
         return self._proxies()
 
-    def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
-        names = self._fleet.hosts if after is None else (name for name in self._fleet.hosts if name > after)
-        return (self._view(self._fleet.durable(name)) for name in sorted(names))
+    def hosts(self, *, after: str | None = None, like: HostsLike | None = None) -> Iterator[HostView]:
+        return self._views.hosts(after=after, like=like)
+
+    def map(self) -> Iterator[MappedHost]:
+        return self._views.map()
+
+    def version(self) -> str:
+        return self._views.version()
 
     def host(self, name: HostName) -> HostView:
-        return self._view(self._state(name))
+        return self._views.view(self._state(name))
 
     def _state(self, name: HostName) -> HostState:
         if name not in self._fleet.hosts:
             raise NotFound(f"no host {name} in the inventory")
         return self._fleet.durable(name)
-
-    def _view(self, state: HostState) -> HostView:
-        host, sight = self._fleet.host(state.name), self._fleet.sights[state.name]
-        names = {device.name for device in host.devices}
-        if any(name not in names for name, _ in state.power):
-            state = replace(state, power=tuple((name, power) for name, power in state.power if name in names))
-        return HostView(
-            state=state,
-            cluster=str(host.cluster),
-            datacenter=str(host.datacenter),
-            last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,
-            held_by=tuple(verdict.gate for verdict in state.held_by),
-            is_paused=any(match.matches(pause.match, host) for pause in self._pauses()),
-            misnamed=self._misnamed.names(state.name),
-            fenceable=shown(self._fleet, state.name, state, self._clock.now()),
-            is_drill=host.is_drill,
-        )
 
     def _pauses(self) -> tuple[Pause, ...]:
         return (*self._fleet.durable_state.pauses, *self._restricting.pauses())
@@ -211,7 +204,7 @@ class EngineControl:
         try:
             return await _stored(self._journal.decisions(name, before=before, limit=limit, after=after))
         except ValueError as exc:
-            raise NotFound(f"no page after {after!r}: use the `next` of an earlier page") from exc
+            raise BadCursor from exc
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)
@@ -232,11 +225,11 @@ class EngineControl:
             raise NotFound(f"no operation {operation}")
         return stored
 
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
+    async def operations(self, like: OperationsLike, *, limit: int, after: str | None) -> Page:
         try:
-            page = await _stored(self._journal.operations(host=host, state=state, limit=limit, after=after))
+            page = await _stored(self._journal.operations(like, limit=limit, after=after))
         except ValueError as exc:
-            raise NotFound(f"no page after {after!r}: use the `next` of an earlier page") from exc
+            raise BadCursor from exc
         return replace(page, items=tuple(self._live(operation) for operation in page.items))
 
     def _live(self, operation: Operation) -> Operation:

@@ -41,6 +41,7 @@ from fenced.ports.control import (
     Unavailable,
 )
 from fenced.ports.decisions import DecisionPage
+from fenced.ports.hosts import HostsLike, MappedHost, OperationsLike
 from fenced.ports.journal import ControllerView, Page
 from fenced.ports.proxies import ProxyView
 
@@ -101,10 +102,15 @@ class ManyShards:
     async def look_at_controllers(self) -> Sequence[ControllerView]:
         return await self._first.look_at_controllers()
 
-    def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
-        return heapq.merge(
-            *(control.hosts(after=after) for control in self._shards.values()), key=lambda view: view.state.name
-        )
+    def hosts(self, *, after: str | None = None, like: HostsLike | None = None) -> Iterator[HostView]:
+        parts = [control.hosts(after=after, like=like) for control in self._shards.values()]
+        return heapq.merge(*parts, key=lambda view: view.state.name)
+
+    def map(self) -> Iterator[MappedHost]:
+        return heapq.merge(*(control.map() for control in self._shards.values()), key=lambda each: each.name)
+
+    def version(self) -> str:
+        return " ".join(control.version() for control in self._shards.values())
 
     def host(self, name: HostName) -> HostView:
         return self._of(name).host(name)
@@ -156,8 +162,8 @@ class ManyShards:
         except NotFound:
             return given
 
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
-        page = await self._first.operations(host=host, state=state, limit=limit, after=after)
+    async def operations(self, like: OperationsLike, *, limit: int, after: str | None) -> Page:
+        page = await self._first.operations(like, limit=limit, after=after)
         return replace(page, items=tuple([await self._live(one) for one in page.items]))
 
     async def newest(self) -> Position:

@@ -5,7 +5,7 @@ figures of the first page with each, so that a list costs the fleet once, not on
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,7 +55,7 @@ class Judge:
         clusters: dict[str, Sum] = {}
         page: list[tuple[HostReadiness, tuple[PathProof, ...]]] = []
         inventory, is_more, is_week = fleet.inventory, False, is_observed(fleet, started)
-        names = sorted(fleet.hosts if kept is None else _after(fleet, after))
+        names = sorted(_among(fleet, match) if kept is None else _after(fleet, after))
         for index, name in enumerate(names):
             if index % SLICE_HOSTS == 0:
                 await asyncio.sleep(0)
@@ -95,6 +95,15 @@ class Judge:
         return _Kept(
             match=match, inventory=inventory, at=started, fleet=whole.result(fleet, now), clusters=tuple(of_clusters)
         )
+
+
+def _among(fleet: Fleet, match: str) -> Iterable[HostName]:
+    """Return the hosts that an expression may select: one that names its host costs no walk over all of them."""
+    try:
+        named = [HostName(value) for key, value in selection.parse(match) if key == "host"]
+    except selection.BadMatch:
+        return ()
+    return named[:1] or fleet.hosts
 
 
 def _after(fleet: Fleet, after: str | None) -> Iterator[HostName]:

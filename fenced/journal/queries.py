@@ -19,6 +19,7 @@ from fenced.core.heard.others import Elsewhere
 from fenced.journal import budget, deciding, reading, words
 from fenced.model.names import HostName, OperationId
 from fenced.ports.decisions import DecisionPage
+from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import ClockAnchor, OutboxMessage, Page, StoreError, Word
 
 LOOKERS: Final = 3
@@ -87,10 +88,10 @@ class SqlQueries(ABC):
     async def operation(self, operation: OperationId) -> Operation | None:
         return await self._look("operation", functools.partial(reading.operation, id=operation))
 
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
+    async def operations(self, like: OperationsLike, *, limit: int, after: str | None) -> Page:
         """Raises ValueError if `after` is not a cursor of this list."""
         below = reading.cursor_number(after)
-        work = functools.partial(reading.operations, host=host, state=state, limit=limit, below=below)
+        work = functools.partial(reading.operations, like=like, limit=limit, below=below)
         return await self._look("operations", work)
 
     async def entries(

@@ -19,6 +19,7 @@ from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec, statements
 from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS, STORE
 from fenced.model.names import HostName, OperationId
+from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import ClockAnchor, Loaded, OutboxMessage, Page
 
 ROWS_MAX: Final = 10_000
@@ -105,16 +106,20 @@ def operation(connection: Connection, *, id: OperationId) -> Operation | None:
     return None if body is None else _decoded(codec.load_operation, body, f"operation {id}")
 
 
-def operations(
-    connection: Connection, *, host: HostName | None, state: str | None, limit: int, below: int | None
-) -> Page:
+def operations(connection: Connection, *, like: OperationsLike, limit: int, below: int | None) -> Page:
     """Return the newest first; `below`: the number in the cursor."""
     limit = _bounded(limit)
     found = select(OPERATIONS.c.number, OPERATIONS.c.id, OPERATIONS.c.body)
-    if host is not None:
-        found = found.where(OPERATIONS.c.host == host)
-    if state is not None:
-        found = found.where(OPERATIONS.c.state == state)
+    if like.host is not None:
+        found = found.where(OPERATIONS.c.host == like.host)
+    words = ((OPERATIONS.c.state, like.states), (OPERATIONS.c.action, like.actions), (OPERATIONS.c.cause, like.causes))
+    for column, chosen in words:
+        if chosen:
+            found = found.where(column.in_(sorted(each.value for each in chosen)))
+    if like.since is not None:
+        found = found.where(OPERATIONS.c.started >= like.since)
+    if like.until is not None:
+        found = found.where(OPERATIONS.c.started < like.until)
     if below is not None:
         found = found.where(OPERATIONS.c.number < below)
     rows = connection.execute(found.order_by(OPERATIONS.c.number.desc()).limit(limit + 1)).all()

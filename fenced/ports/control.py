@@ -18,6 +18,7 @@ from fenced.model.positions import Position
 from fenced.model.power import Action
 from fenced.ports.bus import Health
 from fenced.ports.decisions import DecisionPage
+from fenced.ports.hosts import HostsLike, MappedHost, OperationsLike
 from fenced.ports.journal import ControllerView, OutboxMessage, Page
 from fenced.ports.proxies import ProxyView
 
@@ -33,6 +34,13 @@ class Refused(Exception):
 
 class NotFound(Exception):
     """No such host, operation, pause, shard or controller (404)."""
+
+
+class BadCursor(Exception):
+    """`after` is not the `next` of a page of this list (422)."""
+
+    def __init__(self) -> None:
+        super().__init__("this is no `next` of a page of this list; begin without `after`")
 
 
 class Unavailable(Exception):
@@ -212,8 +220,18 @@ class Control(Protocol):
         """Return them as the store shows them now; if it does not answer soon, as the last report did."""
         ...
 
-    def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
-        """Yield all hosts by name, or those after a name. Each is viewed when it is reached; never await in between."""
+    def hosts(self, *, after: str | None = None, like: HostsLike | None = None) -> Iterator[HostView]:
+        """Yield all chosen hosts by name, or those after a name. Each is viewed when it is reached; never await in
+        between."""
+        ...
+
+    def map(self) -> Iterator[MappedHost]:
+        """Yield one line for each host, by name. Never await in between."""
+        ...
+
+    def version(self) -> str:
+        """Return a text that is another one whenever `hosts` or `map` shows something else, `last_heard` apart; and at
+        another controller or in another life always."""
         ...
 
     def host(self, name: HostName) -> HostView:
@@ -226,7 +244,7 @@ class Control(Protocol):
 
     async def decisions(self, name: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
         """Return the decisions about a host before that moment (None: all), newest first. Raises NotFound,
-        Unavailable."""
+        BadCursor, Unavailable."""
         ...
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
@@ -309,7 +327,9 @@ class Control(Protocol):
         """Return a running operation live, an ended one from the journal. Raises NotFound."""
         ...
 
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page: ...
+    async def operations(self, like: OperationsLike, *, limit: int, after: str | None) -> Page:
+        """Return the chosen operations, newest first. Raises BadCursor, Unavailable."""
+        ...
 
     async def report_health(self, health: Health) -> None:
         """Process it like a message of the bus. Raises NotFound."""

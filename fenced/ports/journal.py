@@ -17,6 +17,7 @@ from fenced.core.durable.state import HostState, Operation
 from fenced.core.heard.others import Elsewhere, Room
 from fenced.model.names import HostName, OperationId
 from fenced.ports.decisions import Decisions
+from fenced.ports.hosts import OperationsLike
 
 
 class StoreError(Exception):
@@ -32,8 +33,7 @@ class NotTaken(StoreError):
 
 
 class WordsUnread(StoreError):
-    """Words wait in the store that the batch does not fold, and nothing of it is stored: fold them, and decide the
-    batch again. `words`: all that wait, also those of the batch."""
+    """Words wait that the batch does not fold, and nothing is stored: fold them, decide again. `words`: all of them."""
 
     def __init__(self, words: "Sequence[Word]") -> None:
         super().__init__(f"{len(words)} words of other controllers wait in the store")
@@ -369,8 +369,8 @@ class Journal(Decisions, Protocol):
         """Return one operation, running or ended, as last written."""
         ...
 
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
-        """Return operations, newest first."""
+    async def operations(self, like: OperationsLike, *, limit: int, after: str | None) -> Page:
+        """Return the chosen operations, newest first. Raises ValueError if `after` is no cursor of this list."""
         ...
 
     async def entries(
@@ -380,7 +380,7 @@ class Journal(Decisions, Protocol):
         ...
 
     async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
-        """Return event messages (not states), delivered or not, in order, for `GET events` with Last-Event-ID."""
+        """Return event messages (not states), delivered or not, in order."""
         ...
 
     async def newest_event(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from fenced.api.callers import Owner
 from fenced.api.server import build_app, serve
@@ -32,6 +33,7 @@ class Api:
     client: aiohttp.ClientSession
     control: FakeControl
     clock: FakeClock
+    app: web.Application
     answers: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -49,8 +51,10 @@ async def start(
     hosts: tuple[str, ...] = (),
     socket: Path | None = None,
     owner: Owner | None = None,
+    control: FakeControl | None = None,
+    has_page: bool = True,
 ) -> AsyncIterator[Api]:
-    control, clock = FakeControl(), FakeClock()
+    control, clock = control or FakeControl(), FakeClock()
     answers: list[tuple[str, int]] = []
     app = build_app(
         control,
@@ -63,12 +67,13 @@ async def start(
         clock=clock,
         wall=wall,
         count_answer=lambda route, status: answers.append((route, status)),
+        has_page=has_page,
     )
     group = os.getegid() if owner is None else owner.group
     with contextlib.ExitStack() as stack:
         local = None if socket is None else stack.enter_context(listening_at(socket, group=group, backlog=64))
         async with serve(app, "127.0.0.1:0", local=local) as serving, aiohttp.ClientSession(serving.url) as client:
-            yield Api(url=serving.url, client=client, control=control, clock=clock, answers=answers)
+            yield Api(url=serving.url, client=client, control=control, clock=clock, answers=answers, app=app)
 
 
 @pytest.fixture

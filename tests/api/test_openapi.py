@@ -3,6 +3,7 @@
 import re
 
 from fenced.api.openapi import document
+from fenced.api.page.routes import PAGES
 from fenced.api.routes import ROUTES
 from fenced.api.server import build_app
 from tests.api.conftest import Api, expose
@@ -25,7 +26,7 @@ async def test_every_route_is_documented() -> None:
         (route.method, route.resource.canonical)
         for route in app.router.routes()
         if route.resource is not None and route.method != "HEAD"  # each GET can be sent as HEAD
-    }
+    } - {(page.method, re.sub(r":[^}]*", "", page.path)) for page in PAGES}
     paths = document(ROUTES)["paths"]
     documented = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     assert documented == served

@@ -40,7 +40,7 @@ async def test_a_missing_thing_is_404_as_a_problem(api: Api) -> None:
         ("GET", "/api/v1/hosts/nobody"),
         ("GET", "/api/v1/operations/9-9"),
         ("POST", "/api/v1/alertmanager"),
-        ("GET", "/"),
+        ("GET", "/nothing"),
         ("GET", "/api/v1/nothing"),
     ):
         async with api.client.request(method, path) as response:

@@ -14,6 +14,7 @@ from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action, OperationState, State
 from fenced.ports.bus import Health, HealthStatus
 from fenced.ports.control import NotEverywhere, NotFound, Refused, Standby, StormView, Unavailable
+from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import Words
 from tests.engine.pair import both
 from tests.fakes.controllers import controller
@@ -134,10 +135,9 @@ async def test_an_operation_is_shown_as_its_own_shard_has_it() -> None:
     it.fakes["main"].all_operations = [*stored]  # from here on it is live there, and old in the store
     it.fakes["main"].finish(name, OperationState.DONE)
     assert (await it.control.operation(name)).state is OperationState.DONE
-    page = await it.control.operations(host=None, state=None, limit=10, after=None)
-    assert [(one.id, one.state) for one in page.items] == [
-        (name, OperationState.DONE), (stored[0].id, stored[0].state)
-    ]  # fmt: skip
+    page = await it.control.operations(OperationsLike(), limit=10, after=None)
+    assert [one.id for one in page.items] == [name, stored[0].id]
+    assert page.items[0].state is OperationState.DONE
     with pytest.raises(NotFound):
         await it.control.operation(OperationId("9-9"))
 

@@ -2,10 +2,10 @@
 that a test emits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from fenced.core.durable.fleet_state import FleetState, Pause
+from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Entry, HostHeard, OperationStarted
 from fenced.core.durable.state import (
     DeviceRun,
@@ -23,7 +23,6 @@ from fenced.core.durable.state import (
     Slot,
     Step,
 )
-from fenced.core.fleet import Fleet
 from fenced.core.heard.trials import Trial
 from fenced.engine.readiness import Judge
 from fenced.model.inventory import Inventory, Secret
@@ -51,12 +50,14 @@ from fenced.model.power import (
 from fenced.ports.bus import Health
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused, StormView
 from fenced.ports.decisions import DecisionPage, RecordedDecision
+from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import Page
 from fenced.ports.proxies import ProxyView
 from tests.fakes.clock import FakeClock as FakeClock
 from tests.fakes.controllers import FakeControllers
 from tests.fakes.decisions import page_of, samples
 from tests.fakes.events import FakeEvents
+from tests.fakes.hosts import FakeHosts
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
 from tests.fakes.saving import FakeSaving
 
@@ -67,7 +68,7 @@ DEGRADED = Fenceable(
 )
 
 
-class FakeControl(FakeControllers, FakeEvents, FakeSaving):
+class FakeControl(FakeHosts, FakeControllers, FakeEvents, FakeSaving):
     """Implements ports.control.Control. `calls` records the requests, `viewed` the hosts of lists, in order."""
 
     def proxies(self) -> Sequence[ProxyView]:
@@ -80,7 +81,7 @@ class FakeControl(FakeControllers, FakeEvents, FakeSaving):
         )  # fmt: skip
         away = "proxy px2: can't be reached"
         self.proxy_views = [px1, ProxyView(name=ProxyName("px2"), url="https://px2:8471", is_up=False, error=away)]
-        self.viewed: list[HostName] = []
+        self.viewed = []
         self.trials: dict[HostName, Trial] = {}
         self.keys: list[tuple[str, str]] = []
         names = {"node-1": "c1", "node-2": "c1", "node-3": "c2", "node-4": "c2"}
@@ -148,12 +149,6 @@ class FakeControl(FakeControllers, FakeEvents, FakeSaving):
             is_standby=self.standby is not None,
             unfit=self.unfit,
         )
-
-    def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
-        for name in sorted(self.states):
-            if after is None or name > after:
-                self.viewed.append(name)
-                yield self.host(name)
 
     def host(self, name: HostName) -> HostView:
         if self.failure is not None:
@@ -301,8 +296,7 @@ class FakeControl(FakeControllers, FakeEvents, FakeSaving):
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         """Judge a real fleet of these states."""
-        fleet = Fleet(self.inventory, epoch=1, started=START)
-        fleet.restore(dict(self.states), FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold))
+        fleet = self.as_fleet()
         for name, trial in self.trials.items():
             fleet.see(name, trial=trial)
         judge = Judge(FakeClock(), lambda _: ())
@@ -343,18 +337,16 @@ class FakeControl(FakeControllers, FakeEvents, FakeSaving):
                 return found
         raise NotFound(f"there is no operation {operation}")
 
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
+    async def operations(self, like: OperationsLike, *, limit: int, after: str | None) -> Page:
+        numbered = [*enumerate(self.all_operations)]
         chosen = [
-            found
-            for found in reversed(self.all_operations)
-            if host in (None, found.host) and state in (None, found.state.value)
+            (number, found)
+            for number, found in reversed(numbered)
+            if like.chooses(found) and (after is None or number < int(after))
         ]
-        if after is not None and after not in [found.id for found in chosen]:
-            raise NotFound(f"no page after {after!r}")
-        first = 0 if after is None else [found.id for found in chosen].index(OperationId(after)) + 1
-        page = chosen[first : first + limit]
-        is_more = len(chosen) > first + limit
-        return Page(items=tuple(page), next=page[-1].id if is_more else None)
+        page = chosen[:limit]
+        is_more = len(chosen) > limit
+        return Page(items=tuple(found for _, found in page), next=str(page[-1][0]) if is_more else None)
 
     async def report_health(self, health: Health) -> None:
         self.host(health.host)

@@ -6,7 +6,7 @@ from fenced.core.durable.decision import Confirmation, Fact, OpenGate, Plan, Pla
 from fenced.core.durable.records import Decided
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Action
-from fenced.ports.control import NotFound
+from fenced.ports.control import BadCursor
 from fenced.ports.decisions import DecisionPage, RecordedDecision
 
 NODE = HostName("node-1")
@@ -47,9 +47,9 @@ def samples() -> Iterator[RecordedDecision]:
 def page_of(
     given: Sequence[RecordedDecision], host: HostName, *, before: float | None, limit: int, after: str | None
 ) -> DecisionPage:
-    """Return a page of those of one host, newest first. Raises NotFound for an invalid cursor."""
+    """Return a page of those of one host, newest first. Raises BadCursor."""
     if after is not None and not after.isdecimal():
-        raise NotFound(f"no page after {after!r}")
+        raise BadCursor
     found = [one for one in reversed(given) if one.host == host and (before is None or one.at < before)]
     begin = 0 if after is None else int(after)
     page = tuple(found[begin : begin + limit])

@@ -16,6 +16,7 @@ from fenced.journal import codec
 from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.power import OperationState
 from fenced.ports.decisions import DecisionPage, RecordedDecision
+from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import (
     Batch,
     ClockAnchor,
@@ -255,15 +256,13 @@ class MemoryJournal:
         row = self.durable.operations.get(operation)
         return row[1] if row else None
 
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
+    async def operations(self, like: OperationsLike, *, limit: int, after: str | None) -> Page:
         self._opened()
         below = cursor_of(after)
         found = [
             (number, operation)
             for number, operation in sorted(self.durable.operations.values(), key=lambda row: -row[0])
-            if (below is None or number < below)
-            and (host is None or operation.host == host)
-            and (state is None or operation.state.value == state)
+            if (below is None or number < below) and like.chooses(operation)
         ]
         following = str(found[limit - 1][0]) if len(found) > limit else None
         return Page(items=tuple(operation for _, operation in found[:limit]), next=following)

@@ -15,6 +15,7 @@ from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Record
 from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec
+from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import Batch, StoreError
 from tests.fuzz.given import changed, fuzz, hostile
 from tests.journal.rigs import SqlRig
@@ -119,7 +120,7 @@ async def _look(rig: SqlRig) -> None:
         for told in await rig.journal.outbox(limit=10, each=10):
             assert isinstance(told.payload, bytes)
             assert isinstance(told.topic, str)
-        await rig.journal.operations(host=None, state=None, limit=10, after=None)
+        await rig.journal.operations(OperationsLike(), limit=10, after=None)
         await rig.journal.entries(host=None, limit=10, before=None)
     except StoreError as exc:
         assert str(rig.path) in str(exc)

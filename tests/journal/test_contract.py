@@ -10,6 +10,7 @@ from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import BusBack, BusLost, Entry
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState
+from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import Batch, ClockAnchor, ControllerReport, EpochLost, Page, StoreError
 from tests.journal.rigs import Rig
 from tests.journal.strategies import entry, host_state, message, operation
@@ -268,18 +269,17 @@ async def test_operations_are_listed_newest_first_page_by_page(rig: Rig) -> None
     await rig.journal.append(Batch(entries=[], operations=[operation(n, host="node-2") for n in (4, 5)]))
     done = operation(2, state=OperationState.DONE, ended=130.0)
     await rig.journal.append(Batch(entries=[], operations=[done]))
-    first = await rig.journal.operations(host=None, state=None, limit=2, after=None)
+    first = await rig.journal.operations(OperationsLike(), limit=2, after=None)
     assert numbers(first) == ["4-5", "4-4"]
     await rig.journal.append(Batch(entries=[], operations=[operation(6)]))  # must not shift a page
-    second = await rig.journal.operations(host=None, state=None, limit=2, after=first.next)
-    third = await rig.journal.operations(host=None, state=None, limit=2, after=second.next)
+    second = await rig.journal.operations(OperationsLike(), limit=2, after=first.next)
+    third = await rig.journal.operations(OperationsLike(), limit=2, after=second.next)
     assert (numbers(second), numbers(third), third.next) == (["4-3", "4-2"], ["4-1"], None)
-    assert numbers(await rig.journal.operations(host=HostName("node-2"), state=None, limit=2, after=None)) == [
-        "4-5",
-        "4-4",
-    ]
-    assert numbers(await rig.journal.operations(host=None, state="done", limit=9, after=None)) == ["4-2"]
-    running = await rig.journal.operations(host=HostName("node-1"), state="running", limit=2, after=None)
+    one, ended = OperationsLike(host=HostName("node-2")), OperationsLike(states=frozenset({OperationState.DONE}))
+    assert numbers(await rig.journal.operations(one, limit=2, after=None)) == ["4-5", "4-4"]
+    assert numbers(await rig.journal.operations(ended, limit=9, after=None)) == ["4-2"]
+    both = OperationsLike(host=HostName("node-1"), states=frozenset({OperationState.RUNNING}))
+    running = await rig.journal.operations(both, limit=2, after=None)
     assert numbers(running) == ["4-6", "4-3"]
     assert running.next is not None
     assert await rig.journal.operation(OperationId("4-2")) == done
@@ -290,7 +290,7 @@ async def test_operations_are_listed_newest_first_page_by_page(rig: Rig) -> None
 async def test_an_invalid_cursor_is_refused(rig: Rig, after: str) -> None:
     await rig.open()
     with pytest.raises(ValueError, match="not a cursor"):
-        await rig.journal.operations(host=None, state=None, limit=2, after=after)
+        await rig.journal.operations(OperationsLike(), limit=2, after=after)
 
 
 async def test_records_are_read_newest_first(rig: Rig) -> None:
@@ -331,7 +331,7 @@ async def test_pruning_keeps_what_a_start_and_running_operations_need(rig: Rig) 
     assert await rig.journal.prune(before=300.0, events_before=300.0, limit=100) == 0
     assert [number for number, _ in await rig.journal.entries(host=None, limit=10)] == [7, 6, 5, 4, 1]
     assert [event.id for event in await rig.journal.events(after=0, limit=10)] == ["m-2"]
-    assert numbers(await rig.journal.operations(host=None, state=None, limit=9, after=None)) == ["4-3", "4-1"]
+    assert numbers(await rig.journal.operations(OperationsLike(), limit=9, after=None)) == ["4-3", "4-1"]
     loaded = await rig.crash()
     assert [item.at for item in loaded.tail] == [13.0, 14.0, 15.0, 400.0]
     assert list(loaded.hosts) == ["a"]

@@ -15,6 +15,7 @@ from fenced.journal.postgres.checking import check
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.postgres.store import PostgresJournal
 from fenced.model.store_urls import PostgresUrl
+from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import Batch, EpochLost, StoreError
 from fenced.proxy.certificates import make_authority, make_daemon, make_proxy
 from tests.journal.rigs import PostgresRig, start
@@ -92,7 +93,7 @@ async def test_a_pooler_in_transaction_mode_is_no_danger(database: PostgresRig, 
         async def read() -> None:
             for _ in range(BATCHES):
                 await new.outbox(limit=5, each=5)
-                await new.operations(host=None, state=None, limit=5, after=None)
+                await new.operations(OperationsLike(), limit=5, after=None)
 
         async def meddle() -> None:
             for _ in range(BATCHES):

@@ -23,9 +23,9 @@ CLIENT_BUGS: Final = (
         file="api/border.py",
         old="        call = await _admit(route, services, request)\n"
         "        if route.is_change and not route.is_restricting:\n"
-        "            await _refuse_at_standby(call)\n",
+        "            await refuse_at_standby(call)\n",
         new="        if route.is_change and not route.is_restricting:\n"
-        "            await _refuse_at_standby(call)\n"
+        "            await refuse_at_standby(call)\n"
         "        call = await _admit(route, services, request)\n",
         killers=(f"{API}::test_a_standby_names_nobody_to_a_caller_without_the_role",),
     ),

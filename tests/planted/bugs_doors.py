@@ -62,9 +62,9 @@ DOOR_BUGS: Final = (
         name="strangers use up what those with a token may ask",
         rule="S15",
         file="api/border.py",
-        old="        _limit(services, services.failures, client_of(request))\n",
+        old="        charge(services, services.failures, client_of(request))\n",
         new="        for digest in services.access._held:\n"
-        "            _limit(services, services.limit, digest.hex())\n",
+        "            charge(services, services.limit, digest.hex())\n",
         killers=(f"{STRANGERS}::test_strangers_use_up_nothing_of_token_holders",),
     ),
     Bug(

@@ -294,7 +294,22 @@ def shown(fleet: Fleet, name: HostName, state: HostState, now: float) -> Fenceab
         return Fenceable(level=FenceableLevel.NONE, since=state.since, why=(why,))
     checks = fleet.checks.get(name)
     read_at = checks.at if checks is not None else fleet.started
-    if state.fenceable is not None and now - read_at <= valid_seconds(fleet.inventory):
+    if state.fenceable is not None and read_at >= now - valid_seconds(fleet.inventory):
         return state.fenceable
     why = Reason(device=None, kind="not_read", text="its devices were not read yet, or too long ago")
     return Fenceable(level=FenceableLevel.UNKNOWN, since=read_at, why=(why,))
+
+
+def not_read(fleet: Fleet, now: float) -> list[tuple[HostName, float]]:
+    """Return the hosts that are `shown` as UNKNOWN now, and since when: of what is shown, this changes without a
+    record."""
+    if not is_on(fleet):
+        return []
+    oldest, found = now - valid_seconds(fleet.inventory), []
+    for name, host in fleet.inventory.hosts.items():
+        checks = fleet.checks.get(name)
+        read_at = checks.at if checks is not None else fleet.started
+        is_judged = fleet.durable(name).fenceable is not None
+        if not (is_judged and read_at >= oldest) and host.devices and not host.is_own_machine:
+            found.append((name, read_at))
+    return found
