@@ -72,8 +72,9 @@ docs-serve: $(READY) ## the same, on http://127.0.0.1:8000 until Ctrl-C
 	@$(BIN)/python -m tests.site serve
 
 .PHONY: docs-screenshots
-docs-screenshots: $(READY) ## run the lab and take the terminal pictures of docs/pictures again
+docs-screenshots: $(READY) ## run the lab and take the terminal pictures of docs/pictures again, and those of the page
 	@$(BIN)/python -m tests.site screens
+	@$(BIN)/python -m tests.page.screenshots
 
 .PHONY: docs-states
 docs-states: $(READY) ## write docs/states.md from the code

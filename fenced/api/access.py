@@ -6,6 +6,7 @@ reads, unless `api.tcp_writes` is set. `browsers` refuses what a browser was tri
 """
 
 import hashlib
+import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from fenced.net.peers import Peer
 
 BY_HEADER: Final = "X-Fenced-By"
 TOKEN_MAX: Final = 4096
+MARK_BYTES: Final = 12
 EXPIRING_SECONDS: Final = 14 * 86400.0
 """How long before its end a token is reported."""
 
@@ -43,6 +45,8 @@ class Access:
     owner: Owner
     has_tcp_writes: bool = False
     _held: Mapping[bytes, _Held] = field(default_factory=dict)
+    _marks: Mapping[str, bytes] = field(default_factory=dict)
+    _common: bytes = b""
 
     @property
     def has_tokens(self) -> bool:
@@ -58,6 +62,13 @@ class Access:
             if old is None or (new.role or 0) > (old.role or 0):
                 held[key] = new
         self._held, self.has_tcp_writes = held, has_tcp_writes
+        self._marks = {mark(digest): digest for digest in held}
+        self._common = hashlib.sha256(b"".join(sorted(held))).digest() if held else b""
+
+    @property
+    def common_key(self) -> bytes:
+        """Return a key that every controller with these tokens has; b"" without tokens."""
+        return self._common
 
     def principal(self, request: web.Request, peer: Peer | None, *, wall_now: float) -> Principal:
         """Return the caller. `peer`: the program at the other end of the unix socket; None for TCP.
@@ -66,7 +77,7 @@ class Access:
         """
         given = request.headers.get("Authorization")
         if self._held and (given is not None or peer is None):
-            return self._by_token(given or "", wall_now)
+            return self._by_header(given or "", wall_now)
         if peer is not None:
             role = self.owner.role_of(peer)
             if role is None:
@@ -100,11 +111,23 @@ class Access:
     def _tcp_role(self) -> Role:
         return Role.ADMIN if self.has_tcp_writes else Role.VIEWER
 
-    def _by_token(self, header: str, wall_now: float) -> Principal:
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token or len(token) > TOKEN_MAX:
+    def by_token(self, token: str, *, wall_now: float) -> Principal:
+        """Return whose token this is. Raises Rejection (401)."""
+        if not token or len(token) > TOKEN_MAX:
             raise no_token()
-        digest = _digest(token.strip())
+        return self._by_digest(_digest(token.strip()), wall_now)
+
+    def by_mark(self, given: str, *, wall_now: float) -> Principal:
+        """Return whose token has this mark (`mark`). It proves nothing yet. Raises Rejection (401)."""
+        return self._by_digest(self._marks.get(given, b""), wall_now)
+
+    def _by_header(self, header: str, wall_now: float) -> Principal:
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise no_token()
+        return self.by_token(token, wall_now=wall_now)
+
+    def _by_digest(self, digest: bytes, wall_now: float) -> Principal:
         # A lookup by digest: how long it takes says nothing about a token, and a fleet has a token for each host.
         held = self._held.get(digest)
         if held is None:
@@ -136,6 +159,12 @@ def _role(name: str) -> Role:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def mark(digest: bytes) -> str:
+    """Return what names a token in a cookie and tells nothing of it: the digest, which signs, can't be computed from
+    it."""
+    return hmac.digest(digest, b"fenced: the mark of a token", "sha256")[:MARK_BYTES].hex()
 
 
 def no_token() -> Rejection:

@@ -19,6 +19,7 @@ from fenced.api.call import CountAnswer, Metrics, Services, no_reload
 from fenced.api.callers import Owner
 from fenced.api.limits import RateLimit
 from fenced.api.listening import ApiError, Listeners
+from fenced.api.page import routes as page
 from fenced.api.routes import ROUTES
 from fenced.model.api_tokens import ApiToken
 from fenced.model.moments import Wall, as_steady
@@ -75,6 +76,7 @@ def build_app(
     wall: Wall = as_steady,
     owner: Owner | None = None,
     reload: Reload = no_reload,
+    has_page: bool = True,
 ) -> web.Application:
     """Build the application. Without `tokens`, TCP only reads unless `has_tcp_writes`.
 
@@ -97,12 +99,16 @@ def build_app(
     )
     app = web.Application(middlewares=[catch_all(services)], client_max_size=BODY_MAX_BYTES)
     app[SERVICES] = services
-    reconfigure(app, tokens=tokens, requests_per_second=requests_per_second, has_tcp_writes=has_tcp_writes, hosts=hosts)
+    reconfigure(
+        app, tokens=tokens, requests_per_second=requests_per_second, has_tcp_writes=has_tcp_writes, hosts=hosts,
+        has_page=has_page,
+    )  # fmt: skip
     for route in ROUTES:
         served = endpoint(route, services)
         app.router.add_route(route.method, route.path, served, expect_handler=not_yet)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, served, expect_handler=not_yet)
+    page.add(app, services)
     app.on_response_prepare.append(name_server)
     app.on_shutdown.append(_end_streams)
     return app
@@ -115,6 +121,7 @@ def reconfigure(
     requests_per_second: float,
     has_tcp_writes: bool = False,
     hosts: Collection[str] = (),
+    has_page: bool = True,
 ) -> None:
     """Apply what a reload may change. An event stream ends if its token is revoked or has another role now.
 
@@ -123,6 +130,7 @@ def reconfigure(
     services = app[SERVICES]
     services.access.replace(tokens, has_tcp_writes=has_tcp_writes)
     services.browsers.has_tokens, services.browsers.names = services.access.has_tokens, tuple(hosts)
+    services.switches.has_page = has_page
     for limit in (services.limit, services.failures):
         limit.change(requests_per_second)
     services.streams.end(lambda principal: not services.is_valid(principal))

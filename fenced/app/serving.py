@@ -41,6 +41,7 @@ def application(
         ahead_seconds=clocks.steady.ahead_seconds,
         wall=clocks.wall,
         reload=reload,
+        has_page=api.page,
     )
 
 
@@ -52,6 +53,7 @@ def _reconfigured(app: web.Application, api: ApiConfiguration, serving: Serving 
         requests_per_second=api.requests_per_second,
         has_tcp_writes=api.tcp_writes,
         hosts=api.hosts,
+        has_page=api.page,
     )
     if serving is None:
         return

@@ -61,7 +61,8 @@ class StoreConfiguration:
 class ApiConfiguration:
     """`[api]`. Without `tokens` it listens only on loopback, and TCP only reads unless `tcp_writes`.
 
-    `socket`: the unix socket, or None. `is_socket_chosen`: it is not the default; the daemon does not start without.
+    `page`: it has a page for people. `socket`: the unix socket, or None. `is_socket_chosen`: it is not the default; the
+    daemon does not start without.
     `hosts`: names under which the API answers beside loopback names and its address. `advertise`: its URL for others,
     or "".
     """
@@ -72,6 +73,7 @@ class ApiConfiguration:
     socket: Path | None = None
     is_socket_chosen: bool = False
     tcp_writes: bool = False
+    page: bool = True
     hosts: tuple[str, ...] = ()
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None

@@ -259,6 +259,7 @@ class _Loader:
             socket=places.socket_to_be(table.socket, self.base, where.key("socket"), self.mistakes),
             is_socket_chosen=table.socket != type(table).model_fields["socket"].default,
             tcp_writes=table.tcp_writes,
+            page=table.page,
             hosts=table.hosts,
             tls_cert_file=cert,
             tls_key_file=key,

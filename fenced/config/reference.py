@@ -97,7 +97,7 @@ _HEADINGS: Final = {
     "daemon": "the daemon itself",
     "bus": "the broker",
     "store": "the journal",
-    "api": "REST, events, metrics",
+    "api": "REST, events, the page, metrics",
     "proxy_client": "how the daemon reaches proxies",
     "detection": "when a host needs fencing",
     "race": "how a proxy is chosen",

@@ -148,6 +148,7 @@ class ApiTable(Table):
     tcp_writes: Annotated[
         bool, Flag("without tokens, TCP may change things, too: every local user can then cut power, and as anyone")
     ] = False
+    page: Annotated[bool, Flag("the page for people, at / of the same address")] = True
     tls_cert_file: Annotated[str, FileName("certificate of the API")] = ""
     tls_key_file: Annotated[str, FileName("its private key")] = ""
     tokens_file: Annotated[

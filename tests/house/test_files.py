@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.house.tree import files, name
+from tests.house.tree import ROOT, files, name
 
 PLACES: Final = ("work", "root", "tmp")
 REGISTRIES: Final = ("pypi", "pythonhosted", "npmjs", "ghcr", "docker", "debian", "ubuntu")
@@ -59,9 +59,21 @@ def test_what_is_forbidden_is_found(kind: str, line: str) -> None:
     assert FORBIDDEN[kind].search(line.encode())
 
 
+PICTURE_BYTES_MAX: Final = 200_000
+
+
 def test_texts_are_text_and_end_with_a_line_end() -> None:
-    faults = [name(path) for path in files() if not _is_whole_text(path)]
+    """Screenshots apart: they are pictures, and small."""
+    pictures = [path for path in files() if path.suffix == ".png"]
+    faults = [name(path) for path in files() if path not in pictures and not _is_whole_text(path)]
     assert faults == []
+    odd = [name(path) for path in pictures if path.parent != ROOT / "docs/pictures" or not _is_small_picture(path)]
+    assert odd == []
+
+
+def _is_small_picture(path: Path) -> bool:
+    content = path.read_bytes()
+    return content.startswith(b"\x89PNG") and len(content) < PICTURE_BYTES_MAX
 
 
 def _is_whole_text(path: Path) -> bool:

@@ -33,6 +33,7 @@ OWN_TASKS: Final = {
 
 WIDE_EXCEPTS: Final = {
     "fenced/api/border.py": "border: the API's middleware",
+    "fenced/api/page/border.py": "border: an address of the page",
     "fenced/core/operation/recovery.py": "border: a start; the host is put aside, and told",
     "fenced/engine/replaying.py": "border: the replay; the host is put aside, and told",
     "fenced/engine/effects.py": "border: effects",

@@ -26,6 +26,7 @@ from tests.planted.bugs_observers import OBSERVER_BUGS
 from tests.planted.bugs_outbox import OUTBOX_BUGS
 from tests.planted.bugs_owed import OWED_BUGS
 from tests.planted.bugs_own_health import OWN_HEALTH_BUGS
+from tests.planted.bugs_page import PAGE_BUGS
 from tests.planted.bugs_paths import PATH_BUGS
 from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
@@ -72,6 +73,7 @@ BUGS: Final = (
     + OUTBOX_BUGS
     + OWED_BUGS
     + OWN_HEALTH_BUGS
+    + PAGE_BUGS
     + PATH_BUGS
     + POSTGRES_BUGS
     + PROXY_BUGS

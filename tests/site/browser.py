@@ -41,8 +41,15 @@ class Page:
 
     async def open(self, address: str) -> None:
         """Load it, with its scripts and pictures."""
-        self._loaded.clear()
+        self.expect_load()
         await self.call("Page.navigate", url=address)
+        await self.loaded()
+
+    def expect_load(self) -> None:
+        """Before something that opens another page; `loaded` waits for it."""
+        self._loaded.clear()
+
+    async def loaded(self) -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):
             await self._loaded.wait()
 
