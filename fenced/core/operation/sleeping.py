@@ -36,6 +36,9 @@ def _wait_for_veto(work: HostWork, operation: Operation) -> None:
     if bar is not None:
         phases.stop(work, f"{bar.rule}: {bar.why}")
         return
+    if work.state.boot != operation.boot:
+        phases.stop(work, "it started anew: nothing is known of that run yet")
+        return
     due = operation.veto_until
     if due is not None and work.now < due - 1e-6:
         work.wake(min(due, work.now + LOOK_SECONDS))
