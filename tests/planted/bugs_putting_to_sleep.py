@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from tests.planted.bug import Bug
+from tests.planted.bug import Bug, story
 
 LOOKS: Final = "tests/core/test_saving_between_looks.py"
+DEADLINE: Final = "tests/core/test_saving_deadline.py"
 POLICY, LIFE = "core/saving/policy.py", "core/operation/life.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
 HEARING = "core/suspected/hearing.py"
@@ -63,5 +64,33 @@ PUTTING_TO_SLEEP_BUGS: Final = (
         old="    if work.state.boot != operation.boot:\n        phases.stop(",
         new="    if False:\n        phases.stop(",
         killers=(f"{LOOKS}::test_it_ends_the_sleep_at_once_during_the_veto[new_boot]",),
+    ),
+    Bug(
+        name="a host that obeyed while the daemon was down has failed",
+        rule="S24",
+        file=SLEEPING,
+        old="    elif work.now >= (until := _until(work, operation, runs)):\n",
+        new="    elif work.now >= (until := operation.deadline):\n",
+        killers=(
+            f"{DEADLINE}::test_one_that_obeyed_while_the_daemon_was_down_sleeps[600.0]",
+            f"{DEADLINE}::test_one_that_goes_down_right_before_the_deadline_sleeps[1.0]",
+            story("saving_sleeps_though_the_daemon_was_down"),
+        ),
+    ),
+    Bug(
+        name="a host that nobody can read is expected to be silent for ever",
+        rule="S24",
+        file=SLEEPING,
+        old="    return from_when + max(",
+        new="    return work.now + max(",
+        killers=(f"{DEADLINE}::test_one_that_nobody_can_read_after_the_deadline_is_not_waited_for_long",),
+    ),
+    Bug(
+        name="a host that is on at the deadline is waited for",
+        rule="S24",
+        file=SLEEPING,
+        old="    if any(run.says is Power.ON and (run.read_at",
+        new="    if any(run.says is Power.OFF and (run.read_at",
+        killers=(f"{DEADLINE}::test_one_that_reads_on_at_the_deadline_fails_at_once",),
     ),
 )

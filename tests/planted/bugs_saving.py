@@ -22,10 +22,10 @@ SAVING_BUGS: Final = (
         name="a soft off that did nothing becomes a hard one",
         rule="S24",
         file=SLEEPING,
-        old="    elif work.now >= operation.deadline:\n        _doubt(",
+        old="    elif work.now >= (until := _until(work, operation, runs)):\n        _doubt(",
         new="    elif work.now >= operation.deadline and not any(run.is_switched_off for run in runs):\n"
         "        for run in runs:\n            switch(work, operation, run, What.OFF)\n"
-        "    elif work.now >= operation.deadline:\n        _doubt(",
+        "    elif work.now >= (until := _until(work, operation, runs)):\n        _doubt(",
         killers=(f"{TO_SLEEP}::test_beats_and_work_end_nothing_after_the_command_and_at_the_deadline_it_is_healthy",),
     ),
     Bug(

@@ -41,13 +41,13 @@ def new(
 
 def _timeout_seconds(work: HostWork, action: Action) -> float:
     if action in {Action.STATUS, Action.PROBE}:
-        return _reading_timeout_seconds(work)
+        return reading_timeout_seconds(work)
     longer = work.host.settings.saving.veto_seconds if action is Action.SLEEP else 0.0
     timeouts = [device.power.operation_timeout_seconds for device in work.host.devices]
     return max(timeouts, default=work.host.settings.power.operation_timeout_seconds) + longer
 
 
-def _reading_timeout_seconds(work: HostWork) -> float:
+def reading_timeout_seconds(work: HostWork) -> float:
     """Return a timeout within which a race finds that every candidate is dead."""
     race = work.fleet.inventory.daemon.race
     return 2 * race.probe_timeout_seconds + len(work.fleet.inventory.proxies) * race.stagger_seconds + 10.0
