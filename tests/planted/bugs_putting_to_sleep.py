@@ -6,6 +6,8 @@ from tests.planted.bug import Bug, story
 
 LOOKS: Final = "tests/core/test_saving_between_looks.py"
 DEADLINE: Final = "tests/core/test_saving_deadline.py"
+PROOF: Final = "tests/core/test_saving_proof.py"
+EVOLVE: Final = "core/durable/evolve_sleep.py"
 POLICY, LIFE = "core/saving/policy.py", "core/operation/life.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
 HEARING = "core/suspected/hearing.py"
@@ -92,5 +94,29 @@ PUTTING_TO_SLEEP_BUGS: Final = (
         old="    if any(run.says is Power.ON and (run.read_at",
         new="    if any(run.says is Power.OFF and (run.read_at",
         killers=(f"{DEADLINE}::test_one_that_reads_on_at_the_deadline_fails_at_once",),
+    ),
+    Bug(
+        name="a host that is heard before its chassis reads on is not proven",
+        rule="S24",
+        file=EVOLVE,
+        old="    return awake(saving, at) if is_heard else saving\n",
+        new="    return saving\n",
+        killers=(f"{PROOF}::test_a_host_that_is_heard_before_its_chassis_reads_on_is_proven",),
+    ),
+    Bug(
+        name="an outlet of a living host that is switched on proves that it comes back",
+        rule="S24",
+        file=EVOLVE,
+        old="    if lit_at is None or not was_off:\n",
+        new="    if lit_at is None:\n",
+        killers=(f"{PROOF}::test_a_host_that_ran_all_the_time_proves_nothing",),
+    ),
+    Bug(
+        name="a host that somebody starts long after our on is proven",
+        rule="S24",
+        file=EVOLVE,
+        old="            saving = replace(saving, is_switched_on=False)  # it did not come back by that ON\n",
+        new="            pass\n",
+        killers=(f"{PROOF}::test_a_host_that_did_not_come_back_in_time_is_not_proven_by_who_starts_it_later",),
     ),
 )
