@@ -23,6 +23,9 @@ def machine(machine: Machine, words: Sequence[str]) -> bool:
             machine.shutdown_seconds = float(seconds)
         case ["ignores", "a", "shutdown"]:
             machine.shutdown_seconds = None
+        case ["is", "shut", "down", "by", "hand"]:
+            machine.shutdown_seconds = 20.0 if machine.shutdown_seconds is None else machine.shutdown_seconds
+            machine.asked_to_shut_down()
         case ["starts", "by", "itself"]:
             machine.is_meddled = True
             for plug in machine.plugs.values():

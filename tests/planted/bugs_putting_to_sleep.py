@@ -8,6 +8,7 @@ LOOKS: Final = "tests/core/test_saving_between_looks.py"
 DEADLINE: Final = "tests/core/test_saving_deadline.py"
 PROOF: Final = "tests/core/test_saving_proof.py"
 EVOLVE: Final = "core/durable/evolve_sleep.py"
+LATE: Final = "tests/core/test_saving_late.py"
 POLICY, LIFE = "core/saving/policy.py", "core/operation/life.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
 HEARING = "core/suspected/hearing.py"
@@ -118,5 +119,32 @@ PUTTING_TO_SLEEP_BUGS: Final = (
         old="            saving = replace(saving, is_switched_on=False)  # it did not come back by that ON\n",
         new="            pass\n",
         killers=(f"{PROOF}::test_a_host_that_did_not_come_back_in_time_is_not_proven_by_who_starts_it_later",),
+    ),
+    Bug(
+        name="a host that a person switches off hours after it was asked sleeps",
+        rule="S24",
+        file=SLEEPERS,
+        old="    return is_left and soft_off is not None and state.since <= soft_off.at + 2 * soft_timeout_seconds\n",
+        new="    return is_left\n",
+        killers=(
+            f"{LATE}::test_one_that_a_person_switches_off_hours_later_stays_off[0]",
+            f"{LATE}::test_one_that_a_person_switches_off_hours_later_stays_off[2]",
+        ),
+    ),
+    Bug(
+        name="work that was heard after the command is forgotten when the late OFF is proven",
+        rule="S24",
+        file=EVOLVE,
+        old="soft_off=saving.soft_off or _begun(before.operation, at))",
+        new="soft_off=_begun(before.operation, at))",
+        killers=(f"{LATE}::test_work_that_is_lost_late_is_announced_as_fenced_and_power_is_given_back",),
+    ),
+    Bug(
+        name="a disarmed daemon announces a host that went down late",
+        rule="S19",
+        file=SLEEPERS,
+        old="    if gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):\n",
+        new="    if False:\n",
+        killers=(f"{LATE}::test_nothing_is_announced_while_the_daemon_is_disarmed",),
     ),
 )

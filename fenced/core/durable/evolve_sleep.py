@@ -131,7 +131,7 @@ def follow_saving(before: HostState, after: HostState, at: float, record: r.Reco
         case r.HostSuspected() if before.state is State.RESTORING:
             saving = replace(saving, is_switched_on=False)  # it did not come back by that ON
         case r.PhaseEntered() if record.phase is Phase.GOING_DOWN and before.operation is not None:
-            saving = replace(saving, soft_off=_begun(before.operation, at))
+            saving = replace(saving, soft_off=saving.soft_off or _begun(before.operation, at))
         case r.OperationStarted() if _takes_over(before, record.operation):
             saving = _no_sleeper(saving, at)
         case r.MaintenanceSet() if record.after is State.MAINTENANCE:
