@@ -70,6 +70,11 @@ class SavingDesk(Desk):
         self.asleep.add(HostName(name))
         self.powers[(HostName(name), self.inventory.hosts[HostName(name)].devices[0].name)] = Power.OFF
 
+    def stop(self, name: str) -> None:
+        """The host says that it stops, and goes down."""
+        self.beat(HostName(name), status=e.HealthStatus.STOPPING, workloads=0)
+        self.obey(name)
+
     def boot(self, name: str, boot: str = "b2") -> None:
         """The host runs again."""
         self.asleep.discard(HostName(name))

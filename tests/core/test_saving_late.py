@@ -46,11 +46,6 @@ def too_late(work: int = 0, **settings: float) -> tuple[SavingDesk, HostName]:
     return desk, name
 
 
-def goes_down(desk: SavingDesk, name: HostName) -> None:
-    desk.beat(name, status=e.HealthStatus.STOPPING, workloads=0)
-    desk.obey(name)
-
-
 def until(desk: SavingDesk, is_so: Callable[[], bool]) -> None:
     end = desk.now + 300.0
     while not is_so() and desk.now < end:
@@ -65,7 +60,7 @@ def sent(desk: SavingDesk, name: HostName) -> list[What]:
 
 def test_work_that_is_lost_late_is_announced_as_fenced_and_power_is_given_back() -> None:
     desk, name = too_late(work=2)
-    goes_down(desk, name)
+    desk.stop(name)
     desk.live(300.0)
     fenced = [it for it in desk.entries if isinstance(it.record, r.HostFenced)]
     assert [it.host for it in fenced] == [name] and "host.sleeping" not in desk.told
@@ -77,7 +72,7 @@ def test_work_that_is_lost_late_is_announced_as_fenced_and_power_is_given_back()
 
 def test_its_off_is_proven_as_any_off_that_is_not_ours() -> None:
     desk, name = too_late(work=2)
-    goes_down(desk, name)
+    desk.stop(name)
     silent_since = desk.now
     until(desk, lambda: bool(desk.records(r.HostFenced)))
     assert desk.now - silent_since > desk.fleet.grace_seconds(name, desk.now)
@@ -86,7 +81,7 @@ def test_its_off_is_proven_as_any_off_that_is_not_ours() -> None:
 
 def test_a_crash_while_it_is_proven_sends_nothing_and_announces_it() -> None:
     desk, name = too_late(work=2)
-    goes_down(desk, name)
+    desk.stop(name)
     until(desk, lambda: str(name) in desk.going())
     desk.crash()
     desk.live(120.0)
@@ -96,7 +91,7 @@ def test_a_crash_while_it_is_proven_sends_nothing_and_announces_it() -> None:
 def test_nothing_is_announced_while_the_daemon_is_disarmed() -> None:
     desk, name = too_late(work=2)
     desk.do(e.ArmAsked(is_on=False, by="person", reason="told"))
-    goes_down(desk, name)
+    desk.stop(name)
     desk.live(300.0)
     assert not desk.records(r.HostFenced) and desk.is_now(name) == "left"
 
@@ -105,7 +100,7 @@ def test_nothing_is_announced_while_the_daemon_is_disarmed() -> None:
 def test_one_that_a_person_switches_off_hours_later_stays_off(work: int) -> None:
     desk, name = too_late(work=work, retry_after_seconds=90000.0)
     desk.live(3600.0)
-    goes_down(desk, name)
+    desk.stop(name)
     desk.live(600.0)
     assert desk.is_now(name) == "left" and not desk.records(r.HostFenced)
     assert not desk.state(name).is_asleep
@@ -117,7 +112,7 @@ def test_one_that_a_person_switches_off_hours_later_stays_off(work: int) -> None
 def test_one_that_a_person_switched_off_hours_later_is_switched_on_by_a_person() -> None:
     desk, name = too_late(retry_after_seconds=90000.0)
     desk.live(3600.0)
-    goes_down(desk, name)
+    desk.stop(name)
     desk.live(60.0)
     assert desk.ask(Action.ON, name).startswith("accepted")
     desk.live(60.0)

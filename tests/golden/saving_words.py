@@ -56,6 +56,8 @@ def of_sleep(record: r.SleepRecord) -> str:
     match record:
         case r.SleepAnnounced():
             return "SLEEP ANNOUNCED"
+        case r.WorkHeard() if record.source:
+            return f"is busy after it was asked to shut down, says {record.source}"
         case r.WorkHeard():
             return f"has {record.workloads} workloads after it was asked to shut down"
         case r.HostSlept():

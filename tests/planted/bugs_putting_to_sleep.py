@@ -9,6 +9,7 @@ DEADLINE: Final = "tests/core/test_saving_deadline.py"
 PROOF: Final = "tests/core/test_saving_proof.py"
 EVOLVE: Final = "core/durable/evolve_sleep.py"
 LATE: Final = "tests/core/test_saving_late.py"
+WORKING: Final = "tests/core/test_saving_busy.py"
 POLICY, LIFE = "core/saving/policy.py", "core/operation/life.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
 HEARING = "core/suspected/hearing.py"
@@ -146,5 +147,16 @@ PUTTING_TO_SLEEP_BUGS: Final = (
         old="    if gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):\n",
         new="    if False:\n",
         killers=(f"{LATE}::test_nothing_is_announced_while_the_daemon_is_disarmed",),
+    ),
+    Bug(
+        name="busy that is heard after the command is no work",
+        rule="S24",
+        file="core/suspected/evidence.py",
+        old="        sleepers.note_busy(work, evidence.source)\n",
+        new="        pass\n",
+        killers=(
+            f"{WORKING}::test_one_that_is_busy_and_goes_down_is_announced_as_fenced_and_gets_its_power_back[False]",
+            f"{WORKING}::test_it_is_not_forgotten_in_a_crash",
+        ),
     ),
 )

@@ -120,7 +120,7 @@ SAVING_BUGS: Final = (
         name="work that was cut off sleeps on in silence",
         rule="S24",
         file=SLEEPING,
-        old="    if soft_off is not None and soft_off.workloads:\n",
+        old="    if soft_off is not None and soft_off.has_work:\n",
         new="    if False:\n",
         killers=(
             f"{TO_SLEEP}::test_work_that_is_heard_after_the_command_is_announced_as_fenced_and_power_is_given_back",

@@ -17,7 +17,7 @@ SLEEPER_BUGS: Final = (
         name="work that ended as the host shut down is forgotten",
         rule="S24",
         file=SLEEPING,
-        old="    if soft_off is not None and soft_off.workloads:\n",
+        old="    if soft_off is not None and soft_off.has_work:\n",
         new="    if soft_off is not None and work.sight.workloads:\n",
         killers=(
             f"{CRASH}::test_work_that_ends_as_the_host_shuts_down_is_not_forgotten",
@@ -39,7 +39,7 @@ SLEEPER_BUGS: Final = (
         name="a host that goes down late with work sleeps",
         rule="S24",
         file=SLEEPERS,
-        old="    elif soft_off.workloads:\n",
+        old="    elif soft_off.has_work:\n",
         new="    elif False:\n",
         killers=(f"{LATE}::test_work_that_is_lost_late_is_announced_as_fenced_and_power_is_given_back",),
     ),

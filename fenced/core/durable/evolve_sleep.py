@@ -35,7 +35,8 @@ def evolve_sleep(state: HostState, at: float, record: r.SleepRecord) -> HostStat
         case r.WorkHeard():
             if saving.soft_off is None:
                 return state
-            return replace(state, saving=replace(saving, soft_off=replace(saving.soft_off, workloads=record.workloads)))
+            soft_off = replace(saving.soft_off, workloads=record.workloads, busy_by=record.source)
+            return replace(state, saving=replace(saving, soft_off=soft_off))
         case r.HostWoken():
             return _woken(state, at, record)
         case r.WakeFailed():

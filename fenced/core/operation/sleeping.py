@@ -129,7 +129,7 @@ def _hold_seconds(work: HostWork, operation: Operation, runs: tuple[DeviceRun, .
     """Return for how long it must be silent besides: a beat may be late, and work that was cut takes a whole grace."""
     soft_off = work.state.saving.soft_off
     late = work.host.settings.detection.late_message_seconds
-    if soft_off is None or not soft_off.workloads or _level_of(operation, runs) is None:
+    if soft_off is None or not soft_off.has_work or _level_of(operation, runs) is None:
         return late
     hold = max(work.host.device(run.device).power.already_off_hold_seconds for run in operation.devices)
     return late + work.fleet.grace_seconds(work.name, work.now) + hold
@@ -176,7 +176,7 @@ def _is_hold_open(work: HostWork, operation: Operation, runs: tuple[DeviceRun, .
     """Return whether the OFF of a host that had work must be read, in silence, for longer before it is announced: a
     soft off cuts nothing, so it is proven as any OFF that is not the daemon's (S1), after a whole grace."""
     soft_off = work.state.saving.soft_off
-    if soft_off is None or not soft_off.workloads:
+    if soft_off is None or not soft_off.has_work:
         return False
     level = _level_of(operation, runs)
     if level is None:
@@ -210,8 +210,8 @@ def _lying(work: HostWork, runs: tuple[DeviceRun, ...]) -> tuple[DeviceName, ...
 
 def _settle(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> None:
     soft_off = work.state.saving.soft_off
-    if soft_off is not None and soft_off.workloads:
-        _fence(work, operation, runs, soft_off.workloads)
+    if soft_off is not None and soft_off.has_work:
+        _fence(work, operation, runs, soft_off.work)
         return
     work.record(
         r.HostSlept(
@@ -228,12 +228,11 @@ def _settle(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -
     work.wake(work.now)
 
 
-def _fence(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...], workloads: int) -> None:
-    """Announce the OFF: the host said after the command that it had work, and others must know that this is gone.
+def _fence(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...], why: str) -> None:
+    """Announce the OFF: after the command it was heard that the host has work, and others must know that this is gone.
 
     Where no level consists of chassis that read OFF, that is no proof: detection fences it as any silent host.
     """
-    why = f"it reported {workloads} workloads after it was asked to shut down"
     level = _level_of(operation, runs)
     if level is None:
         _fail(work, operation, why, grace_seconds=0.0)

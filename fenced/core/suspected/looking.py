@@ -172,7 +172,7 @@ def _has_attempts(work: HostWork) -> bool:
 
 def _look_left(work: HostWork) -> None:
     if (soft_off := work.state.saving.soft_off) is not None:  # it may go down late
-        look_watch(work, None if soft_off.workloads else work.host.settings.saving.watch_interval_seconds)
+        look_watch(work, None if soft_off.has_work else work.host.settings.saving.watch_interval_seconds)
     over = work.state.since + work.host.settings.detection.stopping_max_seconds
     if work.now < over:
         work.wake(over)

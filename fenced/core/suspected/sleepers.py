@@ -52,8 +52,15 @@ def note_work(work: HostWork, health: Health) -> None:
     """Note durably that a host which was asked to shut down has work after all: its OFF may cut that. What it says a
     moment later, when its work was stopped, takes nothing back."""
     soft_off = work.state.saving.soft_off
-    if soft_off is not None and health.workloads and not soft_off.workloads and health.boot in {None, soft_off.boot}:
+    if soft_off is not None and health.workloads and not soft_off.has_work and health.boot in {None, soft_off.boot}:
         work.record(r.WorkHeard(workloads=health.workloads))
+
+
+def note_busy(work: HostWork, source: str) -> None:
+    """Note it as work that another system, or its own reporter, says that such a host is busy."""
+    soft_off = work.state.saving.soft_off
+    if soft_off is not None and not soft_off.has_work:
+        work.record(r.WorkHeard(workloads=0, source=source))
 
 
 def _lives_on(work: HostWork, asleep: Asleep, health: Health) -> bool:
@@ -113,17 +120,17 @@ def _go_down_late(work: HostWork, soft_off: SoftOff, powers: Mapping[DeviceName,
     is_silent = work.fleet.is_overdue(work.name, work.now) and not work.fleet.is_speaking(work.name, work.now)
     if not is_off or not is_silent or {*soft_off.devices} & disbelieved(work):
         work.see(watch_offs=NOTHING)
-    elif soft_off.workloads:
-        _prove_late(work, soft_off.workloads)
+    elif soft_off.has_work:
+        _prove_late(work, soft_off.work)
     else:
         _fall_asleep_late(work, soft_off, started)
 
 
-def _prove_late(work: HostWork, workloads: int) -> None:
+def _prove_late(work: HostWork, why: str) -> None:
     """Go on as if it went down in time: its OFF is proven, announced as `fenced`, and its power is given back."""
     if gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):
         return
-    reason = f"it reported {workloads} workloads after it was asked to shut down, and went down late"
+    reason = f"it went down late, and {why}"
     operation = starting.new(work, Action.SLEEP, cause=Cause.SAVING, by="fenced", reason=reason)
     work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     until = work.now + work.host.settings.saving.soft_timeout_seconds
