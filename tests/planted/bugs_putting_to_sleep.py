@@ -10,6 +10,8 @@ PROOF: Final = "tests/core/test_saving_proof.py"
 EVOLVE: Final = "core/durable/evolve_sleep.py"
 LATE: Final = "tests/core/test_saving_late.py"
 WORKING: Final = "tests/core/test_saving_busy.py"
+PEOPLE: Final = "tests/core/test_saving_people.py"
+CLOSING: Final = "core/operation/closing.py"
 POLICY, LIFE = "core/saving/policy.py", "core/operation/life.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
 HEARING = "core/suspected/hearing.py"
@@ -157,6 +159,60 @@ PUTTING_TO_SLEEP_BUGS: Final = (
         killers=(
             f"{WORKING}::test_one_that_is_busy_and_goes_down_is_announced_as_fenced_and_gets_its_power_back[False]",
             f"{WORKING}::test_it_is_not_forgotten_in_a_crash",
+        ),
+    ),
+    Bug(
+        name="an on is forgotten if the host goes down late",
+        rule="S24",
+        file="core/operation/requests.py",
+        old="    if work.state.saving.soft_off is not None:\n        work.record(r.WakeWanted(by=asked.by,",
+        new="    if False:\n        work.record(r.WakeWanted(by=asked.by,",
+        killers=(
+            f"{PEOPLE}::test_an_on_is_remembered_if_the_host_goes_down_late[True]",
+            f"{PEOPLE}::test_an_on_is_remembered_although_the_daemon_is_disarmed_when_the_host_is_down",
+        ),
+    ),
+    Bug(
+        name="an on that waits for a shutdown is dropped in a restart of the daemon",
+        rule="S24",
+        file="core/operation/recovery.py",
+        old="    if work.now >= waiting.deadline and not is_behind_sleep:\n",
+        new="    if work.now >= waiting.deadline:\n",
+        killers=(f"{PEOPLE}::test_an_on_outlives_a_restart_of_the_daemon_after_its_time",),
+    ),
+    Bug(
+        name="an on that was cancelled wakes the host all the same",
+        rule="S19",
+        file="core/operation/requests.py",
+        old='        work.record(r.WakeWanted(by="", reason="", cause=Cause.REQUEST))',
+        new="        pass",
+        killers=(f"{PEOPLE}::test_an_on_that_is_cancelled_wakes_nobody",),
+    ),
+    Bug(
+        name="an off waits for the answer to a soft off",
+        rule="S24",
+        file=CLOSING,
+        old="    return is_taken_over and command.what is What.SOFT_OFF\n",
+        new="    return False\n",
+        killers=(f"{PEOPLE}::test_it_does_not_wait_for_the_answer_to_the_soft_off[Action.OFF]",),
+    ),
+    Bug(
+        name="an on is sent while a soft off may still act",
+        rule="S5",
+        file="model/power.py",
+        old="self in {What.OFF, What.SOFT_OFF}\n",
+        new="self is What.OFF\n",
+        killers=(f"{PEOPLE}::test_the_on_of_a_restart_waits_until_the_soft_off_can_act_no_more",),
+    ),
+    Bug(
+        name="off is not believed while a soft off may still act",
+        rule="S24",
+        file="model/power.py",
+        old="        return self is What.ON if power is Power.OFF else",
+        new="        return self in {What.ON, What.SOFT_OFF} if power is Power.OFF else",
+        killers=(
+            f"{PEOPLE}::test_it_does_not_wait_for_the_answer_to_the_soft_off[Action.OFF]",
+            f"{PEOPLE}::test_a_reading_of_off_counts_although_the_answer_to_the_soft_off_is_lost",
         ),
     ),
 )

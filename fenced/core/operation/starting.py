@@ -70,7 +70,8 @@ def start_waiting(work: HostWork) -> None:
 def _why_not(work: HostWork, waiting: Operation) -> str | None:
     if work.host.is_own_machine:
         return f"the host is {work.host.own_words} now (S18)"
-    if work.now >= waiting.deadline and not work.state.is_asleep:
+    is_behind_sleep = work.state.is_asleep or (waiting.action is Action.ON and work.state.saving.soft_off is not None)
+    if work.now >= waiting.deadline and not is_behind_sleep:
         return "its deadline passed while it waited for another operation"
     shut = gates.closed((of_daemon.armed(work.fleet),))
     return shut[0].why if shut else None

@@ -219,11 +219,11 @@ def longest_command_seconds(inventory: Inventory) -> float:
     return max((command_seconds(device) for device in devices), default=0.0)
 
 
-def unsettled_opposite(work: HostWork, run: DeviceRun, what: What) -> float | None:
-    """Return until when an earlier opposite command for the device may still act (S5); None: none can."""
+def unsettled_opposite(work: HostWork, run: DeviceRun, power: Power) -> float | None:
+    """Return until when an earlier command that would undo this power may still act (S5); None: none can."""
     late = [
         command.not_after
         for command in work.state.unsettled(work.now)
-        if command.device == run.device and command.what is not what
+        if command.device == run.device and command.what.is_opposite(power)
     ]
     return max(late, default=None)

@@ -55,7 +55,8 @@ class SleepFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeWanted:
-    """Somebody wants the sleeper awake. The daemon switches it on as soon as pacing allows it."""
+    """Somebody wants the sleeper awake, or one that was asked to shut down once it is off. The daemon switches it on as
+    soon as pacing allows it. `by` "": nobody wants that any more."""
 
     by: str
     reason: str
