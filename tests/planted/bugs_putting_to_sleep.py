@@ -12,6 +12,7 @@ LATE: Final = "tests/core/test_saving_late.py"
 WORKING: Final = "tests/core/test_saving_busy.py"
 PEOPLE: Final = "tests/core/test_saving_people.py"
 CLOSING: Final = "core/operation/closing.py"
+PATHS: Final = "tests/core/test_saving_paths.py"
 POLICY, LIFE = "core/saving/policy.py", "core/operation/life.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
 HEARING = "core/suspected/hearing.py"
@@ -214,5 +215,21 @@ PUTTING_TO_SLEEP_BUGS: Final = (
             f"{PEOPLE}::test_it_does_not_wait_for_the_answer_to_the_soft_off[Action.OFF]",
             f"{PEOPLE}::test_a_reading_of_off_counts_although_the_answer_to_the_soft_off_is_lost",
         ),
+    ),
+    Bug(
+        name="what paths read before a soft off contradicts what they read after it",
+        rule="S24",
+        file="core/durable/words.py",
+        old="    before = Power.OFF if what is What.ON else Power.ON\n",
+        new="    before = Power.ON if what is What.OFF else Power.OFF\n",
+        killers=(f"{PATHS}::test_a_chassis_that_several_paths_read_on_is_read_off_through_each_of_them",),
+    ),
+    Bug(
+        name="the other paths to a chassis that was asked are not read again",
+        rule="S24",
+        file=SLEEPING,
+        old="    elif run.in_doubt_since is not None:\n",
+        new="    elif False:\n",
+        killers=(f"{PATHS}::test_a_chassis_that_several_paths_read_on_is_read_off_through_each_of_them",),
     ),
 )

@@ -10,7 +10,7 @@ from fenced.core import commands as c
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, Operation, Phase
 from fenced.core.idle import fit
-from fenced.core.operation import phases, starting
+from fenced.core.operation import paths, phases, starting
 from fenced.core.operation.proof import is_proven_off, is_read_off, record_fenced
 from fenced.core.operation.steps import start_race, start_read, switch
 from fenced.core.work import HostWork
@@ -278,5 +278,7 @@ def _read(work: HostWork, operation: Operation, run: DeviceRun) -> None:
         work.wake(run.wait_until)
     elif run.proxy is None:
         start_race(work, operation, run)
+    elif run.in_doubt_since is not None:
+        paths.ask_in_turn(work, operation, run, priority=c.PRIORITY_ON)
     elif run.power is not Power.UNKNOWN or run.read_at is None or not run.is_racing:
         start_read(work, operation, run, priority=c.PRIORITY_ON)
