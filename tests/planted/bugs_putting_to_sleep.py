@@ -13,6 +13,7 @@ WORKING: Final = "tests/core/test_saving_busy.py"
 PEOPLE: Final = "tests/core/test_saving_people.py"
 CLOSING: Final = "core/operation/closing.py"
 PATHS: Final = "tests/core/test_saving_paths.py"
+QUEUES: Final = "tests/core/test_saving_queues.py"
 POLICY, LIFE = "core/saving/policy.py", "core/operation/life.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
 HEARING = "core/suspected/hearing.py"
@@ -231,5 +232,13 @@ PUTTING_TO_SLEEP_BUGS: Final = (
         old="    elif run.in_doubt_since is not None:\n",
         new="    elif False:\n",
         killers=(f"{PATHS}::test_a_chassis_that_several_paths_read_on_is_read_off_through_each_of_them",),
+    ),
+    Bug(
+        name="a soft off goes before everything but a fence",
+        rule="S24",
+        file="core/operation/steps.py",
+        old="What.SOFT_OFF: c.PRIORITY_SLEEP}",
+        new="What.SOFT_OFF: c.PRIORITY_ON}",
+        killers=(f"{QUEUES}::test_a_sleep_goes_behind_everything_else",),
     ),
 )

@@ -279,6 +279,6 @@ def _read(work: HostWork, operation: Operation, run: DeviceRun) -> None:
     elif run.proxy is None:
         start_race(work, operation, run)
     elif run.in_doubt_since is not None:
-        paths.ask_in_turn(work, operation, run, priority=c.PRIORITY_ON)
+        paths.ask_in_turn(work, operation, run, priority=c.PRIORITY_SLEEP)
     elif run.power is not Power.UNKNOWN or run.read_at is None or not run.is_racing:
-        start_read(work, operation, run, priority=c.PRIORITY_ON)
+        start_read(work, operation, run, priority=c.PRIORITY_SLEEP)
