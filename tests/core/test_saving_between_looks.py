@@ -8,8 +8,8 @@ from fenced.core import events as e
 from fenced.core.durable import records as r
 from fenced.core.events import HealthStatus
 from fenced.model.names import HostName
-from fenced.model.power import OperationState, What
-from tests.core.saving_desk import HOSTS, SavingDesk
+from fenced.model.power import OperationState, Outcome, What
+from tests.core.saving_desk import BMC, HOSTS, SavingDesk
 
 FIRST, OTHER = HostName(HOSTS[0]), HostName(HOSTS[5])
 
@@ -94,3 +94,24 @@ def test_it_begins_the_time_of_being_idle_anew(happens: Callable[[SavingDesk], N
     desk.live(5.0)
     since = desk.fleet.sights[FIRST].idle_since
     assert since is not None and since >= desk.now - 5.0
+
+
+def test_a_host_that_stops_by_itself_while_nothing_could_ask_it_has_left_as_any_other() -> None:
+    desk = SavingDesk()
+    name = desk.until_asked().host
+    desk.beat(name, status=HealthStatus.STOPPING)
+    desk.asleep.add(name)
+    desk.go(6.0)
+    desk.switched(BMC, Outcome.REFUSED)
+    desk.live(120.0)
+    assert desk.is_now(name) == "left" and "host.suspected" not in desk.told
+
+
+def test_a_host_that_falls_silent_while_nothing_could_ask_it_is_suspected() -> None:
+    desk = SavingDesk()
+    name = desk.until_asked().host
+    desk.asleep.add(name)
+    desk.go(10.0)
+    desk.switched(BMC, Outcome.REFUSED)
+    desk.live(120.0)
+    assert "host.suspected" in desk.told

@@ -140,3 +140,21 @@ def test_a_reading_of_off_counts_although_the_answer_to_the_soft_off_is_lost() -
     desk.live(20.0)
     assert desk.state(name).state is State.SLEEPING and desk.now < at + 21.0
     assert desk.power(name, desk.inventory.hosts[name].devices[0].name) is Power.OFF
+
+
+@pytest.mark.parametrize("is_lit", [True, False])
+def test_it_is_not_lost_while_power_is_given_back_after_work_was_cut(is_lit: bool) -> None:
+    desk, name = asked()
+    desk.work[name] = 2
+    desk.beat(name)
+    desk.obey(name)
+    end = desk.now + 120.0
+    while desk.now < end and not [it for it in desk.waiting(c.SwitchDevice) if it.what is What.ON]:
+        if not is_lit and desk.records(r.HostFenced):
+            break
+        if not desk.serve_one():
+            desk.go(0.5)
+    assert desk.ask(Action.OFF, name).startswith("accepted")
+    desk.live(120.0)
+    assert desk.power(name, desk.inventory.hosts[name].devices[0].name) is Power.OFF
+    assert desk.state(name).state is State.FENCED and desk.state(name).is_stay_off

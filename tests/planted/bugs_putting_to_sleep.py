@@ -241,4 +241,20 @@ PUTTING_TO_SLEEP_BUGS: Final = (
         new="What.SOFT_OFF: c.PRIORITY_ON}",
         killers=(f"{QUEUES}::test_a_sleep_goes_behind_everything_else",),
     ),
+    Bug(
+        name="an off that comes while cut work gets its power back is called done",
+        rule="S24",
+        file="core/operation/requests.py",
+        old="    gives_back = running.action in {Action.RESTART, Action.SLEEP} and",
+        new="    gives_back = running.action is Action.RESTART and",
+        killers=(f"{PEOPLE}::test_it_is_not_lost_while_power_is_given_back_after_work_was_cut[True]",),
+    ),
+    Bug(
+        name="a host that stops by itself is fenced because its soft off was refused",
+        rule="S10",
+        file=CLOSING,
+        old=" and not _stops_by_itself(work):\n",
+        new=":\n",
+        killers=(f"{LOOKS}::test_a_host_that_stops_by_itself_while_nothing_could_ask_it_has_left_as_any_other",),
+    ),
 )

@@ -184,10 +184,15 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
             return _after_restoring(work, operation)
         case State.FENCING:
             return _after_fencing(work, operation, is_failure=is_failure)
-        case State.LEFT if operation.action is Action.SLEEP:
+        case State.LEFT if operation.action is Action.SLEEP and not _stops_by_itself(work):
             return State.HEALTHY  # it did not go down: it is heard, or its silence counts after a whole grace
         case unchanged:
             return unchanged
+
+
+def _stops_by_itself(work: HostWork) -> bool:
+    """Return whether the host said that it stops, and nothing can have asked it to: it has left as any other."""
+    return work.state.saving.soft_off is None and work.sight.is_stopping
 
 
 def _after_restoring(work: HostWork, operation: Operation) -> State:

@@ -121,7 +121,8 @@ def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answe
         stop(work, f"{asked.by} asks for {asked.action.value}")
         advance(work)
         return answer
-    if running.action in {Action.ON, Action.WAKE} or (running.action is Action.RESTART and _is_past_on(running)):
+    gives_back = running.action in {Action.RESTART, Action.SLEEP} and _is_past_on(running)
+    if running.action in {Action.ON, Action.WAKE} or gives_back:
         if asked.action is Action.ON and running.phase is not Phase.CLOSING:
             return _join(work, running, asked, running.action)
         return _wait(work, asked)
