@@ -159,4 +159,5 @@ PRIORITY_OFF = 0
 PRIORITY_ON = 1
 PRIORITY_PROBE = 2
 PRIORITY_STATUS = 3
-"""OFF and its verification first, then ON, then probes, then status (S15)."""
+PRIORITY_SLEEP = 4
+"""OFF and its verification first, then ON, then probes, then status (S15), and last what puts a host to sleep (S24)."""

@@ -70,7 +70,7 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
     is_news = True
     match event:
         case e.Health() | e.Presence() | e.Evidence():
-            is_news = _heard(work.on(event.host), event)
+            is_news = _weighed(work.on(event.host), event)
         case e.StateSeen():
             if event.host in fleet.hosts:
                 lost.look(work.on(event.host), event)
@@ -123,9 +123,17 @@ def _decided(work: Work, event: e.Event) -> tuple[Answer | None, bool]:
     return answer, is_news
 
 
-def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
+def _weighed(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
+    """Hear a message, and weigh at once what it means for saving: the next one may say something else."""
     if event.host not in work.fleet.hosts:
         return False
+    before = work.state
+    is_news = _heard(work, event)
+    policy.heard(work, before)
+    return is_news
+
+
+def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
     match event:
         case e.Health():
             is_news = hearing.hear(work, event)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from fenced.core.commands import PRIORITY_OFF
 from fenced.engine.settling import Reading, Settling
 from fenced.engine.slots import Slots
 from fenced.model.inventory import DeviceSpec
@@ -40,16 +41,25 @@ Reach = Callable[[ProxyName, float], Awaitable[object]]
 class _Plug:
     """One plug's worker: its lock, the highest token it has seen, and what its readings count as.
 
-    `gives_way`: the wait of a soft off for its turn, which ends when another command comes. Failures are in a row,
-    counted apart for reads and commands: a device that reads well may still hang at each command.
+    Failures are in a row, counted apart for reads and commands: a device that reads well may still hang at each
+    command.
     """
 
     settling: Settling
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     highest: Token | None = None
-    gives_way: asyncio.Timeout | None = None
     failed_reads: int = 0
     failed_commands: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GivesWay:
+    """A soft off that waits for its turn. `wait` ends when more urgent work comes, for the soft off holds its plug, and
+    perhaps a session of its unit, meanwhile."""
+
+    spec: DeviceSpec
+    proxy: ProxyName
+    wait: asyncio.Timeout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +123,7 @@ class DeviceWorkers:
         self._proxies: dict[ProxyName, Slots] = {}
         self._plugs: dict[PlugId, _Plug] = {}
         self._units: dict[UnitId, Slots] = {}
+        self._soft: list[_GivesWay] = []
 
     def remember(self, tokens: Mapping[PlugId, Token]) -> None:
         """Load the tokens that earlier runs used, from the journal."""
@@ -139,6 +150,7 @@ class DeviceWorkers:
         """
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
+        self._make_way(spec, proxy, priority, is_command=False)
         is_only_session = spec.sessions == 1
         if turn is not None and is_only_session and proxy != ENGINE and self._reach is not None:
             # A proxy that is down must not hold the only session until its timeout.
@@ -219,25 +231,34 @@ class DeviceWorkers:
     async def _place(
         self, plug: _Plug, proxy: ProxyName, spec: DeviceSpec, priority: int, *, is_soft: bool
     ) -> AsyncIterator[None]:
-        """Hold the plug, a session and a process for a command. A soft off raises CommandRefused if another command
-        comes meanwhile: it must not hold the plug while it waits behind more urgent work."""
-        if plug.gives_way is not None:
-            plug.gives_way.reschedule(asyncio.get_running_loop().time())
-            plug.gives_way = None
+        """Hold the plug, a session and a process for a command. A soft off raises CommandRefused if more urgent work
+        comes meanwhile: it must not hold its place while it waits."""
+        self._make_way(spec, proxy, priority, is_command=True)
         async with AsyncExitStack() as place:
+            mine: list[_GivesWay] = []
             try:
                 async with asyncio.timeout(None) as wait:
-                    plug.gives_way = wait if is_soft else None
+                    mine = [_GivesWay(spec=spec, proxy=proxy, wait=wait)] if is_soft else []
+                    self._soft += mine
                     await place.enter_async_context(plug.lock)
                     failing = _failing(spec, plug)
                     await place.enter_async_context(self._session(spec, priority, failing))
                     await place.enter_async_context(self._process(proxy, spec, priority, failing))
             except TimeoutError as exc:
-                raise CommandRefused("another command of the plug came while it waited", may_be_done=False) from exc
+                raise CommandRefused("more urgent work came while it waited", may_be_done=False) from exc
             finally:
-                if plug.gives_way is wait:
-                    plug.gives_way = None
+                self._soft = [one for one in self._soft if one not in mine]
             yield
+
+    def _make_way(self, spec: DeviceSpec, proxy: ProxyName, priority: int, *, is_command: bool) -> None:
+        """End the wait of soft offs: for any command of their plug, and for a fence at their unit or their proxy."""
+        for one in list(self._soft):
+            is_of_plug = is_command and one.spec.plug_id == spec.plug_id
+            is_at_proxy = one.proxy == proxy and proxy != ENGINE
+            is_fence = priority == PRIORITY_OFF and (is_at_proxy or one.spec.unit_id == spec.unit_id)
+            if is_of_plug or is_fence:
+                self._soft.remove(one)
+                one.wait.reschedule(asyncio.get_running_loop().time())
 
     async def _noted(self, process: Started, on_started: OnStarted) -> None:
         """Note the program, which waits for its parameters meanwhile: the store may take longer than the lease lasts.

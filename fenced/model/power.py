@@ -48,6 +48,10 @@ class What(Enum):
     ON = "on"
     SOFT_OFF = "soft_off"
 
+    def is_opposite(self, power: Power) -> bool:
+        """Return whether it would change a device that has this power."""
+        return self is What.ON if power is Power.OFF else self in {What.OFF, What.SOFT_OFF}
+
 
 class Outcome(Enum):
     """How a step ended. ON, OFF and UNKNOWN are readings; the others are results of commands.

@@ -70,6 +70,11 @@ class SavingDesk(Desk):
         self.asleep.add(HostName(name))
         self.powers[(HostName(name), self.inventory.hosts[HostName(name)].devices[0].name)] = Power.OFF
 
+    def stop(self, name: str) -> None:
+        """The host says that it stops, and goes down."""
+        self.beat(HostName(name), status=e.HealthStatus.STOPPING, workloads=0)
+        self.obey(name)
+
     def boot(self, name: str, boot: str = "b2") -> None:
         """The host runs again."""
         self.asleep.discard(HostName(name))
@@ -85,6 +90,22 @@ class SavingDesk(Desk):
             if not self.serve_one():
                 self.go(0.5)
         raise AssertionError(f"nobody was asked to shut down; {self.told[-20:]}")
+
+    def until_announced(self) -> HostName:
+        """Let time pass until the sleep of a host is announced; return the host."""
+        while not self.going() or "host.sleep_announced" not in self.told:
+            if not self.serve_one():
+                self.go(0.5)
+        return HostName(self.going()[0])
+
+    def say(self, name: HostName, kind: str, *, source: str = "scheduler", is_alive: bool = True) -> None:
+        """Have another system say something of a host, for a minute."""
+        self.do(
+            e.Evidence(
+                host=name, received=self.now, is_retained=False, source=source, evidence_kind=kind,
+                is_alive=is_alive, ttl_seconds=60.0,
+            )
+        )  # fmt: skip
 
     def put_to_sleep(self, seconds: float = 600.0) -> HostName:
         """Let a host fall asleep, as an obedient one does; return it."""

@@ -194,18 +194,6 @@ def test_nobody_counts_on_a_host_that_was_asked_to_shut_down() -> None:
     assert "soft_off" in {bar.rule for bar in fit.bars(desk.fleet, FIRST, desk.now, is_asked=True)}
 
 
-def test_a_host_that_goes_down_late_with_work_is_no_sleeper() -> None:
-    desk = SavingDesk(watch_interval_seconds=20.0, soft_timeout_seconds=60.0)
-    desk.until_asked()
-    desk.switched(BMC)
-    desk.work[FIRST] = 2
-    desk.live(70.0)
-    desk.beat(FIRST, status=e.HealthStatus.STOPPING, workloads=0)
-    desk.obey(FIRST)
-    desk.live(120.0)
-    assert desk.is_now(FIRST) == "left" and "host.sleeping" not in desk.told
-
-
 def test_restart_takes_over_and_is_proven() -> None:
     desk = asked()
     assert desk.ask(Action.RESTART, FIRST).startswith("accepted")

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fenced.core import commands as c
 from fenced.core import events as e
+from fenced.core.durable import records as r
 from fenced.core.idle import fit
 from fenced.model.names import HostName, ProxyName
+from fenced.model.power import Power, What
 from tests.core.saving_desk import BMC, HOSTS, SavingDesk, rack
 from tests.world.rack import Rack
 
@@ -78,3 +81,19 @@ def test_every_domain_keeps_an_observer() -> None:
     desk.do(e.ProxiesSeen(faults={ProxyName("px3"): "told"}, observers=seen))
     assert "observer" in rules(desk, SECOND)
     assert "observer" not in rules(desk, HostName(HOSTS[3])), "its proxy looks at nobody"
+
+
+def test_a_chassis_that_several_paths_read_on_is_read_off_through_each_of_them() -> None:
+    """A soft off outdates what they read: that they read ON before is no contradiction."""
+    desk = SavingDesk()
+    while not desk.waiting(c.RunRace):
+        desk.go(0.5)
+    desk.race(BMC, others={"px1": Power.ON, "px2": Power.ON})
+    name = desk.until_asked().host
+    desk.switched(BMC)
+    desk.live(20.0)
+    desk.obey(name)
+    desk.live(30.0)
+    assert desk.is_now(name) == "sleeping" and not desk.records(r.Contradicted)
+    steps = (it.record for it in desk.entries if it.host == name and isinstance(it.record, r.StepStarted))
+    assert {str(it.proxy) for it in steps if it.what is What.STATUS} >= {"px1", "px2"}

@@ -8,11 +8,11 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core.commands import PRIORITY_OFF, PRIORITY_ON
+from fenced.core.commands import PRIORITY_OFF, PRIORITY_ON, PRIORITY_SLEEP, PRIORITY_STATUS
 from fenced.drivers.local import LocalCaller
 from fenced.engine.workers import DeviceWorkers
 from fenced.model.inventory import DeviceSpec
-from fenced.model.names import ENGINE, OperationId, PlugId, ProxyName, Token
+from fenced.model.names import ENGINE, OperationId, PlugId, ProxyName, Token, UnitId
 from fenced.model.power import Outcome, Power, What
 from fenced.ports.devices import (
     CommandRefused,
@@ -140,15 +140,21 @@ class Bench:
             has_lease=lambda: True, calls_max=lambda proxy: 1,
         )  # fmt: skip
 
-    async def switch(self, sequence: int, *, spec: DeviceSpec = SPEC, is_soft: bool = False) -> None:
+    async def switch(
+        self, sequence: int, *, spec: DeviceSpec = SPEC, is_soft: bool = False, power: Power = Power.OFF,
+        priority: int = PRIORITY_OFF,
+    ) -> None:  # fmt: skip
         async def on_started(started: Started) -> None:
             assert started.pid
 
         await self.workers.switch(
-            ENGINE, spec, Power.OFF, token=Token(epoch=1, sequence=sequence), timeout_seconds=20.0,
-            not_after=self.clock.now() + 40.0, settle_seconds=0.0, priority=PRIORITY_ON if is_soft else PRIORITY_OFF,
+            ENGINE, spec, power, token=Token(epoch=1, sequence=sequence), timeout_seconds=20.0,
+            not_after=self.clock.now() + 40.0, settle_seconds=0.0, priority=PRIORITY_SLEEP if is_soft else priority,
             on_started=on_started, begins=lambda: None, is_soft=is_soft,
         )  # fmt: skip
+
+    async def read(self, spec: DeviceSpec, *, priority: int = PRIORITY_OFF) -> None:
+        await self.workers.read(ENGINE, spec, timeout_seconds=20.0, priority=priority, settle_seconds=0.0)
 
     def begin(self, sequence: int, *, spec: DeviceSpec = SPEC, is_soft: bool = False) -> "asyncio.Task[None]":
         return asyncio.get_running_loop().create_task(self.switch(sequence, spec=spec, is_soft=is_soft))
@@ -168,7 +174,7 @@ def test_one_that_waits_for_its_turn_gives_way_to_an_off(is_behind: bool) -> Non
         soft = bench.begin(2, is_soft=True)
         await asyncio.sleep(1.0)
         off = bench.begin(3)
-        with pytest.raises(CommandRefused, match="another command of the plug came") as refused:
+        with pytest.raises(CommandRefused, match="more urgent work came") as refused:
             await soft
         assert asyncio.get_running_loop().time() == 2.0 and not refused.value.may_be_done
         await asyncio.gather(first, off)
@@ -176,6 +182,57 @@ def test_one_that_waits_for_its_turn_gives_way_to_an_off(is_behind: bool) -> Non
 
     log = run(main())
     assert [(at, what.split()[0]) for at, what in log] == [(0.0, "off"), (5.0, "off")]
+
+
+@pytest.mark.parametrize("is_read", [False, True], ids=["an off", "a read of a fence"])
+def test_one_that_waits_gives_way_to_a_fence_at_its_unit(is_read: bool) -> None:
+    """It holds the only session of the unit while it waits for a process, and the fence of another plug needs that."""
+
+    async def main() -> tuple[float, list[str]]:
+        bench = Bench()
+        shared, elsewhere = replace(SPEC, sessions=1), replace(OTHER, unit_id=UnitId("elsewhere"))
+        first = bench.begin(1, spec=elsewhere)
+        await asyncio.sleep(1.0)
+        soft = bench.begin(2, spec=shared, is_soft=True)
+        await asyncio.sleep(1.0)
+        neighbour = replace(OTHER, sessions=1, plug_id=PlugId("a neighbour"))
+        fence = bench.read(neighbour) if is_read else bench.switch(3, spec=neighbour)
+        begun = asyncio.get_running_loop().create_task(fence)
+        with pytest.raises(CommandRefused, match="more urgent work came") as refused:
+            await soft
+        assert not refused.value.may_be_done
+        at = asyncio.get_running_loop().time()
+        await asyncio.gather(first, begun)
+        return at, [what.split()[0] for _, what in bench.lines.log]
+
+    assert run(main()) == (2.0, ["off", "read" if is_read else "off"])
+
+
+def test_one_that_waits_gives_way_to_an_on_of_its_plug() -> None:
+    async def main() -> list[str]:
+        bench = Bench()
+        first = bench.begin(1, spec=OTHER)
+        await asyncio.sleep(1.0)
+        soft = bench.begin(2, is_soft=True)
+        await asyncio.sleep(1.0)
+        on = bench.switch(3, power=Power.ON, priority=PRIORITY_ON)
+        await asyncio.gather(first, soft, on, return_exceptions=True)
+        return [what.split()[0] for _, what in bench.lines.log]
+
+    assert run(main()) == ["off", "on"]
+
+
+def test_one_that_waits_gives_way_to_no_other_read() -> None:
+    async def main() -> list[str]:
+        bench = Bench()
+        first = bench.begin(1, spec=OTHER)
+        await asyncio.sleep(1.0)
+        soft = bench.begin(2, is_soft=True)
+        await asyncio.sleep(1.0)
+        await asyncio.gather(first, soft, bench.read(SPEC, priority=PRIORITY_STATUS))
+        return [what.split()[0] for _, what in bench.lines.log]
+
+    assert "soft_off" in run(main())
 
 
 def test_one_that_has_begun_is_waited_for_as_an_on_is() -> None:

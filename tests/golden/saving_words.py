@@ -23,6 +23,9 @@ def machine(machine: Machine, words: Sequence[str]) -> bool:
             machine.shutdown_seconds = float(seconds)
         case ["ignores", "a", "shutdown"]:
             machine.shutdown_seconds = None
+        case ["is", "shut", "down", "by", "hand"]:
+            machine.shutdown_seconds = 20.0 if machine.shutdown_seconds is None else machine.shutdown_seconds
+            machine.asked_to_shut_down()
         case ["starts", "by", "itself"]:
             machine.is_meddled = True
             for plug in machine.plugs.values():
@@ -53,6 +56,8 @@ def of_sleep(record: r.SleepRecord) -> str:
     match record:
         case r.SleepAnnounced():
             return "SLEEP ANNOUNCED"
+        case r.WorkHeard() if record.source:
+            return f"is busy after it was asked to shut down, says {record.source}"
         case r.WorkHeard():
             return f"has {record.workloads} workloads after it was asked to shut down"
         case r.HostSlept():

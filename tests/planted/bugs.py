@@ -31,6 +31,7 @@ from tests.planted.bugs_paths import PATH_BUGS
 from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
+from tests.planted.bugs_putting_to_sleep import PUTTING_TO_SLEEP_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
 from tests.planted.bugs_reporters import REPORTER_BUGS
 from tests.planted.bugs_saving import SAVING_BUGS
@@ -77,6 +78,7 @@ BUGS: Final = (
     + PATH_BUGS
     + POSTGRES_BUGS
     + PROXY_BUGS
+    + PUTTING_TO_SLEEP_BUGS
     + RECORD_BUGS
     + REPORTER_BUGS
     + SHARD_BUGS

@@ -22,10 +22,10 @@ SAVING_BUGS: Final = (
         name="a soft off that did nothing becomes a hard one",
         rule="S24",
         file=SLEEPING,
-        old="    elif work.now >= operation.deadline:\n        _doubt(",
+        old="    elif work.now >= (until := _until(work, operation, runs)):\n        _doubt(",
         new="    elif work.now >= operation.deadline and not any(run.is_switched_off for run in runs):\n"
         "        for run in runs:\n            switch(work, operation, run, What.OFF)\n"
-        "    elif work.now >= operation.deadline:\n        _doubt(",
+        "    elif work.now >= (until := _until(work, operation, runs)):\n        _doubt(",
         killers=(f"{TO_SLEEP}::test_beats_and_work_end_nothing_after_the_command_and_at_the_deadline_it_is_healthy",),
     ),
     Bug(
@@ -120,7 +120,7 @@ SAVING_BUGS: Final = (
         name="work that was cut off sleeps on in silence",
         rule="S24",
         file=SLEEPING,
-        old="    if soft_off is not None and soft_off.workloads:\n",
+        old="    if soft_off is not None and soft_off.has_work:\n",
         new="    if False:\n",
         killers=(
             f"{TO_SLEEP}::test_work_that_is_heard_after_the_command_is_announced_as_fenced_and_power_is_given_back",

@@ -6,6 +6,7 @@ from tests.planted.bug import Bug, story
 
 BACK: Final = "tests/core/test_saving_comes_back.py"
 CRASH: Final = "tests/core/test_saving_crash.py"
+LATE: Final = "tests/core/test_saving_late.py"
 PATHS: Final = "tests/core/test_saving_paths.py"
 COUNTS, FIT, POLICY = "core/idle/counts.py", "core/idle/fit.py", "core/saving/policy.py"
 SLEEPING, SLEEPERS = "core/operation/sleeping.py", "core/suspected/sleepers.py"
@@ -16,7 +17,7 @@ SLEEPER_BUGS: Final = (
         name="work that ended as the host shut down is forgotten",
         rule="S24",
         file=SLEEPING,
-        old="    if soft_off is not None and soft_off.workloads:\n",
+        old="    if soft_off is not None and soft_off.has_work:\n",
         new="    if soft_off is not None and work.sight.workloads:\n",
         killers=(
             f"{CRASH}::test_work_that_ends_as_the_host_shuts_down_is_not_forgotten",
@@ -38,9 +39,9 @@ SLEEPER_BUGS: Final = (
         name="a host that goes down late with work sleeps",
         rule="S24",
         file=SLEEPERS,
-        old=" or is_doubted or soft_off.workloads or ",
-        new=" or is_doubted or ",
-        killers=(f"{CRASH}::test_a_host_that_goes_down_late_with_work_is_no_sleeper",),
+        old="    elif soft_off.has_work:\n",
+        new="    elif False:\n",
+        killers=(f"{LATE}::test_work_that_is_lost_late_is_announced_as_fenced_and_power_is_given_back",),
     ),
     Bug(
         name="a beat after the off is no sign of life",

@@ -102,7 +102,7 @@ WAKE_BUGS: Final = (
         name="a spare waits for the next look at the gates",
         rule="S24",
         file="core/saving/policy.py",
-        old="    if is_lost and work.host.settings.saving.is_enabled:\n",
+        old="    if work.state.state in counts.LOST and before.state not in counts.LOST:\n",
         new="    if False:\n",
         killers=(f"{BARS}::test_a_spare_comes_up_while_the_other_one_is_being_fenced",),
     ),

@@ -249,7 +249,7 @@ def _said(
 def _is_counting(run: DeviceRun, power: Power, started: float, around: Around) -> bool:
     """Return whether no earlier opposite command for the device could still act when the reading began (S5)."""
     return not any(
-        command.device == run.device and command.what.value != power.value and not command.is_settled(started)
+        command.device == run.device and command.what.is_opposite(power) and not command.is_settled(started)
         for command in around.commands
     )
 

@@ -7,7 +7,7 @@ from fenced.core.durable.changing import change_operation, to_state, union, with
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.sleep_state import Asleep, Saving, SoftOff
 from fenced.core.durable.state import HostState, Operation, Phase
-from fenced.model.power import Action, Kind, OperationState, State
+from fenced.model.power import Action, Kind, OperationState, State, What
 
 _MAY_FALL_ASLEEP: Final = frozenset({State.HEALTHY, State.LEFT, State.MAINTENANCE, State.UNKNOWN})
 """States of a host that was asked to shut down. It is unknown once maintenance ended that was set meanwhile."""
@@ -35,7 +35,8 @@ def evolve_sleep(state: HostState, at: float, record: r.SleepRecord) -> HostStat
         case r.WorkHeard():
             if saving.soft_off is None:
                 return state
-            return replace(state, saving=replace(saving, soft_off=replace(saving.soft_off, workloads=record.workloads)))
+            soft_off = replace(saving.soft_off, workloads=record.workloads, busy_by=record.source)
+            return replace(state, saving=replace(saving, soft_off=soft_off))
         case r.HostWoken():
             return _woken(state, at, record)
         case r.WakeFailed():
@@ -127,10 +128,11 @@ def follow_saving(before: HostState, after: HostState, at: float, record: r.Reco
         case r.HostFenced():
             saving = replace(_no_sleeper(saving, at), soft_off=None, is_switched_on=False)
         case r.HostRestored() if before.operation is not None and not record.missing:
-            has_switched = any(run.is_switched_on for run in before.operation.devices)
-            saving = replace(saving, is_switched_on=saving.is_switched_on or has_switched)
+            saving = _brought_back(after, before.operation, at)
+        case r.HostSuspected() if before.state is State.RESTORING:
+            saving = replace(saving, is_switched_on=False)  # it did not come back by that ON
         case r.PhaseEntered() if record.phase is Phase.GOING_DOWN and before.operation is not None:
-            saving = replace(saving, soft_off=_begun(before.operation, at))
+            saving = replace(saving, soft_off=saving.soft_off or _begun(before.operation, at))
         case r.OperationStarted() if _takes_over(before, record.operation):
             saving = _no_sleeper(saving, at)
         case r.MaintenanceSet() if record.after is State.MAINTENANCE:
@@ -142,6 +144,25 @@ def follow_saving(before: HostState, after: HostState, at: float, record: r.Reco
         case _:
             pass
     return after if saving is after.saving else replace(after, saving=saving)
+
+
+def _brought_back(after: HostState, operation: Operation, at: float) -> Saving:
+    """Return what is known of a host whose devices are all ON again: one that was off is proven once it is heard since
+    the ON, which may be before its devices were read ON."""
+    lit_at = _lit_at(operation)
+    was_off = operation.is_fenced or operation.before not in {State.HEALTHY, State.MAINTENANCE}
+    if lit_at is None or not was_off:
+        return after.saving
+    saving = replace(after.saving, is_switched_on=True)
+    is_heard = after.state in {State.HEALTHY, State.MAINTENANCE} and (after.last_heard or 0.0) > lit_at
+    return awake(saving, at) if is_heard else saving
+
+
+def _lit_at(operation: Operation) -> float | None:
+    """Return when the first ON of the operation was sent; None: none was."""
+    switched = (run for run in operation.devices if run.is_switched_on)
+    steps = (step for run in switched for step in (*run.steps, *filter(None, (run.step,))))
+    return min((step.started for step in steps if step.what is What.ON), default=None)
 
 
 def _no_sleeper(saving: Saving, at: float) -> Saving:

@@ -30,8 +30,8 @@ class Asleep:
 class SoftOff:
     """A soft off under way: until the chassis read OFF, or another boot is heard. Until then no ON is sent.
 
-    `workloads`: the first that the host reported after it was asked; 0: none. Then its OFF is no sleep. `waker`, `why`:
-    who wants it awake once it is off, and the reason; "": nobody yet.
+    `workloads`: the first that the host reported after it was asked; 0: none. `busy_by`: who said after that that it is
+    busy; "": nobody. `waker`, `why`: who wants it awake once it is off, and the reason; "": nobody yet.
     """
 
     at: float
@@ -40,6 +40,18 @@ class SoftOff:
     workloads: int = 0
     waker: str = ""
     why: str = ""
+    busy_by: str = ""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether work was heard after it was asked: then its OFF is no sleep."""
+        return bool(self.workloads or self.busy_by)
+
+    @property
+    def work(self) -> str:
+        """What was heard of its work after it was asked, for people."""
+        said = f"{self.busy_by} said that it is busy" if self.busy_by else f"it reported {self.workloads} workloads"
+        return f"{said} after it was asked to shut down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

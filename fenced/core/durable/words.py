@@ -33,7 +33,7 @@ def missed(words: Words, proxy: ProxyName, at: float, *, is_needed: bool) -> Wor
 
 def commanded(words: Words, what: What) -> Words:
     """After a command, require that the paths that read the opposite are read again."""
-    before = Power.ON if what is What.OFF else Power.OFF
+    before = Power.OFF if what is What.ON else Power.ON
     return tuple(replace(word, power=Power.UNKNOWN, asked_at=0.0) if word.power is before else word for word in words)
 
 

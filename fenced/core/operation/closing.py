@@ -8,13 +8,13 @@ from fenced.core.decided import recording
 from fenced.core.durable import records as r
 from fenced.core.durable.evolve_owed import still_off
 from fenced.core.durable.outcome import given_back, host_power
-from fenced.core.durable.state import DeviceRun, Operation, ProofOfOff, Restored
+from fenced.core.durable.state import DeviceRun, IssuedCommand, Operation, ProofOfOff, Restored
 from fenced.core.heard.checks import NOTHING
 from fenced.core.operation.endings import end, report_left_off
 from fenced.core.operation.proof import is_read_off, level_off_again, record_fenced
 from fenced.core.operation.starting import start_waiting
 from fenced.core.work import HostWork, back_off_seconds
-from fenced.model.power import Action, OperationState, Power, Proof, State
+from fenced.model.power import Action, OperationState, Power, Proof, State, What
 
 LOOK_SECONDS = 5.0
 MAY_BOOT_AFTER_ON = frozenset({State.SUSPECT, State.FAILED})
@@ -24,7 +24,7 @@ MAY_BOOT = MAY_BOOT_AFTER_ON | {State.HEALTHY}
 
 
 def advance(work: HostWork, operation: Operation) -> None:
-    open_until = [command.not_after for command in work.state.unsettled(work.now)]
+    open_until = [it.not_after for it in work.state.unsettled(work.now) if not _gives_way(work, operation, it)]
     if open_until:
         work.wake(min(max(open_until), work.now + LOOK_SECONDS))
         return
@@ -36,6 +36,14 @@ def advance(work: HostWork, operation: Operation) -> None:
     _forget_sight(work, operation)
     start_waiting(work)
     work.wake(work.now)
+
+
+def _gives_way(work: HostWork, operation: Operation, command: IssuedCommand) -> bool:
+    """Return whether it is a soft off, and a person's `off` or `restart` takes over: that asks for no less, so it waits
+    for no answer (S24). An ON of it does (S5)."""
+    waiting = work.state.waiting
+    is_taken_over = operation.action is Action.SLEEP and waiting is not None and waiting.action is not Action.ON
+    return is_taken_over and command.what is What.SOFT_OFF
 
 
 def _end(work: HostWork, operation: Operation) -> r.OperationEnded:
@@ -176,10 +184,15 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
             return _after_restoring(work, operation)
         case State.FENCING:
             return _after_fencing(work, operation, is_failure=is_failure)
-        case State.LEFT if operation.action is Action.SLEEP:
+        case State.LEFT if operation.action is Action.SLEEP and not _stops_by_itself(work):
             return State.HEALTHY  # it did not go down: it is heard, or its silence counts after a whole grace
         case unchanged:
             return unchanged
+
+
+def _stops_by_itself(work: HostWork) -> bool:
+    """Return whether the host said that it stops, and nothing can have asked it to: it has left as any other."""
+    return work.state.saving.soft_off is None and work.sight.is_stopping
 
 
 def _after_restoring(work: HostWork, operation: Operation) -> State:

@@ -19,6 +19,14 @@ def hear_life(work: HostWork) -> None:
         stop(work, "the host was heard")
 
 
+def end_veto(work: HostWork, why: str) -> None:
+    """End the sleep of a host of which nothing was asked yet: what it says is weighed as of any other host (S24)."""
+    operation = work.operation
+    if operation is not None and operation.phase is Phase.VETO:
+        stop(work, why)
+        advance(work)
+
+
 def hear_boot(work: HostWork, boot: BootId | None) -> None:
     """After a restart of the daemon, stop an operation if the host runs with another boot than it began with (S13)."""
     operation = work.operation

@@ -117,18 +117,26 @@ def settle_doubt(work: HostWork, operation: Operation, run: DeviceRun) -> None:
         work.wake(work.now)
         return
     work.wake(run.in_doubt_since + power.verify_timeout_seconds)
+    ask_in_turn(work, operation, run, priority=c.PRIORITY_OFF)
+
+
+def ask_in_turn(work: HostWork, operation: Operation, run: DeviceRun, *, priority: int) -> None:
+    """Read the path whose turn it is: one that was not read yet at once, each again after a `verify_interval`."""
+    power = work.host.device(run.device).power
     proxy, due = unasked(run), work.now
     if proxy is None:
         due, proxy = min((word.asked_at + power.verify_interval_seconds, word.proxy) for word in run.words)
     if work.now < due - 1e-6:
         work.wake(due)
         return
-    ask(work, operation, run, proxy)
+    ask(work, operation, run, proxy, priority=priority)
 
 
-def ask(work: HostWork, operation: Operation, run: DeviceRun, proxy: ProxyName) -> None:
+def ask(
+    work: HostWork, operation: Operation, run: DeviceRun, proxy: ProxyName, *, priority: int = c.PRIORITY_OFF
+) -> None:
     """Read the device through another path than its own; a dead one costs no more than a probe."""
-    start_read(work, operation, run, priority=c.PRIORITY_OFF, proxy=proxy)
+    start_read(work, operation, run, priority=priority, proxy=proxy)
 
 
 # -- the watch --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from fenced.core.operation.endings import abandon, end_unstarted
 from fenced.core.operation.phases import decide_ending, enter, enter_level_again, read_and_end, stop
 from fenced.core.operation.starting import start_waiting
 from fenced.core.work import HostWork, Work
-from fenced.model.power import OperationState, State
+from fenced.model.power import Action, OperationState, State
 
 FAULT_MAX = 500
 """How many characters of the reason why a host could not be recovered are kept."""
@@ -128,7 +128,9 @@ def take_up(work: HostWork) -> None:
 
 
 def _keep_waiting(work: HostWork, waiting: Operation) -> None:
-    if work.now >= waiting.deadline:
+    running = work.operation
+    is_behind_sleep = running is not None and running.action is Action.SLEEP and waiting.action is Action.ON
+    if work.now >= waiting.deadline and not is_behind_sleep:
         end_unstarted(work, waiting, "its deadline passed while it waited through a restart of the daemon")
     elif changed := edited.changes(waiting, work.host):
         end_unstarted(work, waiting, _why_edited(changed))

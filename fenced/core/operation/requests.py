@@ -42,6 +42,7 @@ def _start(work: HostWork, asked: ActionAsked) -> Accepted:
     operation = _new(work, asked)
     work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     if operation.action is Action.ON:
+        _want_awake(work, asked)
         enter_restore(work, operation)
     advance(work)
     return Accepted(operation=operation.id)
@@ -111,16 +112,17 @@ def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answe
 
     Automatic operations never come here: none replaces an operator's.
     """
-    if running.is_stopped and not running.is_fenced:
-        return _wait(work, asked)
     if running.action is Action.SLEEP and not running.is_fenced:
         return _ask_beside_sleep(work, asked, running)
+    if running.is_stopped and not running.is_fenced:
+        return _wait(work, asked)
     if running.is_giving_back:  # the daemon's own: the requested operation begins once its commands can no longer act
         answer = _wait(work, asked)
         stop(work, f"{asked.by} asks for {asked.action.value}")
         advance(work)
         return answer
-    if running.action in {Action.ON, Action.WAKE} or (running.action is Action.RESTART and _is_past_on(running)):
+    gives_back = running.action in {Action.RESTART, Action.SLEEP} and _is_past_on(running)
+    if running.action in {Action.ON, Action.WAKE} or gives_back:
         if asked.action is Action.ON and running.phase is not Phase.CLOSING:
             return _join(work, running, asked, running.action)
         return _wait(work, asked)
@@ -135,12 +137,20 @@ def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answe
 
 def _ask_beside_sleep(work: HostWork, asked: ActionAsked, running: Operation) -> Answer:
     """Nothing was sent before the command: the sleep ends. After it, an ON waits until the host is down, because the
-    shutdown could undo it; `off` and `restart` take over (S24)."""
+    shutdown could undo it; `off` and `restart` take over at once (S24)."""
     answer = _wait(work, asked)
+    if asked.action is Action.ON and isinstance(answer, Accepted):
+        _want_awake(work, asked)
     if running.phase is Phase.VETO or asked.action is not Action.ON:
         stop(work, f"{asked.by} asks for {asked.action.value}", ending=OperationState.CANCELLED)
         advance(work)
     return answer
+
+
+def _want_awake(work: HostWork, asked: ActionAsked) -> None:
+    """Remember who wants a host on that was asked to shut down: it may go down late, and then it is woken."""
+    if work.state.saving.soft_off is not None:
+        work.record(r.WakeWanted(by=asked.by, reason=asked.reason, cause=Cause.REQUEST))
 
 
 def _is_past_on(running: Operation) -> bool:
@@ -180,6 +190,8 @@ def cancel(work: HostWork, asked: CancelAsked) -> Answer:
     why = f"cancelled by {asked.by}: {asked.reason}" if asked.reason else f"cancelled by {asked.by}"
     if slot is Slot.RUNNING:
         return _cancel_running(work, operation, why)
+    if slot is Slot.WAITING and operation.action is Action.ON and work.state.saving.soft_off is not None:
+        work.record(r.WakeWanted(by="", reason="", cause=Cause.REQUEST))  # nobody wants it on any more
     drop(work, operation, why)
     return Accepted(operation=operation.id)
 

@@ -136,7 +136,7 @@ def _is_last_doubt(work: HostWork, run: DeviceRun) -> bool:
 
 
 def _switch_on(work: HostWork, operation: Operation, run: DeviceRun) -> None:
-    late = unsettled_opposite(work, run, What.ON)
+    late = unsettled_opposite(work, run, Power.ON)
     if late is not None:
         work.wake(late)
     elif why := _why_give_up(work, run):

@@ -10,10 +10,11 @@ from fenced.core import commands as c
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, Operation, Phase
 from fenced.core.idle import fit
-from fenced.core.operation import phases
+from fenced.core.operation import paths, phases, starting
 from fenced.core.operation.proof import is_proven_off, is_read_off, record_fenced
 from fenced.core.operation.steps import start_race, start_read, switch
 from fenced.core.work import HostWork
+from fenced.model.names import DeviceName
 from fenced.model.power import Kind, OperationState, Outcome, Power, State, What
 
 LOOK_SECONDS = 1.0
@@ -35,6 +36,9 @@ def _wait_for_veto(work: HostWork, operation: Operation) -> None:
     bar = next(fit.bars(work.fleet, work.name, work.now, is_asked=is_asked, is_begun=True), None)
     if bar is not None:
         phases.stop(work, f"{bar.rule}: {bar.why}")
+        return
+    if work.state.boot != operation.boot:
+        phases.stop(work, "it started anew: nothing is known of that run yet")
         return
     due = operation.veto_until
     if due is not None and work.now < due - 1e-6:
@@ -92,13 +96,43 @@ def _go_down(work: HostWork, operation: Operation) -> None:
         _fail(work, operation, "it restarted instead of shutting down")
     elif _is_down(work, runs) and not _is_hold_open(work, operation, runs):
         _settle(work, operation, runs)
-    elif work.now >= operation.deadline:
+    elif work.now >= (until := _until(work, operation, runs)):
         _doubt(work, runs)
         _fail(work, operation, f"it did not shut down within {operation.deadline - _asked_at(work, operation):.0f} s")
     else:
         for run in runs:
             _read(work, operation, run)
-        work.wake(min(operation.deadline, work.now + READ_SECONDS))
+        work.wake(min(until, work.now + READ_SECONDS))
+
+
+def _until(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> float:
+    """Return when it has failed: at the deadline, if a chassis reads ON then. A host that went down in time sleeps,
+    although nobody could look earlier, or its OFF is not proven yet (S13)."""
+    deadline = operation.deadline
+    if work.now < deadline:
+        return deadline
+    if any(run.says is Power.ON and (run.read_at or 0.0) >= deadline for run in runs) or _lying(work, runs):
+        return deadline
+    from_when = max(deadline, operation.resume_at or 0.0)
+    return from_when + max(_look_seconds(work, run) for run in runs) + _hold_seconds(work, operation, runs)
+
+
+def _look_seconds(work: HostWork, run: DeviceRun) -> float:
+    """Return within which time a chassis that is OFF is read OFF stably: a path is found, and each read may hang once
+    for as long as it can."""
+    device = work.host.device(run.device)
+    reads = device.power.stable_reads * (device.power.verify_interval_seconds + device.power.attempt_timeout_seconds)
+    return starting.reading_timeout_seconds(work) + device.settle_after_return_seconds + reads
+
+
+def _hold_seconds(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> float:
+    """Return for how long it must be silent besides: a beat may be late, and work that was cut takes a whole grace."""
+    soft_off = work.state.saving.soft_off
+    late = work.host.settings.detection.late_message_seconds
+    if soft_off is None or not soft_off.has_work or _level_of(operation, runs) is None:
+        return late
+    hold = max(work.host.device(run.device).power.already_off_hold_seconds for run in operation.devices)
+    return late + work.fleet.grace_seconds(work.name, work.now) + hold
 
 
 def _asked_at(work: HostWork, operation: Operation) -> float:
@@ -142,7 +176,7 @@ def _is_hold_open(work: HostWork, operation: Operation, runs: tuple[DeviceRun, .
     """Return whether the OFF of a host that had work must be read, in silence, for longer before it is announced: a
     soft off cuts nothing, so it is proven as any OFF that is not the daemon's (S1), after a whole grace."""
     soft_off = work.state.saving.soft_off
-    if soft_off is None or not soft_off.workloads:
+    if soft_off is None or not soft_off.has_work:
         return False
     level = _level_of(operation, runs)
     if level is None:
@@ -163,18 +197,21 @@ def _level_of(operation: Operation, runs: tuple[DeviceRun, ...]) -> int | None:
 
 def _doubt(work: HostWork, runs: tuple[DeviceRun, ...]) -> None:
     """Believe a chassis no more that reads OFF stably while its host is heard all the time (S17)."""
+    if lying := _lying(work, runs):
+        work.record(r.DevicesDistrusted(devices=lying, why="reads OFF, and its host is still heard"))
+
+
+def _lying(work: HostWork, runs: tuple[DeviceRun, ...]) -> tuple[DeviceName, ...]:
     late = work.host.settings.detection.late_message_seconds
     if work.fleet.is_overdue(work.name, work.now):
-        return
-    lying = tuple(run.device for run in runs if is_read_off(work, run) and _last_heard(work) > run.same_since + late)
-    if lying:
-        work.record(r.DevicesDistrusted(devices=lying, why="reads OFF, and its host is still heard"))
+        return ()
+    return tuple(run.device for run in runs if is_read_off(work, run) and _last_heard(work) > run.same_since + late)
 
 
 def _settle(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -> None:
     soft_off = work.state.saving.soft_off
-    if soft_off is not None and soft_off.workloads:
-        _fence(work, operation, runs, soft_off.workloads)
+    if soft_off is not None and soft_off.has_work:
+        _fence(work, operation, runs, soft_off.work)
         return
     work.record(
         r.HostSlept(
@@ -191,12 +228,11 @@ def _settle(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...]) -
     work.wake(work.now)
 
 
-def _fence(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...], workloads: int) -> None:
-    """Announce the OFF: the host said after the command that it had work, and others must know that this is gone.
+def _fence(work: HostWork, operation: Operation, runs: tuple[DeviceRun, ...], why: str) -> None:
+    """Announce the OFF: after the command it was heard that the host has work, and others must know that this is gone.
 
     Where no level consists of chassis that read OFF, that is no proof: detection fences it as any silent host.
     """
-    why = f"it reported {workloads} workloads after it was asked to shut down"
     level = _level_of(operation, runs)
     if level is None:
         _fail(work, operation, why, grace_seconds=0.0)
@@ -242,5 +278,7 @@ def _read(work: HostWork, operation: Operation, run: DeviceRun) -> None:
         work.wake(run.wait_until)
     elif run.proxy is None:
         start_race(work, operation, run)
+    elif run.in_doubt_since is not None:
+        paths.ask_in_turn(work, operation, run, priority=c.PRIORITY_SLEEP)
     elif run.power is not Power.UNKNOWN or run.read_at is None or not run.is_racing:
-        start_read(work, operation, run, priority=c.PRIORITY_ON)
+        start_read(work, operation, run, priority=c.PRIORITY_SLEEP)

@@ -41,13 +41,13 @@ def new(
 
 def _timeout_seconds(work: HostWork, action: Action) -> float:
     if action in {Action.STATUS, Action.PROBE}:
-        return _reading_timeout_seconds(work)
+        return reading_timeout_seconds(work)
     longer = work.host.settings.saving.veto_seconds if action is Action.SLEEP else 0.0
     timeouts = [device.power.operation_timeout_seconds for device in work.host.devices]
     return max(timeouts, default=work.host.settings.power.operation_timeout_seconds) + longer
 
 
-def _reading_timeout_seconds(work: HostWork) -> float:
+def reading_timeout_seconds(work: HostWork) -> float:
     """Return a timeout within which a race finds that every candidate is dead."""
     race = work.fleet.inventory.daemon.race
     return 2 * race.probe_timeout_seconds + len(work.fleet.inventory.proxies) * race.stagger_seconds + 10.0
@@ -70,7 +70,8 @@ def start_waiting(work: HostWork) -> None:
 def _why_not(work: HostWork, waiting: Operation) -> str | None:
     if work.host.is_own_machine:
         return f"the host is {work.host.own_words} now (S18)"
-    if work.now >= waiting.deadline and not work.state.is_asleep:
+    is_behind_sleep = work.state.is_asleep or (waiting.action is Action.ON and work.state.saving.soft_off is not None)
+    if work.now >= waiting.deadline and not is_behind_sleep:
         return "its deadline passed while it waited for another operation"
     shut = gates.closed((of_daemon.armed(work.fleet),))
     return shut[0].why if shut else None

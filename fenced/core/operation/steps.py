@@ -1,5 +1,7 @@
 """Starts a race, a read or a command for one device of an operation: first the record, then the command."""
 
+from typing import Final
+
 from fenced.core import commands as c
 from fenced.core.allowed import gates, of_daemon
 from fenced.core.durable import records as r
@@ -12,6 +14,9 @@ from fenced.model.power import Action, Power, What
 
 SETTLE_MARGIN_SECONDS = 0.5
 """How long after its deadline an attempt may still act: killing it takes a moment."""
+
+
+_PRIORITIES: Final = {What.OFF: c.PRIORITY_OFF, What.ON: c.PRIORITY_ON, What.SOFT_OFF: c.PRIORITY_SLEEP}
 
 
 def queue_seconds(timeout_seconds: float) -> float:
@@ -87,6 +92,8 @@ def _priority(operation: Operation) -> int:
     match operation.action:
         case Action.OFF | Action.RESTART:
             return c.PRIORITY_OFF
+        case Action.SLEEP if operation.phase in {Phase.VETO, Phase.GOING_DOWN}:
+            return c.PRIORITY_SLEEP
         case Action.ON | Action.SLEEP | Action.WAKE:
             return c.PRIORITY_ON
         case Action.PROBE:
@@ -197,7 +204,7 @@ def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> 
             token=token,
             timeout_seconds=device.power.attempt_timeout_seconds,
             not_after=not_after,
-            priority=c.PRIORITY_OFF if what is What.OFF else c.PRIORITY_ON,
+            priority=_PRIORITIES[what],
         )
     )
 
@@ -219,11 +226,11 @@ def longest_command_seconds(inventory: Inventory) -> float:
     return max((command_seconds(device) for device in devices), default=0.0)
 
 
-def unsettled_opposite(work: HostWork, run: DeviceRun, what: What) -> float | None:
-    """Return until when an earlier opposite command for the device may still act (S5); None: none can."""
+def unsettled_opposite(work: HostWork, run: DeviceRun, power: Power) -> float | None:
+    """Return until when an earlier command that would undo this power may still act (S5); None: none can."""
     late = [
         command.not_after
         for command in work.state.unsettled(work.now)
-        if command.device == run.device and command.what is not what
+        if command.device == run.device and command.what.is_opposite(power)
     ]
     return max(late, default=None)

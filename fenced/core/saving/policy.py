@@ -9,7 +9,7 @@ from typing import Final
 
 from fenced.core.allowed import gates, of_daemon
 from fenced.core.durable import records as r
-from fenced.core.durable.state import HostState, Operation, Slot
+from fenced.core.durable.state import HostState, Operation, Phase, Slot
 from fenced.core.fleet import Fleet
 from fenced.core.heard.own import SAVING_FORMAT
 from fenced.core.idle import counts, fit
@@ -32,10 +32,30 @@ def look(work: Work) -> None:
 
 
 def follow(work: HostWork, before: HostState) -> None:
-    """Look at the cluster at once if the host has just been lost: a spare comes up while it is being fenced."""
-    is_lost = work.state.state in counts.LOST and before.state not in counts.LOST
-    if is_lost and work.host.settings.saving.is_enabled:
+    """Look at the cluster at once if the host has just been lost: a spare comes up while it is being fenced. If it is
+    in trouble, nobody of its cluster is put to sleep, even if the trouble is over at the next look."""
+    if work.state.state is before.state or not work.host.settings.saving.is_enabled:
+        return
+    if work.state.state in counts.TROUBLE and before.state not in counts.TROUBLE:
+        for name in work.fleet.by_cluster[work.host.cluster]:
+            _look_at_veto(work.work.on(name))
+    if work.state.state in counts.LOST and before.state not in counts.LOST:
         _look_at(work.work, work.host.cluster)
+
+
+def heard(work: HostWork, before: HostState) -> None:
+    """Weigh a message of a host at once: it is idle no longer, or is not put to sleep, even if its next message says
+    something else."""
+    if work.sight.idle_since is not None and not counts.is_idle(work.fleet, work.name, work.now):
+        work.see(idle_since=None)
+    _look_at_veto(work)
+    follow(work, before)
+
+
+def _look_at_veto(work: HostWork) -> None:
+    """Look at what speaks against the sleep of a host of which nothing was asked yet."""
+    if work.operation is not None and work.operation.phase is Phase.VETO:
+        advance(work)
 
 
 def _look_at(work: Work, cluster: ClusterName) -> None:

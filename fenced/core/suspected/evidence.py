@@ -9,6 +9,7 @@ from fenced.core.events import Evidence
 from fenced.core.fleet import Fleet
 from fenced.core.heard import evidence as values
 from fenced.core.operation import life
+from fenced.core.suspected import sleepers
 from fenced.core.suspected.silence import watch
 from fenced.core.work import HostWork
 from fenced.model.names import HostName
@@ -23,6 +24,8 @@ def hear_evidence(work: HostWork, evidence: Evidence) -> None:
     kind = evidence.evidence_kind
     if evidence.is_alive and work.operation is not None and of_life.is_life(work.fleet, kind):
         life.hear_life(work)
+    if kind == values.BUSY and evidence.is_alive:
+        sleepers.note_busy(work, evidence.source)
     if kind == values.SHUTTING_DOWN and not evidence.is_alive and work.state.state is State.HEALTHY:
         watch(work)  # its silence is no longer expected
 

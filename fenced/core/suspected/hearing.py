@@ -41,6 +41,8 @@ def hear(work: HostWork, health: Health) -> bool:
         return _hear_ended_boot(work, health.boot, health)
     if freshness.is_stale(work.sight, health):
         return _hear_no_news(work, health)
+    if health.status is not HealthStatus.OK:
+        life.end_veto(work, f"the host says {health.status.value}")
     if health.status is HealthStatus.FAILING and health.boot is None and not health.is_boot_unread:
         suspect(work, Cause.REPORT, health.reason or "reported failing")
         return True
@@ -214,6 +216,7 @@ def _why_heard(before: State, *, is_first: bool) -> str:
 def hear_presence(work: HostWork, presence: Presence) -> None:
     """Suspect a host after its last will, and no more: the broker may have sent it, not the host."""
     if not presence.is_retained and not presence.is_online:
+        life.end_veto(work, of_life.LAST_WILL)
         suspect(work, Cause.REPORT, of_life.LAST_WILL)
 
 

@@ -171,8 +171,8 @@ def _has_attempts(work: HostWork) -> bool:
 
 
 def _look_left(work: HostWork) -> None:
-    if work.state.saving.soft_off is not None:
-        look_watch(work, work.host.settings.saving.watch_interval_seconds)  # it may go down late, and then it sleeps
+    if (soft_off := work.state.saving.soft_off) is not None:  # it may go down late
+        look_watch(work, None if soft_off.has_work else work.host.settings.saving.watch_interval_seconds)
     over = work.state.since + work.host.settings.detection.stopping_max_seconds
     if work.now < over:
         work.wake(over)

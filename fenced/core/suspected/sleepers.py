@@ -7,17 +7,20 @@ the chassis that read OFF did not end it, and is believed no more (S17).
 from collections.abc import Mapping
 from typing import Final
 
+from fenced.core.allowed import gates
 from fenced.core.believed.sharing import disbelieved
 from fenced.core.decided import recording
 from fenced.core.durable import records as r
-from fenced.core.durable.state import Asleep, HostState, SoftOff
+from fenced.core.durable.state import Asleep, HostState, Phase, Slot, SoftOff
 from fenced.core.events import Health, HealthStatus
 from fenced.core.fleet import Fleet
 from fenced.core.heard.checks import NOTHING, OffRounds
+from fenced.core.operation import starting
+from fenced.core.operation.advancing import advance
 from fenced.core.suspected import freshness
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName, OperationId
-from fenced.model.power import Cause, Power, State
+from fenced.model.power import Action, Cause, Power, State
 
 LATE: Final = -1
 """The key of the rounds in which a host that left reads OFF; no level has it."""
@@ -49,8 +52,15 @@ def note_work(work: HostWork, health: Health) -> None:
     """Note durably that a host which was asked to shut down has work after all: its OFF may cut that. What it says a
     moment later, when its work was stopped, takes nothing back."""
     soft_off = work.state.saving.soft_off
-    if soft_off is not None and health.workloads and not soft_off.workloads and health.boot in {None, soft_off.boot}:
+    if soft_off is not None and health.workloads and not soft_off.has_work and health.boot in {None, soft_off.boot}:
         work.record(r.WorkHeard(workloads=health.workloads))
+
+
+def note_busy(work: HostWork, source: str) -> None:
+    """Note it as work that another system, or its own reporter, says that such a host is busy."""
+    soft_off = work.state.saving.soft_off
+    if soft_off is not None and not soft_off.has_work:
+        work.record(r.WorkHeard(workloads=0, source=source))
 
 
 def _lives_on(work: HostWork, asleep: Asleep, health: Health) -> bool:
@@ -84,27 +94,51 @@ def watched(
     work: HostWork, lit: frozenset[DeviceName], powers: Mapping[DeviceName, Power], started: float
 ) -> None:  # fmt: skip
     """Handle a round of the watch: a chassis of a sleeper that reads ON without the daemon means that the host may
-    boot; a host that left sleeps once all its chassis read OFF in two rounds. One that had work stays `left`, as any
-    host that said that it stops: it would not come back by itself either."""
+    boot; a host that was asked and left late sleeps once all its chassis read OFF in two rounds."""
     if work.state.operation is not None:
         return
     asleep, soft_off = work.state.saving.asleep, work.state.saving.soft_off
     if asleep is None:
-        if soft_off is not None:
-            _fall_asleep_late(work, soft_off, powers, started)
+        if soft_off is not None and has_left_late(work.state, work.host.settings.saving.soft_timeout_seconds):
+            _go_down_late(work, soft_off, powers, started)
         return
     on = sorted(lit & {*asleep.devices})
     if on:
         wake(work, f"{', '.join(on)} reads ON without an ON of ours", boot=None, is_alive=False)
 
 
-def _fall_asleep_late(work: HostWork, soft_off: SoftOff, powers: Mapping[DeviceName, Power], started: float) -> None:
+def has_left_late(state: HostState, soft_timeout_seconds: float) -> bool:
+    """Return whether the host left because it was asked to, although that took it too long: within another
+    `soft_timeout`. What it does after that, somebody else wants."""
+    soft_off = state.saving.soft_off
+    is_left = state.state is State.LEFT and soft_off is not None and state.boot == soft_off.boot
+    return is_left and soft_off is not None and state.since <= soft_off.at + 2 * soft_timeout_seconds
+
+
+def _go_down_late(work: HostWork, soft_off: SoftOff, powers: Mapping[DeviceName, Power], started: float) -> None:
     is_off = bool(soft_off.devices) and all(powers.get(device) is Power.OFF for device in soft_off.devices)
     is_silent = work.fleet.is_overdue(work.name, work.now) and not work.fleet.is_speaking(work.name, work.now)
-    is_doubted = bool({*soft_off.devices} & disbelieved(work))
-    if not is_off or not is_silent or is_doubted or soft_off.workloads or work.state.boot != soft_off.boot:
+    if not is_off or not is_silent or {*soft_off.devices} & disbelieved(work):
         work.see(watch_offs=NOTHING)
+    elif soft_off.has_work:
+        _prove_late(work, soft_off.work)
+    else:
+        _fall_asleep_late(work, soft_off, started)
+
+
+def _prove_late(work: HostWork, why: str) -> None:
+    """Go on as if it went down in time: its OFF is proven, announced as `fenced`, and its power is given back."""
+    if gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):
         return
+    reason = f"it went down late, and {why}"
+    operation = starting.new(work, Action.SLEEP, cause=Cause.SAVING, by="fenced", reason=reason)
+    work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
+    until = work.now + work.host.settings.saving.soft_timeout_seconds
+    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.GOING_DOWN, deadline=until))
+    advance(work)
+
+
+def _fall_asleep_late(work: HostWork, soft_off: SoftOff, started: float) -> None:
     before = work.sight.watch_offs.get(LATE)
     if before is None or before.since < work.state.since:
         work.see(watch_offs={LATE: OffRounds(count=1, since=started, last=started, until=work.now)})

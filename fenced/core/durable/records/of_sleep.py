@@ -18,9 +18,11 @@ class SleepAnnounced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkHeard:
-    """The host reported work after it was asked to shut down: others must know if its OFF cuts that."""
+    """The host reported work after it was asked to shut down: others must know if its OFF cuts that. `source`: another
+    system that said that it is busy; "": the host itself."""
 
     workloads: int
+    source: str = ""
     kind: Literal["work_heard"] = "work_heard"
 
 
@@ -53,7 +55,8 @@ class SleepFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeWanted:
-    """Somebody wants the sleeper awake. The daemon switches it on as soon as pacing allows it."""
+    """Somebody wants the sleeper awake, or one that was asked to shut down once it is off. The daemon switches it on as
+    soon as pacing allows it. `by` "": nobody wants that any more."""
 
     by: str
     reason: str
