@@ -16,9 +16,11 @@ from typing import Any
 
 from tests.bench.agent import Agent
 from tests.bench.ground import Ground, ground
+from tests.bench.mqtt import connected
 from tests.bench.processes import cost
 from tests.bench.report import Report, percentile
 from tests.bench.row import Row
+from tests.e2e.configuration import SITE
 from tests.net import until
 from tests.warm.programs import ROOT
 
@@ -26,6 +28,7 @@ HEALTH = 'fenced_bus_messages_total{kind="health",result="ok"}'
 OWN_HEALTH = "fenced_own_health"
 HEARD_SECONDS_MAX = 150.0
 SETTLE_SECONDS = 1.0
+CALM_SECONDS = 2.0
 LOOK_SECONDS = 10.0
 LOOKS_MAX = 9
 
@@ -108,8 +111,17 @@ async def _heard(folder: Path, report: Report, count: int, size: Size, *, is_las
 
 
 async def _settled(it: Ground, count: int) -> None:
-    """Wait until every host was heard for the first time and that was published: from here on a beat is only a beat."""
+    """Wait until every host was heard for the first time and all of that was published, the states too, which come
+    after the events: from here on a beat is only a beat."""
     await it.ear.until("host.healthy", [f"node-{number}" for number in range(count)], seconds=HEARD_SECONDS_MAX)
+
+    told: list[float] = []
+    async with connected(it.broker.port, "states", lambda *_: told.append(time.monotonic())) as client:
+        client.subscribe(f"fenced/v1/{SITE}/state/+")
+        told.append(time.monotonic())
+        await until(
+            lambda: time.monotonic() - told[-1] > CALM_SECONDS, seconds=HEARD_SECONDS_MAX, what="all states are told"
+        )
     await asyncio.sleep(SETTLE_SECONDS)
 
 
@@ -136,6 +148,9 @@ async def _silence(it: Ground, publisher: asyncio.subprocess.Process, report: Re
         f"{len(late)} of {size.hosts[-1]} fall silent: told after the deadline, p99", percentile(late, 99), "ms",
         floor=machine, floor_name="p99 of a bare timer beside it", limit=size.suspicion_ms, is_limit_absolute=True,
     )  # fmt: skip
+    report.notes.append(
+        f"half of them were told within {percentile(late, 50):.0f} ms, the last after {max(late):.0f} ms"
+    )
     stretched = [host for host in last if "longer because" in str(it.ear.bodies["host.suspected"][host])]
     report.notes.append(
         f"own_health was {ill:.2f} before they fell silent; the grace of {len(stretched)} of them was longer for that"

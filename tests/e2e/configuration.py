@@ -105,6 +105,8 @@ class Configuration:
         for shard in sorted(set(self.shards.values())):
             parts.append(text({"[datacenter]": {"name": f"dc-{shard}", "shard": shard}}))
             parts.append(text({"[cluster]": {**cluster, "name": f"c-{shard}", "datacenter": f"dc-{shard}"}}))
+        for name in sorted({about["cluster"] for about in self.about.values() if "cluster" in about} - {"c1"}):
+            parts.append(text({"[cluster]": {**cluster, "name": name}}))
         parts += [text({"[proxy]": proxy}) for proxy in self.proxies]
         for name, devices in self.hosts.items():
             cluster_name = f"c-{self.shards[name]}" if name in self.shards else "c1"

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from fenced.api import storms, views
 from fenced.api.page.border import Visit, back
 from fenced.api.page.drawing import draw, dumped
-from fenced.api.page.pictures import SHOWN, Filter, Picture, chosen_of, is_in_trouble, square
+from fenced.api.page.pictures import SHOWN, Filter, Picture, chosen_of, square
 from fenced.model.moments import rfc3339
 from fenced.model.power import State
 from fenced.ports.hosts import MappedHost
@@ -58,7 +58,7 @@ def seen(visit: Visit, picture: Picture, shown: Sequence[MappedHost], chosen: Fi
     """Return what the sections show."""
     call, control = visit.call, visit.call.control
     view = control.fleet()
-    listed = shown if chosen.words else [host for host in shown if is_in_trouble(host)]
+    listed = shown if chosen.words else picture.troubled
     return {
         "fleet": view,
         "hosts": len(picture.hosts),

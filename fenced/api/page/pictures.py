@@ -108,13 +108,15 @@ def is_in_trouble(host: MappedHost) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """All hosts as they were at one version. `special`: how many hosts each word of `SHOWN` chooses."""
+    """All hosts as they were at one version. `special`: how many hosts each word of `SHOWN` chooses; `troubled`: those
+    that a person should look at."""
 
     version: str
     hosts: tuple[MappedHost, ...]
     states: Mapping[str, int]
     special: Mapping[str, int]
     clusters: tuple[str, ...]
+    troubled: tuple[MappedHost, ...]
 
     @classmethod
     def of(cls, version: str, hosts: Iterable[MappedHost]) -> "Picture":
@@ -126,6 +128,7 @@ class Picture:
         return cls(
             version=version, hosts=every, states=states, special=special,
             clusters=tuple(sorted({host.cluster for host in every if host.cluster})),
+            troubled=tuple(host for host in odd if is_in_trouble(host)),
         )  # fmt: skip
 
 

@@ -120,10 +120,9 @@ def live_evidence(fleet: Fleet, name: HostName, now: float, *, is_life_only: boo
 def shutdown_seconds(fleet: Fleet, name: HostName, now: float) -> float:
     """Return for how long more the host's silence is expected because another system says that it shuts down; 0: it is
     not. However often that is said, it explains a silence of `stopping_max` at most."""
-    if SHUTTING_DOWN not in fleet.inventory.daemon.gates.live_evidence:
+    said = fleet.sights[name].evidence
+    if not said or SHUTTING_DOWN not in fleet.inventory.daemon.gates.live_evidence:
         return 0.0
-    until = max(
-        (it.until for _, kind, it in holding(fleet.sights[name].evidence, now) if kind == SHUTTING_DOWN), default=now
-    )
+    until = max((it.until for _, kind, it in holding(said, now) if kind == SHUTTING_DOWN), default=now)
     most = fleet.host(name).settings.detection.stopping_max_seconds - fleet.silence_seconds(name, now)
     return max(min(until - now, most), 0.0)
