@@ -49,6 +49,8 @@ PACKAGES = {
     "pgbouncer": "pgbouncer",
     "postgres": "postgresql",
     "prlimit": "util-linux",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
     "rpm": "rpm",
     "rpmbuild": "rpm",
     "setpriv": "util-linux",

@@ -1,0 +1,1 @@
+"""The alert rules, their runbooks and the dashboard, against Debian's Prometheus."""
