@@ -137,9 +137,10 @@ class Observer:
             cause=operation.cause.value,
             result=operation.state.value,
             seconds=ended - operation.started,
+            operation=str(operation.id),
         )
         for stage, seconds in _stages(operation, ended):
-            self._telemetry.stage(stage, max(seconds, 0.0))
+            self._telemetry.stage(stage, max(seconds, 0.0), operation=str(operation.id))
 
 
 def _log_fleet(record: r.Record) -> None:

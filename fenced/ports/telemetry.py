@@ -20,13 +20,15 @@ class Telemetry(Protocol):
 
     def gate_held(self, gate: str) -> None: ...
 
-    def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None: ...
+    def operation_ended(self, *, action: str, cause: str, result: str, seconds: float, operation: str = "") -> None:
+        """`operation`: its id, by which a person finds it from the figure (an exemplar)."""
+        ...
 
     def drill_ended(self, result: str) -> None:
         """`result`: succeeded, failed, cancelled."""
         ...
 
-    def stage(self, stage: str, seconds: float) -> None:
+    def stage(self, stage: str, seconds: float, *, operation: str = "") -> None:
         """`stage`: confirm, race, off, verify, announce, restore."""
         ...
 

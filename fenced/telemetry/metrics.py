@@ -123,17 +123,17 @@ class Metrics:
     def gate_held(self, gate: str) -> None:
         self._holds.labels(gate).inc()
 
-    def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None:
+    def operation_ended(self, *, action: str, cause: str, result: str, seconds: float, operation: str = "") -> None:
         self._operations.labels(action, cause, result).inc()
         if (action, result) in self._saving:
             self._saving[action, result].inc()
-        self._operation_seconds.labels(action).observe(seconds)
+        self._operation_seconds.labels(action).observe(seconds, _exemplar(operation))
 
     def drill_ended(self, result: str) -> None:
         self._drills[result].inc()
 
-    def stage(self, stage: str, seconds: float) -> None:
-        self._stage_seconds.labels(stage).observe(seconds)
+    def stage(self, stage: str, seconds: float, *, operation: str = "") -> None:
+        self._stage_seconds.labels(stage).observe(seconds, _exemplar(operation))
 
     def race_ended(self, seconds: float) -> None:
         self._race_seconds.observe(seconds)
@@ -170,6 +170,11 @@ class Metrics:
         prometheus_client's `choose_encoder` is not used: it raises TypeError for a version that is not a number.
         """
         return exposed(self.registry, accept)
+
+
+def _exemplar(operation: str) -> dict[str, str] | None:
+    """Return the labels of an exemplar. Only OpenMetrics shows it, of each bucket the last one."""
+    return {"operation": operation} if operation else None
 
 
 def exposed(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:

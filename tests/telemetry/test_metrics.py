@@ -200,3 +200,17 @@ def test_what_other_shards_have_drawn_is_shown_for_each_shard() -> None:
         of = (("shard", name),)
         assert (seen["fenced_budget_drawn", of], seen["fenced_budget_drawn_elsewhere", of]) == (own, 3 - own)
         assert seen["fenced_unrecovered_elsewhere_hosts", of] == 5
+
+
+def test_a_figure_leads_to_its_operation() -> None:
+    """In OpenMetrics alone: the plain format knows no exemplar."""
+    telemetry = Metrics()
+    telemetry.operation_ended(action="restart", cause="silence", result="done", seconds=12.0, operation="4-118")
+    telemetry.stage("verify", 1.5, operation="4-118")
+    text = telemetry.exposition("application/openmetrics-text; version=1.0.0")[0].decode()
+    shown = [line for line in text.splitlines() if '# {operation="4-118"}' in line]
+    assert {line.partition("{")[0] for line in shown} == {
+        "fenced_operation_seconds_bucket",
+        "fenced_stage_seconds_bucket",
+    }
+    assert "4-118" not in telemetry.exposition("text/plain")[0].decode()

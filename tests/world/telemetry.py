@@ -24,13 +24,13 @@ class RecordingTelemetry:
     def gate_held(self, gate: str) -> None:
         self.counts["gate_held", gate] += 1
 
-    def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None:
+    def operation_ended(self, *, action: str, cause: str, result: str, seconds: float, operation: str = "") -> None:
         self.counts["operation_ended", action, cause, result] += 1
 
     def drill_ended(self, result: str) -> None:
         self.counts["drill_ended", result] += 1
 
-    def stage(self, stage: str, seconds: float) -> None:
+    def stage(self, stage: str, seconds: float, *, operation: str = "") -> None:
         self.seconds[stage].append(seconds)
 
     def race_ended(self, seconds: float) -> None:
@@ -42,7 +42,7 @@ class RecordingTelemetry:
     def looked(self, observer: str, answer: str) -> None:
         self.counts["looked", observer, answer] += 1
 
-    def device_call(self, *, driver: str, command: str, result: str, seconds: float) -> None:
+    def device_call(self, *, driver: str, command: str, result: str, seconds: float, operation: str = "") -> None:
         self.counts["device_call", driver, command, result] += 1
 
     def journal_append(self, seconds: float) -> None:
