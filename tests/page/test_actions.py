@@ -146,6 +146,16 @@ async def test_a_standby_names_who_acts(api: Api) -> None:
     assert "https://fenced-b:8470" in answer.reader.links
 
 
+async def test_an_address_that_is_no_link_is_none(api: Api) -> None:
+    """It comes out of the store, where every controller writes its own."""
+    async with visitor(api) as browser:
+        form = (await browser.get("/pauses")).form("/pauses")
+        api.control.failure = Standby("javascript:alert(1)")
+        answer = await browser.post("/hosts/node-2/status", form.fields)
+    assert answer.status == 503
+    assert answer.reader.links == ["/"]
+
+
 async def test_a_store_that_takes_no_writes_is_told(api: Api) -> None:
     async with visitor(api) as browser:
         form = (await browser.get("/pauses")).form("/pauses")

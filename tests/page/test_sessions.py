@@ -161,6 +161,17 @@ async def test_a_form_needs_its_token_and_its_origin(guarded_api: Api) -> None:
         assert len(guarded_api.control.pauses) == 1
 
 
+@pytest.mark.parametrize("token", ["%ff%fe.%ff", "%ed%b2%80.%ed%b2%80", "%00", "." * 60, "a" * 60_000])
+async def test_a_token_of_any_bytes_is_refused(guarded_api: Api, token: str) -> None:
+    async with visitor(guarded_api, OPERATOR) as browser, browser.client.post(
+        f"{guarded_api.url}/pauses", data=f"form={token}&match=*&reason=r".encode(),
+        headers={"Origin": guarded_api.url, "Content-Type": "application/x-www-form-urlencoded",
+                 "Cookie": f"fenced_session={browser.cookies['fenced_session']}"},
+    ) as response:  # fmt: skip
+        assert response.status in {403, 422}
+    assert guarded_api.control.pauses == []
+
+
 async def test_a_form_without_tokens_needs_the_same(api: Api) -> None:
     async with visitor(api) as browser:
         good = {**(await browser.get("/pauses")).form("/pauses").fields, "reason": "r"}

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import structlog
 from aiohttp import web
 
+from fenced.api.access import no_token
 from fenced.api.bodies import NoQuery
 from fenced.api.border import BODY_TIMEOUT_SECONDS, Endpoint, charge, payer
 from fenced.api.call import Call, Services
@@ -149,6 +150,8 @@ async def _admit(
     session = dataclasses.replace(session or Session(principal=principal), principal=principal)
     if request.method == "POST":
         form = await _form(services, sessions, session, request)
+        if route.role is not None and not services.is_valid(principal):
+            raise no_token()  # a reload revoked the token while the form arrived
     call = Call(services=services, request=request, principal=principal, body=None, query=NoQuery())
     return Visit(call=call, session=session, sessions=sessions, pictures=pictures, form=form)
 

@@ -58,7 +58,7 @@ class Sessions:
             return None
         assert principal.digest is not None
         ends = int(parts[2][:12])
-        is_genuine = hmac.compare_digest(_signed(principal.digest, said).encode(), signature.encode())
+        is_genuine = _is_same(_signed(principal.digest, said), signature)
         return Session(principal=principal, cookie=cookie, ends=ends) if is_genuine and wall_now < ends else None
 
     def form_token(self, session: Session) -> str:
@@ -69,16 +69,23 @@ class Sessions:
     def is_from_form(self, session: Session, token: str) -> bool:
         """Return whether a token is of a form of this session."""
         salt, _, signature = token.partition(".")
-        return hmac.compare_digest(self._form_signature(session, salt).encode(), signature.encode())
+        return _is_same(self._form_signature(session, salt), signature)
 
     def _form_signature(self, session: Session, salt: str) -> str:
         of_session = session.principal.digest if session.cookie else None
         key = of_session or self.access.common_key or self._own
-        return hmac.new(key, f"fenced: a form\n{session.cookie}\n{salt}".encode(), "sha256").hexdigest()
+        return hmac.new(
+            key, f"fenced: a form\n{session.cookie}\n{salt}".encode("utf-8", "replace"), "sha256"
+        ).hexdigest()
 
 
 def _signed(digest: bytes, said: str) -> str:
-    return hmac.new(digest, f"fenced: a session\n{said}".encode(), "sha256").hexdigest()
+    return hmac.new(digest, f"fenced: a session\n{said}".encode("utf-8", "replace"), "sha256").hexdigest()
+
+
+def _is_same(signature: str, given: str) -> bool:
+    """Compare in a time that tells nothing. What is given may be any text."""
+    return hmac.compare_digest(signature.encode(), given.encode("utf-8", "replace"))
 
 
 def give(response: web.StreamResponse, session: Session, *, wall_now: float, is_tls: bool) -> None:
