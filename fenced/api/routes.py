@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api import bodies, choosing, controllers, decisions, handlers, readiness, saving, shapes, storms
+from fenced.api import audit, bodies, choosing, controllers, decisions, handlers, readiness, saving, shapes, storms
 from fenced.api.call import PREFIX, Call, Route
 from fenced.api.callers import Role
 from fenced.api.events import events
@@ -119,6 +119,16 @@ ROUTES: Final = (
         answer=shapes.Host,
         body=bodies.ReasonBody,
         errors=REFUSABLE,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/audit",
+        name="listAudit",
+        handle=audit.listed,
+        role=Role.VIEWER,
+        answer=audit.AuditList,
+        query=audit.AuditQuery,
+        errors=MISSING,
     ),
     Route(
         method="GET",

@@ -25,6 +25,7 @@ from fenced.core.idle import told
 from fenced.core.idle.told import ClusterSaving, SavingTotals
 from fenced.core.storms import silent_of
 from fenced.core.suspected import evidence, freshness
+from fenced.engine import auditing
 from fenced.engine.controllers import Controllers
 from fenced.engine.explained import plan_of
 from fenced.engine.host_views import HostViews
@@ -44,6 +45,7 @@ from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
 from fenced.ports.control import (
     Accepted,
+    Audit,
     BadCursor,
     Explanation,
     FleetView,
@@ -205,6 +207,9 @@ class EngineControl:
             return await _stored(self._journal.decisions(name, before=before, limit=limit, after=after))
         except ValueError as exc:
             raise BadCursor from exc
+
+    async def audit(self, *, limit: int, after: str | None) -> Audit:
+        return await _stored(auditing.page_of(self._journal, limit=limit, after=after))
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)

@@ -19,7 +19,7 @@ from fenced.core.allowed import match as selection
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.state import Operation
 from fenced.core.idle.told import ClusterSaving, SavingTotals
-from fenced.engine import merging
+from fenced.engine import auditing, merging
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, OperationId
 from fenced.model.positions import Position
@@ -27,6 +27,7 @@ from fenced.model.power import Action, OperationState
 from fenced.ports.bus import Health
 from fenced.ports.control import (
     Accepted,
+    Audit,
     Control,
     Explanation,
     FleetView,
@@ -120,6 +121,9 @@ class ManyShards:
 
     async def decisions(self, name: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
         return await self._of(name).decisions(name, before=before, limit=limit, after=after)
+
+    async def audit(self, *, limit: int, after: str | None) -> Audit:
+        return await auditing.page_of_all(self._shards, limit=limit, after=after)
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         parts = {

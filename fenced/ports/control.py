@@ -165,6 +165,15 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What people and programs asked for, with the records' numbers, newest first. `next`: the `after` of the next
+    page, or None."""
+
+    entries: tuple[tuple[int, Entry], ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """Whether clusters can be armed. `hosts`: a page of them by name, with the paths of each; `next`: the `after` of
     the next page, or None."""
@@ -245,6 +254,10 @@ class Control(Protocol):
     async def decisions(self, name: HostName, *, before: float | None, limit: int, after: str | None) -> DecisionPage:
         """Return the decisions about a host before that moment (None: all), newest first. Raises NotFound,
         BadCursor, Unavailable."""
+        ...
+
+    async def audit(self, *, limit: int, after: str | None) -> Audit:
+        """Return what was asked for, as far back as `[store] keep` reaches. Raises BadCursor, Unavailable."""
         ...
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:

@@ -48,7 +48,16 @@ from fenced.model.power import (
     What,
 )
 from fenced.ports.bus import Health
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused, StormView
+from fenced.ports.control import (
+    Accepted,
+    Explanation,
+    FleetView,
+    HostView,
+    NotFound,
+    Readiness,
+    Refused,
+    StormView,
+)
 from fenced.ports.decisions import DecisionPage, RecordedDecision
 from fenced.ports.hosts import OperationsLike
 from fenced.ports.journal import Page
@@ -112,6 +121,7 @@ class FakeControl(FakeHosts, FakeControllers, FakeEvents, FakeSaving):
         }
         self.all_operations: list[Operation] = [finished_restart()]
         self.all_decisions: list[RecordedDecision] = [*samples()]
+        self.requests: list[Entry] = []
         self.pauses: list[Pause] = []
         self.storms: list[StormView] = []
         self.begin_saving()

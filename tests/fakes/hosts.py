@@ -1,15 +1,17 @@
-"""The lists of hosts of the fake control port: chosen and mapped as the engine does it, over a fleet of its states."""
+"""Lists of hosts and requests of the fake control port, as the engine makes them over a fleet of its states."""
 
 from collections.abc import Iterator
 
+from fenced.core.durable.asked import asked
 from fenced.core.durable.fleet_state import FleetState, Pause
+from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState
 from fenced.core.fleet import Fleet
 from fenced.engine.host_views import HostViews
 from fenced.engine.misnamed import Misnamed
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
-from fenced.ports.control import HostView
+from fenced.ports.control import Audit, BadCursor, HostView
 from fenced.ports.hosts import HostsLike, MappedHost
 from tests.fakes.clock import FakeClock
 from tests.fakes.samples import START
@@ -23,6 +25,7 @@ class FakeHosts:
     pauses: list[Pause]
     store_hold: str
     viewed: list[HostName]
+    requests: list[Entry]
 
     def host(self, name: HostName) -> HostView:
         raise NotImplementedError
@@ -33,6 +36,18 @@ class FakeHosts:
             if (after is None or name > after) and (chosen is None or name in chosen):
                 self.viewed.append(name)
                 yield self.host(name)
+
+    async def audit(self, *, limit: int, after: str | None) -> Audit:
+        """Show `requests`, the oldest first there."""
+        if after is not None and not after.isdigit():
+            raise BadCursor
+        found = [
+            (number, entry)
+            for number, entry in reversed([*enumerate(self.requests)])
+            if (after is None or number < int(after)) and asked(entry.record) is not None
+        ]
+        is_more = len(found) > limit
+        return Audit(entries=tuple(found[:limit]), next=str(found[limit - 1][0]) if is_more else None)
 
     def map(self) -> Iterator[MappedHost]:
         return self._views().map()

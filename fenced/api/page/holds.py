@@ -1,10 +1,12 @@
-"""What holds automatic fencing: storms and pauses, with the forms that end them, and whether the fleet is armed."""
+"""What holds automatic fencing: storms and pauses, with the forms that end them, and whether the fleet is armed. And
+who asked for what."""
 
 import secrets
 from typing import Any, Final
 
 from aiohttp import web
 
+from fenced.api import audit as auditing
 from fenced.api import storms as shapes
 from fenced.api import views
 from fenced.api.page.actions import obey
@@ -13,6 +15,7 @@ from fenced.api.page.drawing import draw, dumped
 
 STORM_SECTIONS: Final = ("_storms.html",)
 PAUSE_SECTIONS: Final = ("_pauses.html",)
+AUDITED: Final = 200
 
 
 def storms_seen(visit: Visit) -> dict[str, Any]:
@@ -81,3 +84,10 @@ async def do_fleet(visit: Visit) -> web.StreamResponse:
     """Arm or disarm."""
     await obey(visit, visit.call.request.match_info["word"], {"reason": visit.form.get("reason", "")})
     return back("/")
+
+
+async def audit(visit: Visit) -> web.StreamResponse:
+    """Draw who asked for what."""
+    page = await visit.call.control.audit(limit=AUDITED, after=visit.call.request.query.get("after") or None)
+    items = [dumped(visit.call, auditing.shape(entry)) for _, entry in page.entries]
+    return visit.page("audit.html", {"items": items, "next": page.next})

@@ -27,6 +27,7 @@ PAGES: Final = (
     PageRoute(method="GET", path="/pauses", view=holds.pauses),
     PageRoute(method="POST", path="/pauses", view=holds.pause, role=Role.OPERATOR),
     PageRoute(method="POST", path="/pauses/{pause}/end", view=holds.end_pause, role=Role.OPERATOR),
+    PageRoute(method="GET", path="/audit", view=holds.audit),
     PageRoute(method="GET", path="/live", view=live.live),
     PageRoute(method="GET", path="/login", view=entrance.login, role=None),
     PageRoute(method="POST", path="/login", view=entrance.enter, role=None),

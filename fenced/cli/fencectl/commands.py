@@ -13,6 +13,7 @@ from fenced.cli.duration import DURATION
 from fenced.cli.echo import tell
 from fenced.cli.fencectl import completing, holds, profiles, shells, text
 from fenced.cli.fencectl import saving as power_saving
+from fenced.cli.fencectl.auditing import audit
 from fenced.cli.fencectl.client import Refused
 from fenced.cli.fencectl.drill import drill
 from fenced.cli.fencectl.explaining import explain
@@ -155,6 +156,7 @@ for command in (
     controllers,
     hand_over,
     watch,
+    audit,
     power_saving.saving,
     power_saving.wake,
     power_saving.sleep,

@@ -7,6 +7,7 @@ operations never interleave (S4). `confirming` handles `confirm-off`.
 from fenced.core.allowed import gates
 from fenced.core.decided import recording
 from fenced.core.durable import records as r
+from fenced.core.durable.asked import CANCELLED
 from fenced.core.durable.state import Operation, Phase, Slot
 from fenced.core.events import ActionAsked, CancelAsked, MaintenanceAsked
 from fenced.core.operation import starting
@@ -187,7 +188,7 @@ def cancel(work: HostWork, asked: CancelAsked) -> Answer:
     slot, operation = work.state.slot_of(asked.operation), work.state.find(asked.operation)
     if slot is None or operation is None:
         return RefusedBy(rule="ended", why=f"operation {asked.operation} has ended")
-    why = f"cancelled by {asked.by}: {asked.reason}" if asked.reason else f"cancelled by {asked.by}"
+    why = f"{CANCELLED}{asked.by}: {asked.reason}" if asked.reason else f"{CANCELLED}{asked.by}"
     if slot is Slot.RUNNING:
         return _cancel_running(work, operation, why)
     if slot is Slot.WAITING and operation.action is Action.ON and work.state.saving.soft_off is not None:
