@@ -60,6 +60,8 @@ class LabOptions:
     def __post_init__(self) -> None:
         if self.host is not None and self.host not in self.plan.names:
             raise LabError(f"there is no host {self.host}; there are {', '.join(self.plan.names)}")
+        if self.is_headless and self.plan.is_saving and self.plan.controllers > 1:
+            raise LabError("the story of power saving has one controller: leave out --headless, and try it by hand")
 
     @property
     def story_seconds(self) -> float:

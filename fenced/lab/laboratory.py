@@ -78,8 +78,6 @@ class Plan:
             raise LabError(f"{self.controllers} controllers: give 1 or {len(CONTROLLERS)}")
         if self.is_saving and self.hosts < SAVING_HOSTS_MIN:
             raise LabError(f"{self.hosts} hosts: for one to sleep while others work, give {SAVING_HOSTS_MIN} or more")
-        if self.is_saving and self.controllers > 1:
-            raise LabError("power saving has its story with one controller; leave out one of the two options")
         if self.has_database:
             check_installed()
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import aiohttp
 import pytest
 
 from fenced.lab.errors import LabError
@@ -14,6 +15,7 @@ from fenced.lab.hosts import HostFiles
 from fenced.lab.laboratory import Lab
 from fenced.lab.saving import SavingSeen, SavingStory
 from tests.lab.test_story import options_of, started, told
+from tests.needs import needs
 from tests.pages.registry import shell
 
 PARTS = [
@@ -38,6 +40,65 @@ async def test_a_sleeper_wakes_as_the_spare_of_a_killed_host(tmp_path: Path) -> 
     story = "\n".join(await told(process))
     assert process.returncode == 0, story
     assert re.search(".*".join(PARTS), story, re.DOTALL), story
+
+
+@pytest.mark.timeout(240)
+@needs("postgres", "mosquitto")
+async def test_a_sleeper_sleeps_on_when_its_controller_is_killed(tmp_path: Path) -> None:
+    """By hand, with two controllers: the successor neither fences it nor forgets it, and wakes it."""
+    process = await started("--saving", "--controllers", "2", "--hosts", "4", "--state-dir", str(tmp_path / "lab"))
+    assert process.stdin is not None and process.stdout is not None
+    lines: list[str] = []
+    try:
+        async with asyncio.timeout(90):
+            while not lines or not lines[-1].startswith("here: "):
+                lines.append((await process.stdout.readline()).decode())
+        urls = re.findall(r"API +(http://127\.0\.0\.1:\d+)", "".join(lines))
+        assert len(urls) == 2
+        async with aiohttp.ClientSession() as client:
+            sleeper = await _until(lambda: _asleep(client, urls))
+            process.stdin.write(b"kill fenced-a\n")
+            await _until(lambda: _acts(client, urls[1]))
+            assert await _asleep(client, urls[1:]) == sleeper
+            body = {"cluster": "c1", "hosts": 1, "reason": "a test"}
+            cluster = (await _get(client, urls[1], f"hosts/{sleeper}"))["cluster"]
+            async with client.post(f"{urls[1]}/api/v1/saving/wake", json={**body, "cluster": cluster}) as answer:
+                told_back = await answer.json()
+            assert told_back.get("hosts") == [sleeper], told_back
+            await _until(lambda: _is_healthy(client, urls[1], sleeper))
+            fences = await _get(client, urls[1], "operations?action=restart&action=off")
+            assert fences["items"] == []
+    finally:
+        process.stdin.write(b"quit\n")
+        await process.communicate()
+
+
+async def _get(client: aiohttp.ClientSession, url: str, path: str) -> dict[str, Any]:
+    async with client.get(f"{url}/api/v1/{path}") as response:
+        return cast(dict[str, Any], await response.json())
+
+
+async def _asleep(client: aiohttp.ClientSession, urls: list[str]) -> str:
+    """Return the first sleeper, or ""."""
+    items = (await _get(client, urls[0], "hosts?state=sleeping"))["items"]
+    return str(items[0]["name"]) if items else ""
+
+
+async def _acts(client: aiohttp.ClientSession, url: str) -> bool:
+    fleet = await _get(client, url, "fleet")
+    return bool(fleet["active"] and not fleet["standby"])
+
+
+async def _is_healthy(client: aiohttp.ClientSession, url: str, host: str) -> bool:
+    return bool((await _get(client, url, f"hosts/{host}"))["state"] == "healthy")
+
+
+async def _until(look: Callable[[], Awaitable[Any]]) -> Any:
+    """Return what is found, once something is."""
+    async with asyncio.timeout(100):
+        while not (found := await look()):  # noqa: ASYNC110 - nothing here sets an event
+            await asyncio.sleep(0.5)
+    return found
 
 
 class Bench:

@@ -114,6 +114,7 @@ async def test_a_lab_that_stays_up_obeys_its_console_and_ends_by_a_signal() -> N
         (["--proxies", "9"], "9 proxies: give 1 to 8"),
         (["--for", "soon"], "'soon' is not a duration"),
         (["--headless", "--kill", "node-9"], "there is no host node-9"),
+        (["--headless", "--saving", "--controllers", "2"], "the story of power saving has one controller"),
     ],
 )
 async def test_mistakes_are_reported(arguments: list[str], said: str) -> None:
