@@ -248,7 +248,7 @@ def _refusal(target: Target, reset_type: str, answer: Answer) -> DeviceError:
     is_not_ready = answer.meaning is Meaning.NOT_READY
     if (answer.status in LOGIN_REFUSED and not is_not_ready) or answer.meaning is Meaning.LOGIN_REFUSED:
         return LoginRefused(text, may_be_done=False)
-    if answer.status in NO_SUCH_ACTION and not is_not_ready:
+    if (answer.status in NO_SUCH_ACTION and not is_not_ready) or answer.meaning is Meaning.NOT_SUPPORTED:
         return NotSupported(text, may_be_done=False)
     # A gateway in the BMC may have passed the command on before it gave up.
     is_over = answer.status not in GATEWAY_GAVE_UP

@@ -20,6 +20,8 @@ class Meaning(Enum):
     NO_SESSION_LEFT = "no_session_left"
     THERE_ALREADY = "there_already"
     LOGIN_REFUSED = "login_refused"
+    NOT_SUPPORTED = "not_supported"
+    """The service does not know the action or its value, so it did nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,10 @@ MESSAGES: Final[Mapping[str, Message]] = {
         Message(name="AccessDenied", meaning=Meaning.LOGIN_REFUSED, source="lenovo/python-redfish-lenovo#308 (XCC)"),
         Message(name="PasswordChangeRequired", meaning=Meaning.LOGIN_REFUSED, source="openbmc/bmcweb#103 (OpenBMC)"),
         Message(name="InsufficientPrivilege", meaning=Meaning.LOGIN_REFUSED, source="DSP2065, Base"),
+        Message(name="ActionNotSupported", meaning=Meaning.NOT_SUPPORTED, source="DSP2065, Base"),
+        Message(name="ActionParameterNotSupported", meaning=Meaning.NOT_SUPPORTED, source="DSP2065, Base"),
+        Message(name="ActionParameterUnknown", meaning=Meaning.NOT_SUPPORTED, source="DSP2065, Base"),
+        Message(name="ActionParameterValueNotInList", meaning=Meaning.NOT_SUPPORTED, source="DSP2065, Base"),
     )
 }
 

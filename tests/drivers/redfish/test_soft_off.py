@@ -16,6 +16,9 @@ from tests.drivers.programs import spec_of, starts_into
 from tests.drivers.redfish.bmc import MANAGER, RESET, SYSTEM, Bmc, answering, ask_down, message, read
 from tests.net import free_port
 
+UNKNOWN = tuple(
+    f"Action{what}" for what in ("NotSupported", "ParameterNotSupported", "ParameterUnknown", "ParameterValueNotInList")
+)
 ASKED = {"ResetType": "GracefulShutdown"}
 INFO = f"{SYSTEM}/ResetActionInfo"
 TASK = "/redfish/v1/TaskService/Tasks/1"
@@ -85,6 +88,18 @@ async def test_a_refusal_is_told_and_nothing_else_is_sent(
     with pytest.raises(kind) as failed:
         await ask_down(redfish, bmc)
     assert type(failed.value) is kind and failed.value.may_be_done is may_be_done
+    assert bmc.posts == [RESET]
+
+
+@pytest.mark.parametrize("status", [400, 409, 500])
+@pytest.mark.parametrize("said", UNKNOWN)
+async def test_a_service_that_does_not_know_it_did_nothing(redfish: Redfish, bmc: Bmc, status: int, said: str) -> None:
+    """As some offer GracefulShutdown, or say nothing of what they offer, and refuse it. The host stays on, and is left
+    alone at once."""
+    bmc.answers["POST", RESET] = answering(status, message(f"Base.1.12.{said}"))
+    with pytest.raises(NotSupported, match=said) as failed:
+        await ask_down(redfish, bmc)
+    assert not failed.value.may_be_done
     assert bmc.posts == [RESET]
 
 
