@@ -4,12 +4,14 @@ Every rule of the simulated world is judged, and at the end every sleeper that i
 """
 
 import asyncio
+import contextlib
 import random
 
 import pytest
 
 from fenced.model.names import HostName
 from fenced.model.power import State
+from fenced.ports.control import Refused, Unavailable
 from tests.engine.pair import play
 from tests.simulation.play import silence_logs
 from tests.world.machines import Machine
@@ -26,32 +28,58 @@ SETTINGS: dict[str, Setting] = {
 STEPS = 40
 
 
-def rack(chance: random.Random) -> Rack:
+def rack(chance: random.Random, *, others: tuple[str, ...] = ()) -> Rack:
     devices = chance.choice([("bmc:1",), ("bmc:1",), ("bmc:2", "pdu-a:1", "pdu-b:1")])
     given = SETTINGS | {"saving.reserve": chance.choice([0, 1, 2]), "saving.min_on": chance.choice([1, 3, 4])}
-    return Rack(hosts=HOSTS, devices=devices, settings=given)
+    return Rack(hosts=HOSTS, devices=devices, settings=given, other_daemons=others)
 
 
-async def day(seed: int) -> int:
-    """Play one day. Return how many hosts fell asleep."""
+async def day(seed: int, *, others: tuple[str, ...] = ()) -> int:
+    """Play one day. Return how many hosts fell asleep. With `others` the controller that acts changes, too."""
     chance = random.Random(seed)
-    world = World(rack(chance))
+    world = World(rack(chance, others=others))
     for machine in world.machines.values():
         machine.workloads = chance.choice([0, 0, 2])
     world.begin()
-    await world.start()
+    for daemon in world.daemons.values():
+        await daemon.start()
+        await asyncio.sleep(2.0)
     await asyncio.sleep(120.0)
     for _ in range(STEPS):
+        if others and chance.random() < 0.2:
+            await take_over(world, chance)
+        await acting(world)
         await happen(world, chance.choice([*world.machines.values()]), chance)
         await asyncio.sleep(chance.choice([1.0, 7.0, 30.0, 90.0]))
+    await acting(world)
     slept = sum("HostSlept" in type(entry.record).__name__ for entry in world.disk.durable.entries.values())
     for machine in world.machines.values():
         machine.shutdown_seconds, machine.workloads, machine.is_mute = 20.0, 3, False
     await asyncio.sleep(1200.0)
+    await acting(world)
     left = [name for name in world.machines if world.control.host(HostName(name)).state.state is State.SLEEPING]
     await world.end()
     assert left == [] or world.inventory.hosts[HOSTS[0]].settings.saving.reserve == 0  # type: ignore[index]
     return slept
+
+
+async def take_over(world: World, chance: random.Random) -> None:
+    """Let another controller act: the one that does dies for a while, or gives its shard away."""
+    before = world.active
+    if chance.random() < 0.5:
+        assert before.engine is not None
+        with contextlib.suppress(Refused, Unavailable):
+            await before.engine.hand_over(to="", by="person", reason="told")
+    else:
+        await before.crash()
+        await asyncio.sleep(chance.choice([0.5, 10.0, 40.0]))
+        await before.start()
+
+
+async def acting(world: World) -> None:
+    """Wait until a controller acts."""
+    while world.active.engine is None or world.active.engine.fleet.is_standby:  # noqa: ASYNC110 - virtual time
+        await asyncio.sleep(0.5)
 
 
 async def happen(world: World, machine: Machine, chance: random.Random) -> None:
@@ -69,9 +97,11 @@ async def happen(world: World, machine: Machine, chance: random.Random) -> None:
         case "wake":
             await world.control.wake("c1", chance.choice([1, 3]), by="person", reason="told")
         case "crash":
-            await world.crash()
+            before = world.active
+            await before.crash()
             await asyncio.sleep(chance.choice([1.0, 20.0]))
-            await world.start()
+            await before.start()
+            await acting(world)
         case "dies" if chance.random() < 0.3:
             machine.die()
         case "by itself":
@@ -92,6 +122,21 @@ def test_days_with_saving_harm_nobody(first: int) -> None:
         nonlocal slept
         for seed in range(first, first + 2):
             slept += await day(seed)
+
+    play(main())
+    assert slept > 0
+
+
+@pytest.mark.parametrize("first", range(100, 104, 2))
+def test_days_with_saving_and_two_controllers_harm_nobody(first: int) -> None:
+    """Whoever acts, and whenever that changes: nothing that slept is forgotten or fenced."""
+    silence_logs()
+    slept = 0
+
+    async def main() -> None:
+        nonlocal slept
+        for seed in range(first, first + 2):
+            slept += await day(seed, others=("fenced-b",))
 
     play(main())
     assert slept > 0
