@@ -93,10 +93,10 @@ async def _pump(call: Call, response: web.StreamResponse, after: Position | None
     except Unavailable:
         await write(response, b": reconnect with the last id\n\n")
     finally:
-        await _close(messages)
+        await close(messages)
 
 
-async def _close(messages: AsyncIterator[Happened]) -> None:
+async def close(messages: AsyncIterator[Happened]) -> None:
     """Close the generator, which keeps its place in the engine otherwise."""
     close = getattr(messages, "aclose", None)
     if close is not None:

@@ -7,7 +7,7 @@ also drawn again now and then, and sent only if it differs.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 
 from fenced.api.call import Stream
-from fenced.api.events import KEEP_ALIVE_SECONDS, RETRY_MILLISECONDS, hang_up, write
+from fenced.api.events import KEEP_ALIVE_SECONDS, RETRY_MILLISECONDS, close, hang_up, write
 from fenced.api.page import fleet, holds, host, operation
 from fenced.api.page.border import HEADERS, Visit
 from fenced.api.page.pictures import Filter
@@ -142,13 +142,7 @@ async def _listen(visit: Visit, page: Open, heard: Heard, after: Position | None
     except Unavailable:
         return  # the reader comes back
     finally:
-        await _close(messages)
-
-
-async def _close(messages: AsyncIterator[Happened]) -> None:
-    close = getattr(messages, "aclose", None)
-    if close is not None:
-        await close()
+        await close(messages)
 
 
 def _hear(page: Open, heard: Heard, happened: Happened) -> None:
