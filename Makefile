@@ -76,6 +76,10 @@ docs-screenshots: $(READY) ## run the lab and take the terminal pictures of docs
 	@$(BIN)/python -m tests.site screens
 	@$(BIN)/python -m tests.page.screenshots
 
+.PHONY: docs-asyncapi
+docs-asyncapi: $(READY) ## write docs/asyncapi.json from the tables of docs/interface.md and the code
+	@text="$$($(BIN)/python -m tests.house.asyncapi)" && printf '%s\n' "$$text" > docs/asyncapi.json
+
 .PHONY: docs-states
 docs-states: $(READY) ## write docs/states.md from the code
 	@text="$$($(BIN)/python -m tests.house.states)" && printf '%s\n' "$$text" > docs/states.md

@@ -70,7 +70,12 @@ def build(wheels: Sequence[Path], bill: str, tree: Path, out: Path, *, revision:
     for path in (ROOT / "config").rglob("*.*"):
         if path.is_file() and not path.name.startswith("beat"):
             put(about / "examples" / path.relative_to(ROOT / "config"), path.read_bytes())
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/runbooks").glob("*.md")]:
+    for path in [
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs/runbooks").glob("*.md"),
+        *(ROOT / "docs").glob("*.json"),
+    ]:
         put(about / path.relative_to(ROOT), path.read_bytes())
     put(about / "copyright", _copyright(sorted(sbom.packages(tree / SITE), key=lambda each: each.name)))
     put(about / "fenced.cdx.json", bill)
