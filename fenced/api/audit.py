@@ -1,6 +1,6 @@
 """`GET audit`: who asked for what, when, and what was refused."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -10,11 +10,13 @@ from fenced.core.durable.asked import asked
 from fenced.core.durable.records import Entry
 from fenced.model.moments import Moment
 
+_PART: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}=[0-9]{1,18}"
+
 
 class AuditQuery(bodies.PageQuery):
-    """A page."""
+    """A page. `after`: a number, or one for each shard."""
 
-    after: Annotated[str, Field(min_length=1, max_length=7000, pattern=r"^[A-Za-z0-9._=,-]+$")] | None = None
+    after: Annotated[str, Field(max_length=7000, pattern=f"^([0-9]{{1,18}}|{_PART}(,{_PART})*)$")] | None = None
 
 
 class AuditItem(shapes.Shape):

@@ -11,13 +11,14 @@ from fenced.ports.journal import Journal
 
 SCANNED: Final = 1000
 """Records in one read."""
+DIGITS_MAX: Final = 18
 SCANNED_MAX: Final = 20_000
 """Records for one page: a fleet at which nobody does anything has many more between two requests."""
 
 
-async def page_of(journal: Journal, *, limit: int, after: str | None) -> Audit:
+async def page_of(journal: Journal, *, shard: str, limit: int, after: str | None) -> Audit:
     """Return a page of one shard. `next`: the number of the last record that was read. Raises BadCursor, StoreError."""
-    before = _number(after)
+    before = _number(after, shard)
     found = []
     for _ in range(SCANNED_MAX // SCANNED):
         read = await journal.entries(host=None, limit=SCANNED, before=before)
@@ -32,12 +33,16 @@ async def page_of(journal: Journal, *, limit: int, after: str | None) -> Audit:
     return Audit(entries=tuple(found), next=str(before))
 
 
-def _number(after: str | None) -> int | None:
+def _number(after: str | None, shard: str) -> int | None:
+    """Return the number in a cursor of one shard or of several; None: it begins there. Raises BadCursor."""
     if after is None:
         return None
-    if not after.isascii() or not after.isdigit() or len(after) > 18:
-        raise BadCursor
-    return int(after)
+    if after.isascii() and after.isdigit() and len(after) <= DIGITS_MAX:
+        return int(after)
+    try:
+        return Position.parse(after).numbers.get(shard)
+    except ValueError as exc:
+        raise BadCursor from exc
 
 
 async def page_of_all(shards: Mapping[str, Control], *, limit: int, after: str | None) -> Audit:

@@ -209,7 +209,7 @@ class EngineControl:
             raise BadCursor from exc
 
     async def audit(self, *, limit: int, after: str | None) -> Audit:
-        return await _stored(auditing.page_of(self._journal, limit=limit, after=after))
+        return await _stored(auditing.page_of(self._journal, shard=self._shard, limit=limit, after=after))
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)

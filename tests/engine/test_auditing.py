@@ -26,7 +26,7 @@ class Stored:
         return [one for one in reversed(self.records) if before is None or one[0] < before][:limit]
 
     async def audit(self, *, limit: int, after: str | None) -> Audit:
-        return await page_of(self, limit=limit, after=after)  # type: ignore[arg-type]  # nothing else is used
+        return await page_of(self, shard="main", limit=limit, after=after)  # type: ignore[arg-type]  # nothing else is used
 
 
 def stored(moments: Mapping[int, float], *, others: int = 0) -> Stored:
@@ -81,10 +81,16 @@ async def test_several_shards_are_one_list_by_time(limit: int) -> None:
     assert await walk(All([]), limit=limit) == ["4", "3", "102", "2", "101", "1", "100", "0"]
 
 
-@pytest.mark.parametrize("after", ["x", "-1", "1" * 19, "dc1=1", ""])
+@pytest.mark.parametrize("after", ["x", "-1", "1" * 40, "a=", ""])
 async def test_what_is_no_cursor_is_refused(after: str) -> None:
     with pytest.raises(BadCursor):
         await stored({1: 1.0}).audit(limit=1, after=after)
+
+
+async def test_a_position_of_several_shards_is_one_of_each() -> None:
+    source = stored({1: 1.0, 2: 2.0})
+    assert [number for number, _ in (await source.audit(limit=5, after="dc1=9,main=2")).entries] == [1]
+    assert [number for number, _ in (await source.audit(limit=5, after="dc1=9")).entries] == [2, 1]
 
 
 async def test_what_is_no_cursor_of_several_shards_is_refused() -> None:
